@@ -1,0 +1,110 @@
+//! The judge: does a chain lead to this truststore, under this policy, at this time?
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Certificate, Code, Truststore, UnixSeconds};
+
+/// What a judgement found, how, and until when it stands.
+#[derive(Clone, Debug)]
+pub struct Judgment {
+    /// Accepted by which path, or refused and why.
+    pub verdict: Verdict,
+    /// What was looked at, in order; for people and for `explain`.
+    pub trail: Vec<Step>,
+    /// The judgement is the same at every time from `at` up to and including this second, as long as truststore,
+    /// policy and revocation stay the same. `i64::MAX` where time plays no part.
+    pub holds_until: UnixSeconds,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Trusted.
+    Accepted(Path),
+    /// Not trusted.
+    Refused(Refusal),
+}
+
+/// The certificates from the leaf to the anchor; a leaf that is itself an entry of the truststore is alone.
+#[derive(Clone, Debug)]
+pub struct Path(pub Vec<Arc<Certificate>>);
+
+/// Why not.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The reason in the common vocabulary.
+    pub code: Code,
+    /// One sentence for an operator, with names and dates; AWS-exported texts come from [`Code::aws_text`].
+    pub detail: String,
+    /// Facts by name, e.g. `issuer_wanted`, `not_after`, `depth`; for JSON output.
+    pub evidence: Vec<(&'static str, String)>,
+}
+
+/// One thing that the judge looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Subject of the certificate looked at (AWS form).
+    pub subject: String,
+    /// What was checked, e.g. `issuer name`, `signature`, `validity`.
+    pub check: &'static str,
+    /// Whether it held.
+    pub held: bool,
+    /// One short sentence.
+    pub detail: String,
+}
+
+/// The rules of a domain. Part of the key under which judgements are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// Which set of rules.
+    pub profile: Profile,
+    /// What the leaf is for. `Client` everywhere but in `verify --purpose server`.
+    pub purpose: Purpose,
+    /// Accept a leaf whose extended key usage excludes the purpose (`countersign:eku=any`).
+    pub any_eku: bool,
+    /// CAs allowed above the leaf.
+    pub max_depth: u8,
+}
+
+/// A set of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// What AWS API Gateway does: v1 leaves, issuers from the truststore only, up to four CAs.
+    #[default]
+    Aws,
+    /// RFC 5280: v3 only, intermediates of the client are used, extended key usage is required.
+    Rfc5280,
+}
+
+/// What a leaf is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// TLS client authentication.
+    #[default]
+    Client,
+    /// TLS server authentication.
+    Server,
+}
+
+/// What is known of revocations.
+pub trait Revocation {
+    /// Why `certificate`, issued by `issuer`, may not be used at `at`, if so.
+    fn refuses(&self, certificate: &Certificate, issuer: &Certificate, at: UnixSeconds) -> Option<Refusal>;
+}
+
+/// Nothing is revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrevoked;
+
+impl Truststore {
+    /// Decides whether `chain` (DER, leaf first, as the client sent it; empty when it sent none) is trusted.
+    ///
+    /// At most 64 signature checks; no panic whatever the bytes are.
+    pub fn judge(&self, chain: &[&[u8]], policy: &Policy, revocation: &dyn Revocation, at: UnixSeconds) -> Judgment {
+        let _ = (chain, policy, revocation, at);
+        todo!()
+    }
+}

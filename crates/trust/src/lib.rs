@@ -1,0 +1,25 @@
+//! The decision whether a client is trusted, and everything needed to explain it.
+//!
+//! Here live certificates ([`Certificate`]), truststores ([`Truststore`]), the judge
+//! ([`Truststore::judge`], the only function that decides), its vocabulary of reasons ([`Code`]) and the
+//! explainer, which finds what was nearly right about a refused chain.
+//!
+//! What must not live here: input and output, clocks (every function is told the time), async, TLS.
+
+mod certificate;
+mod code;
+mod explain;
+mod judge;
+mod lint;
+mod name;
+mod truststore;
+
+pub use certificate::{Certificate, CertificateError, ClientCert, Validity};
+pub use code::{Code, TlsAlert};
+pub use explain::{Explanation, Neighbour, explain};
+pub use judge::{Judgment, Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Unrevoked, Verdict};
+pub use lint::{Finding, Severity};
+pub use truststore::{Digest, MAX_BYTES, MAX_CERTIFICATES, Truststore, TruststoreError};
+
+/// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+pub type UnixSeconds = i64;
