@@ -1,1 +1,30 @@
-//! model
+//! What users set, the rules for it, and the immutable snapshot that is enforced.
+//!
+//! Here live the resources ([`resource`]), the revisioned value that they make up ([`State`]), its changes
+//! ([`Change`]), and the compilation of one revision into what the data plane reads ([`Snapshot`]).
+//!
+//! What must not live here: input and output, clocks, async, TLS libraries, AWS's wire forms.
+
+mod change;
+mod keyring;
+mod pattern;
+pub mod resource;
+pub mod router;
+pub mod snapshot;
+mod state;
+mod tags;
+mod target;
+
+pub use change::{Change, Key};
+pub use keyring::{Keyring, KeyringError, Sealed};
+pub use pattern::{PathPattern, RouteKey, RouteKeyError};
+pub use snapshot::Snapshot;
+pub use state::{Corrupt, State};
+pub use tags::{DomainTags, Rejection, TagError};
+pub use target::{Target, TargetError};
+
+/// Counts the commits of settings, from 1; 0 is the empty state.
+pub type Revision = u64;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub type UnixMillis = i64;

@@ -1,0 +1,103 @@
+//! Changes of the settings: resources put or deleted, as the store keeps them.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::resource::{
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
+    Stage, TruststoreBytes,
+};
+
+/// One resource put (`value` is its JSON) or deleted (`None`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub key: Key,
+    /// The resource's JSON; `None` deletes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The name of a resource in the store: segments joined by `/`, the first of which is the kind. Segments are
+/// percent-encoded where they contain `/` or `%`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+/// A resource that is stored under a key of its own.
+pub trait Resource: Serialize + DeserializeOwned {
+    /// First segment of the key.
+    const KIND: &'static str;
+    /// The other segments.
+    fn path(&self) -> Vec<&str>;
+}
+
+impl Change {
+    /// Puts a resource.
+    pub fn put<R: Resource>(resource: &R) -> Self {
+        let value = serde_json::to_vec(resource).expect("resources are plain data with string keys");
+        Self { key: Key::of(resource), value: Some(value) }
+    }
+
+    /// Deletes a resource.
+    pub fn delete<R: Resource>(resource: &R) -> Self {
+        Self { key: Key::of(resource), value: None }
+    }
+}
+
+impl Key {
+    fn of<R: Resource>(resource: &R) -> Self {
+        let mut key = R::KIND.to_owned();
+        for segment in resource.path() {
+            key.push('/');
+            for c in segment.chars() {
+                match c {
+                    '/' => key.push_str("%2F"),
+                    '%' => key.push_str("%25"),
+                    c => key.push(c),
+                }
+            }
+        }
+        Self(key)
+    }
+
+    /// The first segment.
+    pub fn kind(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// The whole key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Key {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+macro_rules! resources {
+    ($($type:ty = $kind:literal [$($segment:ident),*];)*) => {
+        $(impl Resource for $type {
+            const KIND: &'static str = $kind;
+            fn path(&self) -> Vec<&str> {
+                vec![$(self.$segment.as_str()),*]
+            }
+        })*
+    };
+}
+
+resources! {
+    AccessKey = "access-keys" [id];
+    Api = "apis" [id];
+    ApiMapping = "mappings" [domain, id];
+    Certificate = "certificates" [arn];
+    Deployment = "deployments" [api_id, id];
+    Domain = "domains" [name];
+    Endpoint = "endpoints" [region];
+    Integration = "integrations" [api_id, id];
+    LocalCa = "local-ca" [id];
+    LogGroup = "log-groups" [region, name];
+    Route = "routes" [api_id, id];
+    Stage = "stages" [api_id, name];
+    TruststoreBytes = "truststores" [digest];
+}

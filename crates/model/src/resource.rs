@@ -1,0 +1,396 @@
+//! The resources, as they are stored. Names and values are AWS's; what AWS has no field for travels in tags.
+//!
+//! Ids are unique over all regions, so keys and references need no region; `region` says where a resource is listed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Revision, Sealed, UnixMillis};
+
+/// Tags of a resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// An HTTP API (API Gateway v2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// Ten lowercase letters and digits.
+    pub id: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `name`
+    pub name: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `version`
+    pub version: Option<String>,
+    /// `disableExecuteApiEndpoint`: takes effect with the stage's next deployment.
+    pub disable_execute_api_endpoint: bool,
+    /// `corsConfiguration`
+    pub cors: Option<Cors>,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// `corsConfiguration` of an API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cors {
+    /// `allowCredentials`
+    pub allow_credentials: Option<bool>,
+    /// `allowHeaders`
+    #[serde(default)]
+    pub allow_headers: Vec<String>,
+    /// `allowMethods`
+    #[serde(default)]
+    pub allow_methods: Vec<String>,
+    /// `allowOrigins`
+    #[serde(default)]
+    pub allow_origins: Vec<String>,
+    /// `exposeHeaders`
+    #[serde(default)]
+    pub expose_headers: Vec<String>,
+    /// `maxAge`, seconds.
+    pub max_age: Option<i32>,
+}
+
+/// How requests of a route reach a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integration {
+    /// Seven lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `integrationType`; `HTTP_PROXY` is the one that is served.
+    pub kind: IntegrationKind,
+    /// `integrationMethod`; `ANY` passes the client's method on.
+    pub method: Option<String>,
+    /// `integrationUri`, e.g. `http://127.0.0.1:9000/{proxy}`.
+    pub uri: String,
+    /// `timeoutInMillis`, 50 to 30,000.
+    pub timeout_ms: u32,
+    /// `payloadFormatVersion`
+    pub payload_format_version: String,
+    /// `requestParameters`, parameter mapping.
+    #[serde(default)]
+    pub request_parameters: BTreeMap<String, String>,
+    /// `responseParameters`, by status code.
+    #[serde(default)]
+    pub response_parameters: BTreeMap<String, BTreeMap<String, String>>,
+    /// `tlsConfig.serverNameToVerify`
+    pub server_name_to_verify: Option<String>,
+    /// `description`
+    pub description: Option<String>,
+    /// Made by quick create.
+    pub api_gateway_managed: bool,
+}
+
+/// `integrationType`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum IntegrationKind {
+    /// The request goes to an HTTP backend as it is.
+    HttpProxy,
+}
+
+/// Which requests go to which integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Seven lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `routeKey`: `GET /pets/{id}`, `ANY /{proxy+}` or `$default`; checked when set.
+    pub route_key: String,
+    /// `target`'s id (`integrations/{id}`), if set.
+    pub integration_id: Option<String>,
+    /// `operationName`
+    pub operation_name: Option<String>,
+    /// Made by quick create.
+    pub api_gateway_managed: bool,
+}
+
+/// A named deployment of an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its API.
+    pub api_id: String,
+    /// `stageName`; `$default` is served at the root.
+    pub name: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `deploymentId`; none until the first deployment.
+    pub deployment_id: Option<String>,
+    /// `autoDeploy`
+    pub auto_deploy: bool,
+    /// `accessLogSettings`
+    pub access_log: Option<AccessLog>,
+    /// `stageVariables`
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// `defaultRouteSettings`
+    #[serde(default)]
+    pub default_route_settings: RouteSettings,
+    /// `routeSettings`, by route key.
+    #[serde(default)]
+    pub route_settings: BTreeMap<String, RouteSettings>,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `lastUpdatedDate`
+    pub updated: UnixMillis,
+    /// `lastDeploymentStatusMessage`
+    pub last_deployment_status_message: Option<String>,
+    /// Made by quick create.
+    pub api_gateway_managed: bool,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// `accessLogSettings` of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLog {
+    /// ARN of a CloudWatch Logs group.
+    pub destination_arn: String,
+    /// Checked when set: at most 3 KB, contains `$context.requestId`.
+    pub format: String,
+}
+
+/// Throttling of a route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouteSettings {
+    /// `throttlingBurstLimit`, requests.
+    pub throttling_burst_limit: Option<u32>,
+    /// `throttlingRateLimit`, requests a second.
+    pub throttling_rate_limit: Option<f64>,
+    /// `detailedMetricsEnabled`
+    pub detailed_metrics_enabled: Option<bool>,
+}
+
+impl Eq for RouteSettings {}
+
+/// What an API was at one time: routes and integrations are served from here, never from the API itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `autoDeployed`
+    pub auto_deployed: bool,
+    /// The API's setting when it was deployed.
+    pub disable_execute_api_endpoint: bool,
+    /// The API's setting when it was deployed.
+    pub cors: Option<Cors>,
+    /// The API's routes when it was deployed.
+    pub routes: Vec<Route>,
+    /// The API's integrations when it was deployed.
+    pub integrations: Vec<Integration>,
+}
+
+/// A custom domain name, unique over the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// Lowercase; the first label may be `*`.
+    pub name: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `certificateArn`
+    pub certificate_arn: String,
+    /// `securityPolicy`: `TLS_1_2`, which means 1.2 and 1.3.
+    pub security_policy: String,
+    /// `endpointType`: `REGIONAL`.
+    pub endpoint_type: String,
+    /// `ownershipVerificationCertificateArn`
+    pub ownership_certificate_arn: Option<String>,
+    /// `hostedZoneId`
+    pub hosted_zone_id: String,
+    /// First label of `apiGatewayDomainName` (`d-…`).
+    pub target_id: String,
+    /// `mutualTlsAuthentication`; none: clients are not asked for certificates.
+    pub mutual_tls: Option<MutualTls>,
+    /// `routingMode`
+    pub routing_mode: String,
+    /// The commit that set it last: its status is `UPDATING` until every live node has applied this.
+    pub revision: Revision,
+    /// Creation time.
+    pub created: UnixMillis,
+    /// `tags`, with the `countersign:` ones; checked when set.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// `mutualTlsAuthentication` of a domain, and what was read when it was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutualTls {
+    /// `truststoreUri`: `s3://bucket/key`.
+    pub truststore_uri: String,
+    /// `truststoreVersion` as it was given; none: not pinned.
+    pub truststore_version: Option<String>,
+    /// The object's version that was read (`null` where the bucket keeps none).
+    pub read_version: String,
+    /// SHA-256 of the bytes that were read, hexadecimal: key of a [`TruststoreBytes`].
+    pub digest: String,
+    /// `truststoreWarnings`
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The newest version of the object, where it is not the one that was read.
+    pub newest: Option<NewerVersion>,
+}
+
+/// A version of a truststore's object that is newer than the enforced one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewerVersion {
+    /// S3 version id.
+    pub version: String,
+    /// SHA-256 of its bytes, hexadecimal; none where they are no truststore (too large, deleted).
+    pub digest: Option<String>,
+    /// When it was seen.
+    pub seen: UnixMillis,
+}
+
+/// A truststore's bytes by their digest: nothing depends on S3 at run time.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TruststoreBytes {
+    /// SHA-256, hexadecimal.
+    pub digest: String,
+    /// PEM, as it was in S3.
+    #[serde(with = "base64_bytes")]
+    pub pem: Vec<u8>,
+}
+
+impl std::fmt::Debug for TruststoreBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TruststoreBytes({}, {} bytes)", self.digest, self.pem.len())
+    }
+}
+
+/// Ties a domain's base path to a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiMapping {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// `domainName`
+    pub domain: String,
+    /// `apiMappingKey`: base path without slashes around it; empty is the root.
+    pub key: String,
+    /// `apiId`
+    pub api_id: String,
+    /// `stage`
+    pub stage: String,
+}
+
+/// A certificate in ACM, with its private key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `arn:aws:acm:{region}:{account}:certificate/{uuid}`
+    pub arn: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `DomainName`: the first name, lowercase.
+    pub domain_name: String,
+    /// `SubjectAlternativeNames`
+    pub alternative_names: Vec<String>,
+    /// The leaf, PEM.
+    pub certificate: String,
+    /// The certificates above it, PEM.
+    pub chain: Option<String>,
+    /// PKCS#8 (or as imported), PEM; sealed with `arn` as additional data.
+    pub private_key: Sealed,
+    /// `IMPORTED` or `AMAZON_ISSUED` (issued by the local CA).
+    pub origin: CertificateOrigin,
+    /// `KeyAlgorithm`, e.g. `RSA_2048`, `EC_prime256v1`.
+    pub key_algorithm: String,
+    /// When it was imported or issued.
+    pub created: UnixMillis,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// Where a certificate of ACM comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CertificateOrigin {
+    /// `import-certificate`
+    Imported,
+    /// `request-certificate`
+    AmazonIssued,
+}
+
+/// The CA that signs what `request-certificate` asks for, and the execute-api endpoints' certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalCa {
+    /// `default`
+    pub id: String,
+    /// The root, PEM.
+    pub certificate: String,
+    /// PKCS#8 PEM, sealed with `local-ca/{id}`.
+    pub private_key: Sealed,
+}
+
+/// Certificate of a region's execute-api endpoints (`*.execute-api.{region}.{suffix}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its region.
+    pub region: String,
+    /// Leaf and the certificates above it, PEM.
+    pub certificate: String,
+    /// PKCS#8 PEM, sealed with `endpoints/{region}`.
+    pub private_key: Sealed,
+}
+
+/// A group of CloudWatch Logs: a view on the records since its creation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogGroup {
+    /// Where it is listed.
+    pub region: String,
+    /// `logGroupName`
+    pub name: String,
+    /// `creationTime`; older records are not shown.
+    pub created: UnixMillis,
+    /// `retentionInDays`
+    pub retention_days: Option<u32>,
+    /// Streams made by `create-log-stream`; those of access logs need none. Name to creation time.
+    #[serde(default)]
+    pub streams: BTreeMap<String, UnixMillis>,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// An access key of the control API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKey {
+    /// `AKIA…`
+    pub id: String,
+    /// The secret, sealed with `access-keys/{id}`.
+    pub secret: Sealed,
+    /// ARN of whom it belongs to.
+    pub principal_arn: String,
+    /// `UserId` in GetCallerIdentity.
+    pub user_id: String,
+    /// When it was made.
+    pub created: UnixMillis,
+}
+
+/// Bytes as base64 in JSON: a truststore's text need not be UTF-8.
+mod base64_bytes {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,189 @@
+//! The settings at one revision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::change::Resource;
+use crate::resource::{
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
+    Stage, TruststoreBytes,
+};
+use crate::{Change, Key, Revision};
+
+/// Every resource at one revision. Cloning shares the resources; [`State::apply`] replaces only what a change names.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The commit that this is the result of.
+    pub revision: Revision,
+    /// By id.
+    pub access_keys: Table<AccessKey>,
+    /// By id.
+    pub apis: Table<Api>,
+    /// By domain name, then id.
+    pub mappings: Nested<ApiMapping>,
+    /// By ARN.
+    pub certificates: Table<Certificate>,
+    /// By API id, then id.
+    pub deployments: Nested<Deployment>,
+    /// By name.
+    pub domains: Table<Domain>,
+    /// By region.
+    pub endpoints: Table<Endpoint>,
+    /// By API id, then id.
+    pub integrations: Nested<Integration>,
+    /// By id.
+    pub local_ca: Table<LocalCa>,
+    /// By region, then name.
+    pub log_groups: Nested<LogGroup>,
+    /// By API id, then id.
+    pub routes: Nested<Route>,
+    /// By API id, then name.
+    pub stages: Nested<Stage>,
+    /// By digest.
+    pub truststores: Table<TruststoreBytes>,
+}
+
+/// Resources by one segment.
+pub type Table<R> = Arc<BTreeMap<String, Arc<R>>>;
+/// Resources by two segments.
+pub type Nested<R> = Arc<BTreeMap<String, Arc<BTreeMap<String, Arc<R>>>>>;
+
+/// A stored resource that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stored resource {key} cannot be read: {why}")]
+pub struct Corrupt {
+    /// Its key.
+    pub key: String,
+    /// Why.
+    pub why: String,
+}
+
+impl State {
+    /// The state after a commit. Nothing is changed when one of its resources cannot be read.
+    pub fn apply(&mut self, revision: Revision, changes: &[Change]) -> Result<(), Corrupt> {
+        let mut next = self.clone();
+        for change in changes {
+            next.apply_one(change)?;
+        }
+        next.revision = revision;
+        *self = next;
+        Ok(())
+    }
+
+    fn apply_one(&mut self, change: &Change) -> Result<(), Corrupt> {
+        match change.key.kind() {
+            AccessKey::KIND => one(&mut self.access_keys, change),
+            Api::KIND => one(&mut self.apis, change),
+            ApiMapping::KIND => two(&mut self.mappings, change),
+            Certificate::KIND => one(&mut self.certificates, change),
+            Deployment::KIND => two(&mut self.deployments, change),
+            Domain::KIND => one(&mut self.domains, change),
+            Endpoint::KIND => one(&mut self.endpoints, change),
+            Integration::KIND => two(&mut self.integrations, change),
+            LocalCa::KIND => one(&mut self.local_ca, change),
+            LogGroup::KIND => two(&mut self.log_groups, change),
+            Route::KIND => two(&mut self.routes, change),
+            Stage::KIND => two(&mut self.stages, change),
+            TruststoreBytes::KIND => one(&mut self.truststores, change),
+            _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
+        }
+    }
+
+    /// The resources of an API, of a kind.
+    pub fn of<'a, R>(nested: &'a Nested<R>, first: &str) -> impl Iterator<Item = &'a Arc<R>> + use<'a, R> {
+        nested.get(first).into_iter().flat_map(|inner| inner.values())
+    }
+
+    /// One resource of an API (or region).
+    pub fn one<'a, R>(nested: &'a Nested<R>, first: &str, second: &str) -> Option<&'a Arc<R>> {
+        nested.get(first)?.get(second)
+    }
+}
+
+fn one<R: Resource>(table: &mut Table<R>, change: &Change) -> Result<(), Corrupt> {
+    let [name] = change.key.segments()?;
+    let table = Arc::make_mut(table);
+    match read(change)? {
+        Some(resource) => table.insert(name, Arc::new(resource)),
+        None => table.remove(&name),
+    };
+    Ok(())
+}
+
+fn two<R: Resource>(nested: &mut Nested<R>, change: &Change) -> Result<(), Corrupt> {
+    let [first, second] = change.key.segments()?;
+    let resource = read(change)?;
+    let nested = Arc::make_mut(nested);
+    let inner = Arc::make_mut(nested.entry(first.clone()).or_default());
+    match resource {
+        Some(resource) => inner.insert(second, Arc::new(resource)),
+        None => inner.remove(&second),
+    };
+    if inner.is_empty() {
+        nested.remove(&first);
+    }
+    Ok(())
+}
+
+fn read<R: Resource>(change: &Change) -> Result<Option<R>, Corrupt> {
+    let Some(value) = &change.value else { return Ok(None) };
+    let resource: R = serde_json::from_slice(value).map_err(|e| corrupt(&change.key, &e.to_string()))?;
+    if Change::put(&resource).key != change.key {
+        return Err(corrupt(&change.key, "it names itself differently"));
+    }
+    Ok(Some(resource))
+}
+
+impl Key {
+    /// The segments after the kind, decoded.
+    fn segments<const N: usize>(&self) -> Result<[String; N], Corrupt> {
+        let segments: Vec<String> =
+            self.as_str().split('/').skip(1).map(|s| s.replace("%2F", "/").replace("%25", "%")).collect();
+        segments.try_into().map_err(|_| corrupt(self, "wrong number of segments"))
+    }
+}
+
+fn corrupt(key: &Key, why: &str) -> Corrupt {
+    Corrupt { key: key.as_str().to_owned(), why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str) -> LogGroup {
+        LogGroup {
+            region: "us-east-1".into(),
+            name: name.into(),
+            created: 1,
+            retention_days: None,
+            streams: BTreeMap::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn puts_and_deletes_by_key() {
+        let mut state = State::default();
+        let slashed = group("/aws/api%2F/x");
+        state.apply(1, &[Change::put(&slashed), Change::put(&group("b"))]).unwrap();
+        assert_eq!(State::one(&state.log_groups, "us-east-1", "/aws/api%2F/x").unwrap().as_ref(), &slashed);
+        assert_eq!(State::of(&state.log_groups, "us-east-1").count(), 2);
+        state.apply(2, &[Change::delete(&slashed), Change::delete(&group("b"))]).unwrap();
+        assert!(state.log_groups.is_empty());
+        assert_eq!(state.revision, 2);
+    }
+
+    #[test]
+    fn a_corrupt_resource_changes_nothing() {
+        let mut state = State::default();
+        let bad = Change { key: Key::from("log-groups/us-east-1/x".to_owned()), value: Some(b"{}".to_vec()) };
+        assert!(state.apply(1, &[Change::put(&group("a")), bad]).is_err());
+        let misplaced = Change { key: Key::from("log-groups/us-east-1/x".to_owned()), ..Change::put(&group("y")) };
+        assert!(state.apply(1, &[misplaced]).is_err());
+        let unknown = Change { key: Key::from("widgets/1".to_owned()), value: None };
+        assert!(state.apply(1, &[unknown]).is_err());
+        assert_eq!(state.revision, 0);
+        assert!(state.log_groups.is_empty());
+    }
+}
