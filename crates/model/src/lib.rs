@@ -1,7 +1,8 @@
 //! What users set, the rules for it, and the immutable snapshot that is enforced.
 //!
 //! Here live the resources ([`resource`]), the revisioned value that they make up ([`State`]), its changes
-//! ([`Change`]), and the compilation of one revision into what the data plane reads ([`Snapshot`]).
+//! ([`Change`]), and the compilation of one revision into what the data plane reads ([`Snapshot`]); access log formats
+//! and the lines that they make ([`template`]).
 //!
 //! What must not live here: input and output, clocks, async, TLS libraries, AWS's wire forms.
 
@@ -14,6 +15,7 @@ pub mod snapshot;
 mod state;
 mod tags;
 mod target;
+pub mod template;
 
 pub use change::{Change, Key};
 pub use keyring::{Keyring, KeyringError, Sealed};
