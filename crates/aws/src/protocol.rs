@@ -1,0 +1,69 @@
+//! How answers and errors are written.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::{Error, xml};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// One of AWS's protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Paths and JSON bodies (API Gateway).
+    RestJson,
+    /// `X-Amz-Target` and JSON bodies (ACM, CloudWatch Logs).
+    Json11,
+    /// `Action` in a form, answers in XML (STS).
+    Query,
+}
+
+impl Protocol {
+    /// The error as this protocol writes it.
+    pub fn render_error(self, error: &Error, request_id: &str) -> Response<Bytes> {
+        if self == Self::Query {
+            let body = xml::error(error, request_id);
+            return self.response(error.status, Bytes::from(body), request_id);
+        }
+        let mut body = Map::new();
+        if self == Self::Json11 {
+            body.insert("__type".to_owned(), error.code.into());
+        }
+        body.insert("message".to_owned(), error.message.as_str().into());
+        for (name, value) in &error.extras {
+            body.insert((*name).to_owned(), value.as_str().into());
+        }
+        let mut response = self.response(error.status, Bytes::from(Value::Object(body).to_string()), request_id);
+        response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(error.code));
+        response
+    }
+
+    /// The error for a request whose signature was missing or did not hold, before an operation is known.
+    pub fn authentication_error(self, error: &sigv4::Error) -> Error {
+        let _ = error;
+        Error::new(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token")
+    }
+
+    /// A response with the protocol's content type; none where there is no body.
+    pub(crate) fn response(self, status: StatusCode, body: Bytes, request_id: &str) -> Response<Bytes> {
+        let content_type = match self {
+            Self::RestJson => "application/json",
+            Self::Json11 => "application/x-amz-json-1.1",
+            Self::Query => "text/xml",
+        };
+        let empty = body.is_empty();
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        if !empty || self != Self::RestJson {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        // A request id is made by us; one that is not a header's value is left out rather than a reason to fail.
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    }
+}

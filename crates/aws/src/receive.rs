@@ -1,0 +1,257 @@
+//! From a request to a validated input, and from an output to a response.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::schema::{Location, Member, Shape};
+use crate::validation::validate;
+use crate::{Error, Operation, Protocol, Service, xml};
+
+impl Service {
+    /// The operation that a request asks for, served or not; `None` when AWS has no such operation.
+    pub fn find(&'static self, parts: &Parts, body: &[u8]) -> Option<&'static Operation> {
+        self.route(parts, body).ok().map(|(operation, _)| operation)
+    }
+
+    /// Finds the operation, asks whether it may be called, then reads its input and holds it against the model.
+    pub(crate) fn receive(
+        &'static self,
+        parts: &Parts,
+        body: &[u8],
+        authorize: impl FnOnce(&'static Operation) -> Result<(), Error>,
+    ) -> Result<(&'static Operation, Value), Error> {
+        let (operation, outside) = self.route(parts, body)?;
+        if !operation.served {
+            return Err(Error::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplementedException",
+                format!("AWS has the operation {} of {}; Countersign does not.", operation.name, self.name),
+            ));
+        }
+        authorize(operation)?;
+        let mut input = match self.protocol {
+            Protocol::Query => form_structure(operation.input, "", &outside)?,
+            Protocol::RestJson | Protocol::Json11 => json_object(operation.input, body)?,
+        };
+        for member in operation.input.iter().filter(|member| member.location != Location::Body) {
+            input.remove(member.name);
+            if let Some(value) = outside_value(member, &outside)? {
+                input.insert(member.name.to_owned(), value);
+            }
+        }
+        validate(operation.input, &input).map_err(|invalid| invalid.into_error(self))?;
+        Ok((operation, Value::Object(input)))
+    }
+
+    /// Success (an operation and its output as JSON, empty when it has none) or an error as a response.
+    pub(crate) fn respond(
+        &self,
+        result: Result<(&'static Operation, Vec<u8>), Error>,
+        request_id: &str,
+    ) -> Response<Bytes> {
+        let rendered = result.and_then(|(operation, json)| {
+            let status = StatusCode::from_u16(operation.status).map_err(|_| broken("status"))?;
+            let body = match &operation.output {
+                Some(output) => {
+                    let value = serde_json::from_slice(&json).map_err(|_| broken("output"))?;
+                    xml::answer(self, operation.name, output, &value, request_id).into_bytes()
+                }
+                None => json,
+            };
+            Ok(self.protocol.response(status, Bytes::from(body), request_id))
+        });
+        rendered.unwrap_or_else(|error| self.protocol.render_error(&error, request_id))
+    }
+
+    fn route(&'static self, parts: &Parts, body: &[u8]) -> Result<(&'static Operation, Outside), Error> {
+        match self.protocol {
+            Protocol::RestJson => self.route_by_path(parts),
+            Protocol::Json11 => self.route_by_target(parts),
+            Protocol::Query => self.route_by_action(parts, body),
+        }
+    }
+
+    fn route_by_path(&'static self, parts: &Parts) -> Result<(&'static Operation, Outside), Error> {
+        let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+        let candidates = self.operations.iter().filter(|operation| operation.method == parts.method.as_str());
+        let (operation, labels, _) = candidates
+            .filter_map(|operation| match_path(operation.path, &path).map(|(labels, fixed)| (operation, labels, fixed)))
+            .max_by_key(|(_, _, fixed)| *fixed)
+            .ok_or_else(|| {
+                Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", "There is no such operation.")
+            })?;
+        let mut outside = query_parameters(parts.uri.query().unwrap_or_default().as_bytes());
+        for (name, value) in labels {
+            let value =
+                percent_decode_str(value).decode_utf8().map_err(|_| Error::serialization("Path is not UTF-8"))?;
+            outside.insert(label_key(name), vec![value.into_owned()]);
+        }
+        Ok((operation, outside))
+    }
+
+    fn route_by_target(&'static self, parts: &Parts) -> Result<(&'static Operation, Outside), Error> {
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let name = target.and_then(|target| target.strip_prefix(self.target_prefix)?.strip_prefix('.'));
+        let operation = name.and_then(|name| self.operation(name)).ok_or_else(|| {
+            let message = format!("There is no operation {}.", target.unwrap_or("without X-Amz-Target"));
+            Error::client("UnknownOperationException", message)
+        })?;
+        Ok((operation, Outside::new()))
+    }
+
+    fn route_by_action(&'static self, parts: &Parts, body: &[u8]) -> Result<(&'static Operation, Outside), Error> {
+        let mut parameters = query_parameters(parts.uri.query().unwrap_or_default().as_bytes());
+        parameters.extend(query_parameters(body));
+        let action =
+            first(&parameters, "Action").ok_or_else(|| Error::client("MissingAction", "No Action was given"))?;
+        let version = first(&parameters, "Version").unwrap_or("NO_VERSION_SPECIFIED");
+        let operation = self.operation(action).ok_or_else(|| {
+            Error::client("InvalidAction", format!("Could not find operation {action} for version {version}"))
+        })?;
+        Ok((operation, parameters))
+    }
+}
+
+/// The typed form of a validated input.
+pub(crate) fn parse<T: DeserializeOwned>(input: Value) -> Result<T, Error> {
+    T::deserialize(input).map_err(|error| Error::serialization(error.to_string()))
+}
+
+/// The JSON of an output.
+pub(crate) fn answer<T: Serialize>(output: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(output).map_err(|_| broken("output"))
+}
+
+/// For an operation that is marked as served but has no method, which code generation rules out.
+pub(crate) fn broken(what: &str) -> Error {
+    Error::internal(format!("The {what} of the operation could not be written."))
+}
+
+/// What a request says outside of a JSON body: parameters by name, labels of the path by `{name}`.
+type Outside = BTreeMap<String, Vec<String>>;
+
+fn label_key(name: &str) -> String {
+    format!("{{{name}}}")
+}
+
+fn first<'a>(outside: &'a Outside, name: &str) -> Option<&'a str> {
+    outside.get(name)?.first().map(String::as_str)
+}
+
+/// Labels of the template with their (encoded) values, and how many segments were literal.
+fn match_path<'p>(template: &'static str, path: &[&'p str]) -> Option<(Vec<(&'static str, &'p str)>, usize)> {
+    let mut labels = Vec::new();
+    let mut fixed = 0;
+    let mut segments = template.split('/').skip(1);
+    for value in path {
+        let segment = segments.next()?;
+        match segment.strip_prefix('{').and_then(|label| label.strip_suffix('}')) {
+            Some(_) if value.is_empty() => return None,
+            Some(label) => labels.push((label, *value)),
+            None if segment == *value => fixed += 1,
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some((labels, fixed))
+}
+
+/// `application/x-www-form-urlencoded`, of a query string or a body. Bytes that are not UTF-8 become U+FFFD.
+fn query_parameters(bytes: &[u8]) -> Outside {
+    let mut parameters = Outside::new();
+    for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let [name, value] = [halves.next(), halves.next()].map(|half| decode_form(half.unwrap_or_default()));
+        parameters.entry(name).or_default().push(value);
+    }
+    parameters
+}
+
+fn decode_form(bytes: &[u8]) -> String {
+    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_encoding::percent_decode(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// A body with JSON; none where the input has nothing in the body, or the body is empty.
+fn json_object(members: &[Member], body: &[u8]) -> Result<Map<String, Value>, Error> {
+    let wanted = members.iter().any(|member| member.location == Location::Body);
+    if !wanted || body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::serialization("The body is not a JSON object.")),
+        Err(error) => Err(Error::serialization(format!("The body is not JSON: {error}"))),
+    }
+}
+
+fn outside_value(member: &Member, outside: &Outside) -> Result<Option<Value>, Error> {
+    let values = match member.location {
+        Location::Path => outside.get(&label_key(member.name)),
+        Location::Query | Location::Body => outside.get(member.name),
+    };
+    match (member.shape, values) {
+        (_, None) => Ok(None),
+        (Shape::List { of, .. }, Some(values)) => {
+            let items: Result<Vec<_>, _> = values.iter().map(|text| scalar(of, member.name, text)).collect();
+            items.map(Value::Array).map(Some)
+        }
+        (shape, Some(values)) => values.first().map(|text| scalar(shape, member.name, text)).transpose(),
+    }
+}
+
+/// Text as the type that the model says.
+fn scalar(shape: &Shape, name: &str, text: &str) -> Result<Value, Error> {
+    let value: Cow<'_, str> = match shape {
+        Shape::Boolean | Shape::Integer { .. } | Shape::Long { .. } | Shape::Double => Cow::Borrowed(text),
+        _ => return Ok(Value::String(text.to_owned())),
+    };
+    match serde_json::from_str(&value) {
+        Ok(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value),
+        _ => Err(Error::serialization(format!("'{text}' is no value for {name}"))),
+    }
+}
+
+/// `Name=…`, `List.member.1=…`, `Map.entry.1.key=…`, `Structure.Name=…`.
+fn form_structure(members: &[Member], prefix: &str, form: &Outside) -> Result<Map<String, Value>, Error> {
+    let mut structure = Map::new();
+    for member in members {
+        if let Some(value) = form_value(member.shape, &format!("{prefix}{}", member.name), form)? {
+            structure.insert(member.name.to_owned(), value);
+        }
+    }
+    Ok(structure)
+}
+
+fn form_value(shape: &Shape, name: &str, form: &Outside) -> Result<Option<Value>, Error> {
+    let inside = format!("{name}.");
+    let nested = form.range(inside.clone()..).next().is_some_and(|(key, _)| key.starts_with(&inside));
+    match shape {
+        Shape::Structure(members) if nested => form_structure(members, &inside, form).map(Value::Object).map(Some),
+        Shape::List { of, .. } if nested => {
+            let mut items = Vec::new();
+            while let Some(item) = form_value(of, &format!("{name}.member.{}", items.len() + 1), form)? {
+                items.push(item);
+            }
+            Ok(Some(Value::Array(items)))
+        }
+        Shape::Map { value, .. } if nested => {
+            let mut entries = Map::new();
+            for index in 1.. {
+                let Some(key) = first(form, &format!("{name}.entry.{index}.key")) else { break };
+                let value = form_value(value, &format!("{name}.entry.{index}.value"), form)?;
+                entries.insert(key.to_owned(), value.unwrap_or_default());
+            }
+            Ok(Some(Value::Object(entries)))
+        }
+        Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. } => Ok(None),
+        _ => first(form, name).map(|text| scalar(shape, name, text)).transpose(),
+    }
+}

@@ -1,0 +1,123 @@
+//! AWS's service models as static tables: what routing, reading and validation need of them.
+
+use crate::Protocol;
+
+/// A service of AWS.
+#[derive(Debug)]
+pub struct Service {
+    /// Name in botocore, e.g. `apigatewayv2`.
+    pub name: &'static str,
+    /// Name in the credential scope, e.g. `apigateway`.
+    pub signing_name: &'static str,
+    /// Version of the API, e.g. `2018-11-29`.
+    pub api_version: &'static str,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// Of `X-Amz-Target` (json 1.1), else empty.
+    pub target_prefix: &'static str,
+    /// Of the XML answers (query), else empty.
+    pub xml_namespace: &'static str,
+    /// Code of the error for input that breaks a constraint.
+    pub validation_code: &'static str,
+    /// All of AWS's operations, ordered by name.
+    pub operations: &'static [Operation],
+}
+
+/// An operation of AWS.
+#[derive(Debug)]
+pub struct Operation {
+    /// AWS's name, e.g. `CreateApi`.
+    pub name: &'static str,
+    /// Whether we have it.
+    pub served: bool,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Template of the path, e.g. `/v2/apis/{apiId}`.
+    pub path: &'static str,
+    /// HTTP status of success.
+    pub status: u16,
+    /// Of a served operation.
+    pub(crate) input: &'static [Member],
+    /// Of a served operation of the query protocol, whose answers are written from it.
+    pub(crate) output: Option<Output>,
+}
+
+/// The answer of an operation of the query protocol.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// Element around the members.
+    pub wrapper: &'static str,
+    /// What is in it.
+    pub members: &'static [Member],
+}
+
+/// A member of a structure.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// As on the wire.
+    pub name: &'static str,
+    /// Where it is.
+    pub location: Location,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is.
+    pub shape: &'static Shape,
+}
+
+/// Where a member of the input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In the body.
+    Body,
+    /// A label of the path.
+    Path,
+    /// A parameter of the query string.
+    Query,
+}
+
+/// A type of the model with its constraints. `min` and `max` count characters, bytes, elements or are the value's.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    Structure(&'static [Member]),
+    List {
+        of: &'static Shape,
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Map {
+        key: &'static Shape,
+        value: &'static Shape,
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    String {
+        min: Option<i64>,
+        max: Option<i64>,
+        pattern: Option<&'static str>,
+        values: &'static [&'static str],
+        sensitive: bool,
+    },
+    Blob {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Boolean,
+    Integer {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Long {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Double,
+    Timestamp,
+}
+
+impl Service {
+    /// The operation of that name.
+    pub fn operation(&self, name: &str) -> Option<&'static Operation> {
+        let index = self.operations.binary_search_by(|operation| operation.name.cmp(name)).ok()?;
+        self.operations.get(index)
+    }
+}

@@ -1,0 +1,80 @@
+//! The XML of the query protocol.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::schema::{Member, Output, Shape};
+use crate::{Error, Service};
+
+/// The answer of an operation: its members within the wrapper, then the request's id.
+pub(crate) fn answer(service: &Service, operation: &str, output: &Output, value: &Value, request_id: &str) -> String {
+    let mut xml = format!("<{operation}Response xmlns=\"{}\"><{}>", service.xml_namespace, output.wrapper);
+    members(&mut xml, output.members, value);
+    let _ = write!(xml, "</{}>", output.wrapper);
+    xml.push_str("<ResponseMetadata>");
+    element(&mut xml, "RequestId", request_id);
+    let _ = write!(xml, "</ResponseMetadata></{operation}Response>");
+    xml
+}
+
+/// `<ErrorResponse>` with `Sender` for errors of the caller, `Receiver` for ours.
+pub(crate) fn error(error: &Error, request_id: &str) -> String {
+    let mut xml = String::from("<ErrorResponse><Error><Type>");
+    xml.push_str(if error.status.is_client_error() { "Sender" } else { "Receiver" });
+    xml.push_str("</Type>");
+    // The query protocol's codes have no suffix: `AccessDenied`, not `AccessDeniedException`.
+    element(&mut xml, "Code", error.code.strip_suffix("Exception").unwrap_or(error.code));
+    element(&mut xml, "Message", &error.message);
+    xml.push_str("</Error>");
+    element(&mut xml, "RequestId", request_id);
+    xml.push_str("</ErrorResponse>");
+    xml
+}
+
+fn members(xml: &mut String, members: &[Member], value: &Value) {
+    for member in members {
+        if let Some(value) = value.get(member.name).filter(|value| !value.is_null()) {
+            write_value(xml, member.name, member.shape, value);
+        }
+    }
+}
+
+fn write_value(xml: &mut String, name: &str, shape: &Shape, value: &Value) {
+    match (shape, value) {
+        (Shape::Structure(inner), _) => {
+            let _ = write!(xml, "<{name}>");
+            members(xml, inner, value);
+            let _ = write!(xml, "</{name}>");
+        }
+        (Shape::List { of, .. }, Value::Array(items)) => {
+            let _ = write!(xml, "<{name}>");
+            items.iter().for_each(|item| write_value(xml, "member", of, item));
+            let _ = write!(xml, "</{name}>");
+        }
+        (_, Value::String(text)) => element(xml, name, text),
+        _ => element(xml, name, &value.to_string()),
+    }
+}
+
+fn element(xml: &mut String, name: &str, text: &str) {
+    let _ = write!(xml, "<{name}>");
+    escape(xml, text);
+    let _ = write!(xml, "</{name}>");
+}
+
+/// XML 1.0 has no way to write most control characters; they become U+FFFD.
+fn escape(xml: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '<' => xml.push_str("&lt;"),
+            '>' => xml.push_str("&gt;"),
+            '&' => xml.push_str("&amp;"),
+            '"' => xml.push_str("&quot;"),
+            '\r' => xml.push_str("&#13;"),
+            '\t' | '\n' => xml.push(c),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => xml.push('\u{fffd}'),
+            _ => xml.push(c),
+        }
+    }
+}
