@@ -1,0 +1,44 @@
+"""The two generations of the aws CLI, unmodified, in a shell that has evaluated `countersign env`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from server import BINARY, clean_environment
+
+# Debian's is CLI v2 (2.9), PyPI's is v1.
+DIRECTORY = {"v1": Path(sys.executable).parent, "v2": Path("/usr/bin")}
+
+
+class AwsCli:
+    """Calls `aws …` and returns the parsed answer."""
+
+    def __init__(self, server, version):
+        self.server, self.version = server, version
+
+    def __call__(self, *args, check=True):
+        done = self.run("aws", *args)
+        if check:
+            assert done.returncode == 0, f"aws {' '.join(map(str, args))}: exit {done.returncode}\n{done.stderr}"
+        return json.loads(done.stdout) if check and done.stdout.lstrip().startswith(("{", "[")) else done
+
+    def environment(self):
+        env = clean_environment(self.server.base)
+        return env | {"PATH": f"{DIRECTORY[self.version]}:{BINARY.parent}:{env['PATH']}"}
+
+    def run(self, *command, script='"$@"', cwd=None, timeout=60):
+        """Runs a command line in bash, after `eval "$(countersign env)"`. `aws` is then what `env` says it is."""
+        return subprocess.run(
+            self.shell(script, *command), capture_output=True, text=True, env=self.environment(),
+            cwd=cwd or self.server.base, timeout=timeout,
+        )
+
+    def spawn(self, *command, **options):
+        """Like `run`, for commands that stay."""
+        return subprocess.Popen(self.shell('exec_aws() { "$@"; }; exec_aws "$@"', *command), env=self.environment(), text=True, **options)
+
+    def shell(self, script, *command):
+        prelude = f'eval "$(countersign env --data-dir "$1")"; shift; {script}'
+        return ["bash", "-c", prelude, "bash", os.fspath(self.server.data_dir), *map(str, command)]
