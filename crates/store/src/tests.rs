@@ -1,0 +1,190 @@
+//! One suite over the embedded stores, and what only a file can suffer.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use model::resource::LogGroup;
+use model::{Change, State};
+
+use crate::{CommitError, Event, Follower, Memory, Redb, Store, StoreError};
+
+fn group(name: &str) -> LogGroup {
+    LogGroup {
+        region: "us-east-1".into(),
+        name: name.into(),
+        created: 1,
+        retention_days: None,
+        streams: BTreeMap::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+fn put(name: &str) -> Change {
+    Change::put(&group(name))
+}
+
+/// Runs a test on each implementation.
+async fn on_each<F: Future<Output = ()>>(test: impl Fn(Arc<dyn Store>) -> F) {
+    test(Arc::new(Memory::new())).await;
+    let directory = tempfile::tempdir().unwrap();
+    test(Arc::new(Redb::open(&directory.path().join("settings.redb")).unwrap())).await;
+}
+
+#[tokio::test]
+async fn commits_compare_the_revision() {
+    on_each(|store| async move {
+        assert_eq!(store.load().await.unwrap(), (0, vec![]));
+        assert_eq!(store.commit(0, vec![put("a"), put("b")]).await.unwrap(), 1);
+        assert!(matches!(store.commit(0, vec![put("c")]).await, Err(CommitError::Conflict(1))));
+        assert!(matches!(store.commit(2, vec![put("c")]).await, Err(CommitError::Conflict(1))));
+        assert_eq!(store.commit(1, vec![Change::delete(&group("a"))]).await.unwrap(), 2);
+        assert_eq!(store.load().await.unwrap(), (2, vec![put("b")]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_yields_every_commit_once_in_order() {
+    on_each(|store| async move {
+        store.commit(0, vec![put("a")]).await.unwrap();
+        let mut commits = store.watch(0);
+        let writer = Arc::clone(&store);
+        let written = tokio::spawn(async move {
+            for revision in 1..20 {
+                writer.commit(revision, vec![put(&revision.to_string())]).await.unwrap();
+            }
+        });
+        for revision in 1..=20 {
+            let name = if revision == 1 { "a".to_owned() } else { (revision - 1).to_string() };
+            assert_eq!(commits.next().await, Some(Event::Committed(revision, vec![put(&name)])));
+        }
+        written.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_that_lags_too_far_is_told_and_a_follower_recovers() {
+    on_each(|store| async move {
+        let mut late = store.watch(0);
+        let follower = Follower::start(Arc::clone(&store)).await.unwrap();
+        for revision in 0..300 {
+            store.commit(revision, vec![put(&revision.to_string())]).await.unwrap();
+        }
+        assert_eq!(late.next().await, Some(Event::Compacted));
+        assert_eq!(late.next().await, None);
+        let mut state = follower.state();
+        let state = state.wait_for(|state| state.revision == 300).await.unwrap();
+        assert_eq!(State::of(&state.log_groups, "us-east-1").count(), 300);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn concurrent_commits_lose_nothing() {
+    on_each(|store| async move {
+        let writers = (0..8).map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for number in 0..5 {
+                    let mut expected = 0;
+                    let change = put(&format!("{writer}-{number}"));
+                    while let Err(CommitError::Conflict(current)) = store.commit(expected, vec![change.clone()]).await {
+                        expected = current;
+                    }
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let (revision, all) = store.load().await.unwrap();
+        assert_eq!((revision, all.len()), (40, 40));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn applied_is_what_the_slowest_live_node_has() {
+    on_each(|store| async move {
+        assert_eq!(store.applied(), 0);
+        store.report_applied("a", 7).await.unwrap();
+        store.report_applied("b", 5).await.unwrap();
+        assert_eq!(store.applied(), 5);
+        store.retire("b").await.unwrap();
+        assert_eq!(store.applied(), 7);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_keeps_the_settings_for_its_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.redb");
+    let store = Redb::open(&path).unwrap();
+    store.commit(0, vec![put("a")]).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(Redb::open(&path), Err(StoreError::InUse(_))));
+    drop(store);
+    let store = Redb::open(&path).unwrap();
+    assert_eq!(store.load().await.unwrap(), (1, vec![put("a")]));
+    assert_eq!(store.commit(1, vec![put("b")]).await.unwrap(), 2);
+}
+
+async fn written(path: &Path) -> Vec<u8> {
+    let store = Redb::open(path).unwrap();
+    for revision in 0..20 {
+        store.commit(revision, vec![put(&format!("group-{revision}"))]).await.unwrap();
+    }
+    drop(store);
+    fs::read(path).unwrap()
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_named_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.redb");
+    let whole = written(&path).await;
+    for length in [0, 1, 63, 320, 4096, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = Redb::open(&path).err().unwrap_or_else(|| panic!("{length} bytes were taken"));
+        assert!(matches!(error, StoreError::Damaged { .. }), "{length}: {error}");
+        assert!(error.to_string().contains("settings.redb"), "{error}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), length as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_of_a_value_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.redb");
+    let whole = written(&path).await;
+    let newest = whole.windows(8).rposition(|window| window == b"group-19").unwrap();
+    let mut flipped = whole.clone();
+    // Every copy: older pages may still be lying around, and which one counts is redb's business.
+    for at in whole.windows(8).enumerate().filter(|(_, window)| window == b"group-19").map(|(at, _)| at) {
+        flipped[at] ^= 1;
+    }
+    assert_ne!(flipped[newest], whole[newest]);
+    fs::write(&path, &flipped).unwrap();
+    assert!(matches!(Redb::open(&path), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn a_value_under_another_key_does_not_pass_its_checksum() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.redb");
+    drop(Redb::open(&path).unwrap());
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let table: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("settings");
+    transaction.open_table(table).unwrap().insert("domains/x", b"1234{}".as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = Redb::open(&path).err().unwrap().to_string();
+    assert!(error.contains("the checksum of domains/x does not match"), "{error}");
+}
