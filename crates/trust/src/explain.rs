@@ -35,6 +35,11 @@ pub fn explain(
     policy: &Policy,
     at: UnixSeconds,
 ) -> Option<Explanation> {
-    let _ = (judgment, chain, truststore, neighbours, policy, at);
-    todo!()
+    let refusal = judgment.refusal()?;
+    let _ = (chain, truststore, neighbours, policy, at);
+    Some(Explanation {
+        explanation: refusal.code.summary().to_owned(),
+        fix: refusal.code.fix().to_owned(),
+        evidence: refusal.evidence.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+    })
 }

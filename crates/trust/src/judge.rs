@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::search::Search;
 use crate::{Certificate, Code, Truststore, UnixSeconds};
 
 /// What a judgement found, how, and until when it stands.
@@ -104,7 +105,75 @@ impl Truststore {
     ///
     /// At most 64 signature checks; no panic whatever the bytes are.
     pub fn judge(&self, chain: &[&[u8]], policy: &Policy, revocation: &dyn Revocation, at: UnixSeconds) -> Judgment {
-        let _ = (chain, policy, revocation, at);
-        todo!()
+        let mut search = Search::new(self.inner(), policy, revocation, at);
+        let verdict = match chain.split_first() {
+            None => {
+                let refusal = Refusal::new(Code::ClientCertMissing, "the client sent no certificate".to_owned());
+                Verdict::Refused(refusal)
+            }
+            Some((leaf, sent)) => match Certificate::from_der(leaf) {
+                Ok(leaf) => search.decide(leaf, sent),
+                Err(error) => Verdict::Refused(Refusal::new(Code::ClientCertInvalid, error.to_string())),
+            },
+        };
+        Judgment { verdict, trail: search.trail, holds_until: search.holds_until }
+    }
+}
+
+impl Judgment {
+    /// Whether the verdict is "trusted".
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.verdict, Verdict::Accepted(_))
+    }
+
+    /// The path, if trusted.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.verdict {
+            Verdict::Accepted(path) => Some(path),
+            Verdict::Refused(_) => None,
+        }
+    }
+
+    /// The reason, if not trusted.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.verdict {
+            Verdict::Accepted(_) => None,
+            Verdict::Refused(refusal) => Some(refusal),
+        }
+    }
+}
+
+impl Refusal {
+    /// Without evidence.
+    pub fn new(code: Code, detail: String) -> Self {
+        Self { code, detail, evidence: Vec::new() }
+    }
+
+    /// With one more fact.
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.evidence.push((name, value));
+        self
+    }
+}
+
+impl Policy {
+    /// CAs allowed above the leaf unless a policy says otherwise: what AWS API Gateway accepts.
+    pub const DEFAULT_MAX_DEPTH: u8 = 4;
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            purpose: Purpose::default(),
+            any_eku: false,
+            max_depth: Self::DEFAULT_MAX_DEPTH,
+        }
+    }
+}
+
+impl Revocation for Unrevoked {
+    fn refuses(&self, _: &Certificate, _: &Certificate, _: UnixSeconds) -> Option<Refusal> {
+        None
     }
 }

@@ -8,13 +8,21 @@
 
 mod certificate;
 mod code;
+mod constraints;
+mod der;
 mod explain;
+mod extensions;
 mod judge;
+mod key;
 mod lint;
 mod name;
+mod pem;
+mod rules;
+mod search;
+mod time;
 mod truststore;
 
-pub use certificate::{Certificate, CertificateError, ClientCert, Validity};
+pub use certificate::{Certificate, CertificateError, ClientCert, SubjectAltName, Validity, public_key};
 pub use code::{Code, TlsAlert};
 pub use explain::{Explanation, Neighbour, explain};
 pub use judge::{Judgment, Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Unrevoked, Verdict};

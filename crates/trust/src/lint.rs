@@ -1,6 +1,13 @@
 //! Findings about a truststore: one a rule.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
+
+use crate::certificate::CertificateError;
+use crate::pem::BadBlock;
+use crate::truststore::Entry;
+use crate::{Certificate, Profile, UnixSeconds, rules, time};
 
 /// Something about a truststore that its owner should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,4 +36,239 @@ pub enum Severity {
     Warning,
     /// The certificate is not used.
     Error,
+}
+
+/// "Expires soon" is within this.
+const SOON_SECONDS: i64 = 30 * 86_400;
+
+/// Applies every rule to every entry. `complete` is false where the search for issuers was cut short.
+pub(crate) fn inspect(entries: &[Entry], complete: bool, at: UnixSeconds) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for entry in entries {
+        findings.extend(validity(entry, at));
+        findings.extend(issuing(entry));
+        findings.extend(weak_key(entry));
+        findings.extend(weak_signature(entry));
+        findings.extend(unknown_critical_extension(entry));
+        findings.extend(issuer_missing(entry, entries, complete));
+    }
+    findings.extend(same_name(entries));
+    findings
+}
+
+/// A block that is no certificate. Its label is content, so it is not quoted.
+pub(crate) fn other_block(label: &str, line: usize) -> Finding {
+    let (code, severity, explanation, fix) = if label == "TRUSTED CERTIFICATE" {
+        (
+            "trusted-certificate",
+            Severity::Error,
+            "This is OpenSSL's own TRUSTED CERTIFICATE format, whose extra rules would be lost.",
+            "Convert it with openssl x509 -in FILE -out FILE.pem.",
+        )
+    } else {
+        ("not-a-certificate", Severity::Warning, "This block is not a certificate.", "Remove it from the truststore.")
+    };
+    Finding { code, severity, subject: None, line, explanation: explanation.to_owned(), fix: fix.to_owned() }
+}
+
+/// A block that is not PEM.
+pub(crate) fn bad_block(bad: BadBlock, line: usize) -> Finding {
+    let explanation = match bad {
+        BadBlock::Unterminated => "The block has no END CERTIFICATE line, so it is not PEM.",
+        BadBlock::Mismatched => "The block's BEGIN and END lines differ, so it is not PEM.",
+        BadBlock::NotBase64 => "The block's content is not base64, so it is not PEM.",
+    };
+    Finding {
+        code: "not-pem",
+        severity: Severity::Error,
+        subject: None,
+        line,
+        explanation: explanation.to_owned(),
+        fix: "Copy the whole certificate again, from its BEGIN to its END line.".to_owned(),
+    }
+}
+
+/// A block whose content is no certificate.
+pub(crate) fn bad_certificate(error: &CertificateError, line: usize) -> Finding {
+    Finding {
+        code: "bad-certificate",
+        severity: Severity::Error,
+        subject: None,
+        line,
+        explanation: format!("The certificate cannot be read: {}.", error.0),
+        fix: "Replace it by the certificate as its authority issued it.".to_owned(),
+    }
+}
+
+/// The same certificate again.
+pub(crate) fn duplicate(certificate: &Certificate, line: usize, first: usize) -> Finding {
+    Finding {
+        code: "duplicate",
+        severity: Severity::Note,
+        subject: Some(certificate.subject().to_owned()),
+        line,
+        explanation: format!("The same certificate is in the truststore already, at line {first}."),
+        fix: "Remove one of the two.".to_owned(),
+    }
+}
+
+fn validity(entry: &Entry, at: UnixSeconds) -> Option<Finding> {
+    let (not_before, not_after) = (entry.certificate.not_before(), entry.certificate.not_after());
+    if at > not_after {
+        let ago = time::span(at.saturating_sub(not_after));
+        return Some(entry.finding(
+            "expired",
+            Severity::Error,
+            format!("It expired on {}, {ago} ago.", time::rfc3339(not_after)),
+            "Replace it by its renewed certificate.",
+        ));
+    }
+    if at < not_before {
+        return Some(entry.finding(
+            "not-yet-valid",
+            Severity::Error,
+            format!("Its validity begins on {}.", time::rfc3339(not_before)),
+            "Use it from then on, or correct the clock of whoever issued it.",
+        ));
+    }
+    let left = not_after.saturating_sub(at);
+    (left <= SOON_SECONDS).then(|| {
+        entry.finding(
+            "expires-soon",
+            Severity::Warning,
+            format!("It expires on {}, in {}.", time::rfc3339(not_after), time::span(left)),
+            "Add its renewed certificate to the truststore before then.",
+        )
+    })
+}
+
+fn issuing(entry: &Entry) -> Option<Finding> {
+    let certificate = &entry.certificate;
+    let Some(defect) = rules::issuing_defect(certificate, entry.self_signed) else {
+        return (certificate.version() < 3).then(|| {
+            entry.finding(
+                "x509-v1",
+                Severity::Note,
+                "It is X.509 v1 and cannot say that it is a CA; it is taken for one because it is self-signed."
+                    .to_owned(),
+                "Issue a root of X.509 v3 when it is renewed.",
+            )
+        });
+    };
+    Some(if certificate.is_ca() {
+        entry.finding(
+            "no-key-cert-sign",
+            Severity::Error,
+            format!("It cannot issue client certificates: {defect}."),
+            "Replace it by an authority's certificate whose key usage has keyCertSign.",
+        )
+    } else {
+        entry.finding(
+            "not-a-ca",
+            Severity::Warning,
+            format!("It is accepted only as a client's own certificate and issues nothing: {defect}."),
+            "Replace it by its issuer's certificate if clients are to be accepted by their issuer.",
+        )
+    })
+}
+
+fn weak_key(entry: &Entry) -> Option<Finding> {
+    let defect = rules::key_defect(&entry.certificate, Profile::Aws)?;
+    let fix = "Replace the authority by one with RSA 2048 bits or more, P-256 or P-384.";
+    // What only the other profile allows is not weak.
+    let severity = match rules::key_defect(&entry.certificate, Profile::Rfc5280) {
+        Some(_) => Severity::Error,
+        None => Severity::Warning,
+    };
+    Some(entry.finding("weak-key", severity, format!("{}.", capitalised(&defect)), fix))
+}
+
+fn weak_signature(entry: &Entry) -> Option<Finding> {
+    let defect = rules::signature_defect(&entry.certificate)?;
+    Some(if entry.self_signed {
+        entry.finding(
+            "weak-signature",
+            Severity::Note,
+            format!("{}; a root's signature on itself proves nothing, so it is used.", capitalised(&defect)),
+            "Replace it by a root signed with SHA-256 or stronger when it is renewed.",
+        )
+    } else {
+        entry.finding(
+            "weak-signature",
+            Severity::Error,
+            format!("{}.", capitalised(&defect)),
+            "Have it issued again with SHA-256 or stronger.",
+        )
+    })
+}
+
+fn unknown_critical_extension(entry: &Entry) -> Option<Finding> {
+    let defect = rules::extension_defect(&entry.certificate)?;
+    Some(entry.finding(
+        "unknown-critical-extension",
+        Severity::Error,
+        format!("{}.", capitalised(&defect)),
+        "Have it issued again without that extension, or with the extension not critical.",
+    ))
+}
+
+/// An intermediate from which no path leads to a root: each of its clients is refused.
+fn issuer_missing(entry: &Entry, entries: &[Entry], complete: bool) -> Option<Finding> {
+    let certificate = &entry.certificate;
+    let is_issuer = rules::issuing_defect(certificate, entry.self_signed).is_none();
+    if !is_issuer || entry.self_signed || !entry.issuers.is_empty() {
+        return None;
+    }
+    if rules::signature_defect(certificate).is_some() {
+        return None; // The weak signature is the finding.
+    }
+    let same_name = entries.iter().any(|other| {
+        other.certificate.subject_der() == certificate.issuer_der() && other.certificate.der() != certificate.der()
+    });
+    let explanation = match (same_name, complete) {
+        (false, _) => "Its issuer is not in the truststore, so its clients get 403.",
+        (true, true) => {
+            "An authority with its issuer's name is in the truststore but did not sign it, so its clients get 403."
+        }
+        (true, false) => {
+            "Too many authorities share its issuer's name to try them all, and none that was tried signed it, so its \
+             clients get 403."
+        }
+    };
+    Some(entry.finding(
+        "issuer-missing",
+        Severity::Error,
+        explanation.to_owned(),
+        "Add its issuer, and every authority above it up to the self-signed root.",
+    ))
+}
+
+fn same_name(entries: &[Entry]) -> Vec<Finding> {
+    let mut first_by_name: HashMap<&[u8], &Entry> = HashMap::new();
+    let mut findings = Vec::new();
+    for entry in entries {
+        let certificate = &entry.certificate;
+        let first = *first_by_name.entry(certificate.subject_der()).or_insert(entry);
+        if first.certificate.public_key_der() != certificate.public_key_der() {
+            findings.push(entry.finding(
+                "same-name-different-key",
+                Severity::Note,
+                format!("It has the same name as the certificate at line {}, and another key.", first.line),
+                "Keep both only while the authority changes its key.",
+            ));
+        }
+    }
+    findings
+}
+
+impl Entry {
+    fn finding(&self, code: &'static str, severity: Severity, explanation: String, fix: &str) -> Finding {
+        let subject = Some(self.certificate.subject().to_owned());
+        Finding { code, severity, subject, line: self.line, explanation, fix: fix.to_owned() }
+    }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

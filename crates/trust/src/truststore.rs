@@ -1,9 +1,13 @@
 //! A truststore: the certificates of one PEM object, compiled for judging.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Certificate, Finding, UnixSeconds};
+use data_encoding::HEXLOWER;
+
+use crate::certificate::sha256;
+use crate::{Certificate, Finding, UnixSeconds, key, lint, pem, rules};
 
 /// AWS's limit on a truststore's size.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -15,8 +19,27 @@ pub const MAX_CERTIFICATES: usize = 1000;
 #[derive(Clone)]
 pub struct Truststore(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     digest: Digest,
+    /// In the file's order, without duplicates.
+    entries: Vec<Entry>,
+    /// Places in `entries`, ordered by DER.
+    by_der: Vec<u32>,
+    /// Places in `entries` by the subject's DER.
+    by_subject: HashMap<Box<[u8]>, Vec<u32>>,
+}
+
+/// A certificate of a truststore and what stands above it there.
+pub(crate) struct Entry {
+    pub certificate: Arc<Certificate>,
+    /// Line of its BEGIN marker, from 1.
+    pub line: usize,
+    /// Its own key signed it: a path may end here.
+    pub self_signed: bool,
+    /// Places of the entries whose key signed it (never its own), the nearest to a root first.
+    pub issuers: Vec<u32>,
+    /// CAs on the shortest path from here to a self-signed root, both counted; `None` if there is none.
+    pub distance: Option<u32>,
 }
 
 /// SHA-256 of a truststore's bytes; prints as lowercase hexadecimal.
@@ -39,16 +62,41 @@ pub enum TruststoreError {
         /// Line of its BEGIN marker, from 1.
         line: usize,
     },
-    /// No usable certificate.
+    /// Not one certificate in it can be parsed.
     #[error("the truststore contains no usable certificate")]
     Empty,
 }
 
 impl Truststore {
     /// Reads PEM. Bad certificates are left out and told in the findings; `at` is for "expired" and "expires soon".
+    ///
+    /// The work is bounded whatever the bytes are: at most [`MAX_BYTES`], [`MAX_CERTIFICATES`] and
+    /// a few thousand signature checks.
     pub fn compile(pem: &[u8], at: UnixSeconds) -> Result<(Self, Vec<Finding>), TruststoreError> {
-        let _ = (pem, at);
-        todo!()
+        if pem.len() > MAX_BYTES {
+            return Err(TruststoreError::TooLarge(pem.len()));
+        }
+        let blocks = pem::blocks(pem);
+        if let Some(block) = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) {
+            return Err(TruststoreError::PrivateKey { line: block.line });
+        }
+        let count = blocks.iter().filter(|block| is_certificate(block.label)).count();
+        if count > MAX_CERTIFICATES {
+            return Err(TruststoreError::TooMany(count));
+        }
+        let (mut entries, mut findings) = read(blocks);
+        if entries.is_empty() {
+            return Err(TruststoreError::Empty);
+        }
+        let by_subject = index_by_subject(&entries);
+        let complete = link(&mut entries, &by_subject);
+        measure(&mut entries);
+        let mut by_der: Vec<u32> = (0..).take(entries.len()).collect();
+        by_der.sort_unstable_by_key(|&place| entries[place as usize].certificate.der());
+        findings.extend(lint::inspect(&entries, complete, at));
+        findings.sort_by_key(|finding| finding.line);
+        let inner = Inner { digest: Digest::of(pem), by_der, by_subject, entries };
+        Ok((Self(Arc::new(inner)), findings))
     }
 
     /// Digest of the bytes that it was compiled from.
@@ -56,9 +104,45 @@ impl Truststore {
         self.0.digest
     }
 
-    /// Its certificates in the file's order.
+    /// Its certificates in the file's order, each once.
     pub fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
-        std::iter::empty()
+        self.0.entries.iter().map(|entry| &entry.certificate)
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    pub(crate) fn entry(&self, place: u32) -> &Entry {
+        &self.entries[place as usize]
+    }
+
+    /// Where the certificate with exactly these bytes is.
+    pub(crate) fn listed(&self, der: &[u8]) -> Option<u32> {
+        let found = self.by_der.binary_search_by_key(&der, |&place| self.entry(place).certificate.der());
+        found.ok().map(|index| self.by_der[index])
+    }
+
+    /// The entries with this subject (the whole `Name` in DER).
+    pub(crate) fn named(&self, subject: &[u8]) -> &[u32] {
+        self.by_subject.get(subject).map_or(&[], Vec::as_slice)
+    }
+
+    /// An entry above which nothing is in the truststore, found by climbing from `place`, which reaches no root.
+    pub(crate) fn dead_end(&self, place: u32) -> &Entry {
+        let mut seen = vec![place];
+        let mut top = place;
+        while let Some(&next) = self.entry(top).issuers.iter().find(|next| !seen.contains(next)) {
+            seen.push(next);
+            top = next;
+        }
+        self.entry(top)
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 }
 
@@ -71,20 +155,153 @@ impl fmt::Debug for Truststore {
 impl Digest {
     /// Of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let _ = bytes;
-        todo!()
+        Self(sha256(bytes))
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = f;
-        todo!()
+        f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+fn is_certificate(label: &str) -> bool {
+    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
+}
+
+/// Parses the certificates among the blocks; what cannot be used becomes a finding.
+fn read(blocks: Vec<pem::Block<'_>>) -> (Vec<Entry>, Vec<Finding>) {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut findings = Vec::new();
+    let mut lines_by_fingerprint = HashMap::new();
+    for block in blocks {
+        let line = block.line;
+        if !is_certificate(block.label) {
+            findings.push(lint::other_block(block.label, line));
+            continue;
+        }
+        let certificate = match block.body {
+            Ok(der) => Certificate::from_der(&der).map_err(|error| lint::bad_certificate(&error, line)),
+            Err(bad) => Err(lint::bad_block(bad, line)),
+        };
+        match certificate {
+            Err(finding) => findings.push(finding),
+            Ok(certificate) => match lines_by_fingerprint.insert(certificate.fingerprint(), line) {
+                Some(first) => {
+                    lines_by_fingerprint.insert(certificate.fingerprint(), first);
+                    findings.push(lint::duplicate(&certificate, line, first));
+                }
+                None => entries.push(Entry {
+                    self_signed: key::is_self_signed(&certificate),
+                    certificate: Arc::new(certificate),
+                    line,
+                    issuers: Vec::new(),
+                    distance: None,
+                }),
+            },
+        }
+    }
+    (entries, findings)
+}
+
+fn index_by_subject(entries: &[Entry]) -> HashMap<Box<[u8]>, Vec<u32>> {
+    let mut by_subject: HashMap<Box<[u8]>, Vec<u32>> = HashMap::new();
+    for (place, entry) in (0..).zip(entries) {
+        by_subject.entry(entry.certificate.subject_der().into()).or_default().push(place);
+    }
+    by_subject
+}
+
+/// Signature checks for all of a truststore's links, and for one certificate's. A thousand ordinary CAs need a
+/// thousand; only authorities that share one name need more.
+const MAX_LINK_CHECKS: usize = 4_000;
+const MAX_LINK_CHECKS_EACH: usize = 16;
+
+/// Finds for each entry the entries that issued it. False if the bounds left some unfound.
+fn link(entries: &mut [Entry], by_subject: &HashMap<Box<[u8]>, Vec<u32>>) -> bool {
+    let mut left = MAX_LINK_CHECKS;
+    let mut complete = true;
+    for place in 0..entries.len() {
+        let entry = &entries[place];
+        if entry.self_signed {
+            continue;
+        }
+        let child = &entry.certificate;
+        let candidates = by_subject.get(child.issuer_der()).map_or(&[][..], Vec::as_slice);
+        let mut candidates: Vec<u32> = candidates
+            .iter()
+            .copied()
+            .filter(|&other| other as usize != place && may_issue(&entries[other as usize]))
+            .collect();
+        candidates.sort_by_key(|&other| key_id_mismatch(child, &entries[other as usize].certificate));
+        let mut tried: Vec<&[u8]> = Vec::new();
+        let mut issuing_key = None;
+        for &candidate in &candidates {
+            let issuer = &entries[candidate as usize].certificate;
+            if tried.contains(&issuer.public_key_der()) {
+                continue;
+            }
+            if tried.len() == MAX_LINK_CHECKS_EACH || left == 0 {
+                complete = false;
+                break;
+            }
+            tried.push(issuer.public_key_der());
+            left -= 1;
+            if key::signed_by(child, issuer) {
+                issuing_key = Some(issuer.public_key_der());
+                break;
+            }
+        }
+        candidates.retain(|&other| Some(entries[other as usize].certificate.public_key_der()) == issuing_key);
+        entries[place].issuers = candidates;
+    }
+    complete
+}
+
+fn may_issue(entry: &Entry) -> bool {
+    rules::issuing_defect(&entry.certificate, entry.self_signed).is_none()
+}
+
+/// 0 where the key identifiers say that `issuer` issued `child`, 1 where they say nothing, 2 where they say no.
+pub(crate) fn key_id_mismatch(child: &Certificate, issuer: &Certificate) -> u8 {
+    match (child.authority_key_id(), issuer.subject_key_id()) {
+        (Some(wanted), Some(id)) if wanted == id => 0,
+        (Some(_), Some(_)) => 2,
+        _ => 1,
+    }
+}
+
+/// Measures distances from the roots down, breadth first, and puts each entry's nearest issuer first.
+fn measure(entries: &mut [Entry]) {
+    let mut issued: Vec<Vec<u32>> = vec![Vec::new(); entries.len()];
+    let mut queue = VecDeque::new();
+    for (place, entry) in (0_u32..).zip(entries.iter_mut()) {
+        for &issuer in &entry.issuers {
+            issued[issuer as usize].push(place);
+        }
+        if entry.self_signed && may_issue(entry) {
+            entry.distance = Some(1);
+            queue.push_back(place);
+        }
+    }
+    while let Some(place) = queue.pop_front() {
+        let distance = entries[place as usize].distance.map_or(1, |distance| distance + 1);
+        for &child in &issued[place as usize] {
+            let child_entry = &mut entries[child as usize];
+            if child_entry.distance.is_none() {
+                child_entry.distance = Some(distance);
+                queue.push_back(child);
+            }
+        }
+    }
+    let distances: Vec<Option<u32>> = entries.iter().map(|entry| entry.distance).collect();
+    for entry in entries {
+        entry.issuers.sort_by_key(|&issuer| distances[issuer as usize].unwrap_or(u32::MAX));
     }
 }

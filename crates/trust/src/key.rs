@@ -1,0 +1,179 @@
+//! Keys and signatures: what they are, whether they are strong enough, and whether one made the other.
+
+use std::fmt;
+
+use aws_lc_rs::signature as aws_lc;
+use rustls_pki_types::SignatureVerificationAlgorithm;
+
+use crate::Certificate;
+use crate::der::{self, Element, Malformed};
+
+/// A public key's kind and size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PublicKey {
+    Rsa {
+        bits: usize,
+    },
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    /// Another kind or curve, by name or OID.
+    Other(String),
+}
+
+/// What a certificate is signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SignatureAlgorithm {
+    /// SHA-256 or more, and can be verified here.
+    Strong(&'static str),
+    /// SHA-1, MD5, or one that is not known, by name or OID.
+    Refused(String),
+}
+
+/// What can be verified: RSA from 2048 bits, the three NIST curves and Ed25519, SHA-256 or more. Policies narrow this
+/// down by the kind of the keys.
+pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    webpki::aws_lc_rs::ECDSA_P256_SHA256,
+    webpki::aws_lc_rs::ECDSA_P256_SHA384,
+    webpki::aws_lc_rs::ECDSA_P256_SHA512,
+    webpki::aws_lc_rs::ECDSA_P384_SHA256,
+    webpki::aws_lc_rs::ECDSA_P384_SHA384,
+    webpki::aws_lc_rs::ECDSA_P384_SHA512,
+    webpki::aws_lc_rs::ECDSA_P521_SHA256,
+    webpki::aws_lc_rs::ECDSA_P521_SHA384,
+    webpki::aws_lc_rs::ECDSA_P521_SHA512,
+    webpki::aws_lc_rs::ED25519,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA384,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA512,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+];
+
+/// Whether `issuer`'s key made the signature of `certificate`. False too where the algorithm is not in [`ALGORITHMS`].
+pub(crate) fn signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
+    let Ok((algorithm_id, key)) = algorithm_and_key(issuer.public_key_value()) else { return false };
+    ALGORITHMS
+        .iter()
+        .filter(|algorithm| {
+            algorithm.signature_alg_id().as_ref() == certificate.signature_algorithm_id()
+                && algorithm.public_key_alg_id().as_ref() == algorithm_id
+        })
+        .any(|algorithm| algorithm.verify_signature(key, certificate.signed_bytes(), certificate.signature()).is_ok())
+}
+
+/// Whether a certificate of a truststore is signed by its own key. RSA with SHA-1 counts here, because the signature
+/// of an anchor on itself proves nothing that the truststore does not say already; it only tells a root from an
+/// intermediate.
+pub(crate) fn is_self_signed(certificate: &Certificate) -> bool {
+    if !certificate.is_self_issued() {
+        return false;
+    }
+    if signed_by(certificate, certificate) {
+        return true;
+    }
+    const SHA1_WITH_RSA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
+    certificate.signature_algorithm_id() == SHA1_WITH_RSA
+        && algorithm_and_key(certificate.public_key_value()).is_ok_and(|(_, key)| {
+            aws_lc::UnparsedPublicKey::new(&aws_lc::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key)
+                .verify(certificate.signed_bytes(), certificate.signature())
+                .is_ok()
+        })
+}
+
+impl PublicKey {
+    /// Of a SubjectPublicKeyInfo.
+    pub(crate) fn parse(spki: Element<'_>) -> Result<Self, Malformed> {
+        const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+        let (algorithm, key) = algorithm_and_key(spki.value)?;
+        let mut algorithm = der::Reader::new(algorithm);
+        let oid = algorithm.expect(der::OID)?.value;
+        Ok(match oid {
+            RSA => Self::Rsa { bits: modulus_bits(key)? },
+            EC => match algorithm.optional(der::OID)?.map(|curve| curve.value) {
+                Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]) => Self::P256,
+                Some([0x2b, 0x81, 4, 0, 34]) => Self::P384,
+                Some([0x2b, 0x81, 4, 0, 35]) => Self::P521,
+                Some(curve) => Self::Other(format!("elliptic curve {}", der::dotted(curve)?)),
+                None => Self::Other("elliptic curve with explicit parameters".to_owned()),
+            },
+            ED25519 => Self::Ed25519,
+            [0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1] => Self::Other("DSA".to_owned()),
+            [0x2b, 0x65, 0x71] => Self::Other("Ed448".to_owned()),
+            other => Self::Other(der::dotted(other)?),
+        })
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
+            Self::P521 => f.write_str("P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+impl SignatureAlgorithm {
+    /// Of an AlgorithmIdentifier's content.
+    pub(crate) fn of(identifier: &[u8]) -> Result<Self, Malformed> {
+        const PKCS1: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
+        const ECDSA_SHA2: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3];
+        let oid = der::Reader::new(identifier).expect(der::OID)?.value;
+        let name = match oid {
+            [prefix @ .., 4] if prefix == PKCS1 => "md5WithRSAEncryption",
+            [prefix @ .., 5] if prefix == PKCS1 => "sha1WithRSAEncryption",
+            [prefix @ .., 10] if prefix == PKCS1 => "rsassaPss",
+            [prefix @ .., 11] if prefix == PKCS1 => "sha256WithRSAEncryption",
+            [prefix @ .., 12] if prefix == PKCS1 => "sha384WithRSAEncryption",
+            [prefix @ .., 13] if prefix == PKCS1 => "sha512WithRSAEncryption",
+            [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] => "ecdsa-with-SHA1",
+            [prefix @ .., 2] if prefix == ECDSA_SHA2 => "ecdsa-with-SHA256",
+            [prefix @ .., 3] if prefix == ECDSA_SHA2 => "ecdsa-with-SHA384",
+            [prefix @ .., 4] if prefix == ECDSA_SHA2 => "ecdsa-with-SHA512",
+            [0x2b, 0x65, 0x70] => "ED25519",
+            [0x2b, 0x65, 0x71] => "ED448",
+            other => return Ok(Self::Refused(der::dotted(other)?)),
+        };
+        let verifiable = ALGORITHMS.iter().any(|algorithm| algorithm.signature_alg_id().as_ref() == identifier);
+        Ok(if verifiable { Self::Strong(name) } else { Self::Refused(name.to_owned()) })
+    }
+}
+
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Strong(name) => f.write_str(name),
+            Self::Refused(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Content of the AlgorithmIdentifier, and the key's bits, of a SubjectPublicKeyInfo's content.
+fn algorithm_and_key(spki: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut fields = der::Reader::new(spki);
+    let algorithm = fields.expect(der::SEQUENCE)?.value;
+    let key = fields.expect(der::BIT_STRING)?.octet_aligned_bits()?;
+    fields.finish()?;
+    Ok((algorithm, key))
+}
+
+fn modulus_bits(rsa_public_key: &[u8]) -> Result<usize, Malformed> {
+    let mut fields = der::only(rsa_public_key, der::SEQUENCE)?.inside();
+    let modulus = fields.expect(der::INTEGER)?.value;
+    fields.expect(der::INTEGER)?;
+    fields.finish()?;
+    let significant = &modulus[modulus.iter().take_while(|&&b| b == 0).count()..];
+    Ok(significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize))
+}

@@ -1,0 +1,570 @@
+//! The search for a path from a leaf to an anchor, and the rules on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
+
+use crate::constraints::{Comparisons, Violation};
+use crate::judge::{Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Verdict};
+use crate::truststore::{Inner, key_id_mismatch};
+use crate::{Certificate, Code, UnixSeconds, key, rules, time};
+
+/// Signature checks in one judgement.
+const MAX_SIGNATURE_CHECKS: u32 = 64;
+/// Certificates looked at in one judgement; each costs about a microsecond.
+const MAX_VISITS: u32 = 1_000;
+/// Steps that are kept for people.
+const MAX_TRAIL: usize = 64;
+
+/// One judgement on its way.
+pub(crate) struct Search<'a> {
+    truststore: &'a Inner,
+    policy: &'a Policy,
+    revocation: &'a dyn Revocation,
+    at: UnixSeconds,
+    /// Intermediates that the client sent, where the profile uses them.
+    sent: Vec<Arc<Certificate>>,
+    signature_checks_left: u32,
+    visits_left: u32,
+    comparisons: Comparisons,
+    /// Set when one of the bounds ended the search.
+    exhausted: bool,
+    /// What was found out about signatures: certificate, issuer, whether the issuer's key made it.
+    checked: Vec<(Arc<Certificate>, Arc<Certificate>, Result<(), LeafFault>)>,
+    nearest: Option<NearMiss>,
+    pub trail: Vec<Step>,
+    pub holds_until: UnixSeconds,
+}
+
+/// A certificate of the path under construction.
+#[derive(Clone)]
+struct Link {
+    certificate: Arc<Certificate>,
+    /// Where in the truststore, if it is from there.
+    place: Option<u32>,
+}
+
+/// The best reason so far.
+struct NearMiss {
+    rank: u8,
+    refusal: Refusal,
+}
+
+/// Why a leaf is not its issuer's.
+#[derive(Clone)]
+enum LeafFault {
+    /// The key did not make the signature.
+    Signature,
+    /// webpki refuses the leaf whoever issued it.
+    Unfit(Code, String),
+}
+
+#[derive(PartialEq, Eq)]
+enum When {
+    Before,
+    Within,
+    After,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(
+        truststore: &'a Inner,
+        policy: &'a Policy,
+        revocation: &'a dyn Revocation,
+        at: UnixSeconds,
+    ) -> Self {
+        Self {
+            truststore,
+            policy,
+            revocation,
+            at,
+            sent: Vec::new(),
+            signature_checks_left: MAX_SIGNATURE_CHECKS,
+            visits_left: MAX_VISITS,
+            comparisons: Comparisons::default(),
+            exhausted: false,
+            checked: Vec::new(),
+            nearest: None,
+            trail: Vec::with_capacity(8),
+            holds_until: UnixSeconds::MAX,
+        }
+    }
+
+    /// Decides on a leaf; `sent` are the certificates that came with it.
+    pub(crate) fn decide(&mut self, leaf: Certificate, sent: &[&[u8]]) -> Verdict {
+        let leaf = Arc::new(leaf);
+        if let Err(refusal) = self.check_leaf(&leaf) {
+            return Verdict::Refused(refusal);
+        }
+        if let Some(place) = self.truststore.listed(leaf.der()) {
+            return self.decide_listed(place);
+        }
+        if leaf.is_ca() && !leaf.is_self_issued() {
+            let detail = format!("{} is the certificate of a CA, not of a client", shown(&leaf));
+            return Verdict::Refused(Refusal::new(Code::ClientCertPurposeInvalid, detail));
+        }
+        if self.policy.profile == Profile::Rfc5280 {
+            self.sent = sent.iter().filter_map(|der| Certificate::from_der(der).ok()).map(Arc::new).collect();
+        }
+        let mut path = vec![Link { certificate: Arc::clone(&leaf), place: None }];
+        if self.extend(&mut path) {
+            return Verdict::Accepted(Path(path.into_iter().map(|link| link.certificate).collect()));
+        }
+        Verdict::Refused(self.refusal(&leaf))
+    }
+
+    /// The rules that a leaf must keep whoever issued it, the plainest reason first.
+    fn check_leaf(&mut self, leaf: &Arc<Certificate>) -> Result<(), Refusal> {
+        if self.policy.profile == Profile::Rfc5280 && leaf.version() < 3 {
+            let detail = format!("{} is X.509 v{}; the profile rfc5280 asks for v3", shown(leaf), leaf.version());
+            self.step(leaf, "version", false, detail.clone());
+            let refusal = Refusal::new(Code::ClientCertTypeUnsupported, detail);
+            return Err(refusal.with("version", leaf.version().to_string()));
+        }
+        match self.when(leaf) {
+            When::Within => self.step(leaf, "validity", true, "is within its validity".to_owned()),
+            When::After => {
+                let detail = format!("{} expired on {}", shown(leaf), time::rfc3339(leaf.not_after()));
+                self.step(leaf, "validity", false, detail.clone());
+                let refusal = Refusal::new(Code::ClientCertExpired, detail);
+                return Err(refusal.with("not_after", time::rfc3339(leaf.not_after())));
+            }
+            When::Before => {
+                let detail = format!("{} is valid from {} on", shown(leaf), time::rfc3339(leaf.not_before()));
+                self.step(leaf, "validity", false, detail.clone());
+                let refusal = Refusal::new(Code::ClientCertNotYetValid, detail);
+                return Err(refusal.with("not_before", time::rfc3339(leaf.not_before())));
+            }
+        }
+        let defect = rules::signature_defect(leaf)
+            .map(|defect| ("signature algorithm", Code::ClientCertWeakSignature, defect))
+            .or_else(|| {
+                rules::key_defect(leaf, self.policy.profile).map(|defect| ("key", Code::ClientCertWeakKey, defect))
+            })
+            .or_else(|| rules::extension_defect(leaf).map(|defect| ("extensions", Code::ClientCertPathInvalid, defect)))
+            .or_else(|| {
+                rules::purpose_defect(leaf, self.policy)
+                    .map(|defect| ("extended key usage", Code::ClientCertPurposeInvalid, defect))
+            });
+        let Some((check, code, defect)) = defect else {
+            self.step(leaf, "key and algorithms", true, "are allowed".to_owned());
+            return Ok(());
+        };
+        self.step(leaf, check, false, defect.clone());
+        let refusal = Refusal::new(code, format!("{}: {defect}", shown(leaf)));
+        Err(match code {
+            Code::ClientCertWeakSignature => refusal.with("signature_algorithm", leaf.signature_name()),
+            Code::ClientCertWeakKey => refusal.with("key", leaf.key_name()),
+            Code::ClientCertPurposeInvalid => refusal.with(
+                "extended_key_usage",
+                leaf.extensions()
+                    .extended_key_usage
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |u| u.purposes.join(",")),
+            ),
+            _ => refusal,
+        })
+    }
+
+    /// A leaf that is an entry of the truststore is trusted as itself; only a revocation by its issuer can matter.
+    fn decide_listed(&mut self, place: u32) -> Verdict {
+        let entry = self.truststore.entry(place);
+        let leaf = Arc::clone(&entry.certificate);
+        if let Some(&issuer) = entry.issuers.first() {
+            let issuer = &self.truststore.entry(issuer).certificate;
+            if let Some(refusal) = self.revocation.refuses(&leaf, issuer, self.at) {
+                self.step(&leaf, "revocation", false, refusal.detail.clone());
+                return Verdict::Refused(refusal);
+            }
+        }
+        self.step(&leaf, "truststore", true, "is itself an entry of the truststore".to_owned());
+        Verdict::Accepted(Path(vec![leaf]))
+    }
+
+    /// Climbs from the end of `path` to an anchor, depth first. True when `path` is complete and good.
+    fn extend(&mut self, path: &mut Vec<Link>) -> bool {
+        let top = path[path.len() - 1].clone();
+        if self.is_anchor(&top) {
+            return self.accepts(path);
+        }
+        let candidates = self.issuers_of(&top);
+        if candidates.is_empty() {
+            self.note_no_issuer(path, &top);
+            return false;
+        }
+        for candidate in candidates {
+            let on_path = path.iter().any(|link| is_same_authority(&link.certificate, &candidate.certificate));
+            if on_path {
+                continue;
+            }
+            let Some(visits_left) = self.visits_left.checked_sub(1) else {
+                self.exhausted = true;
+                return false;
+            };
+            self.visits_left = visits_left;
+            if !self.check_issuer(path, &top, &candidate) {
+                continue;
+            }
+            path.push(candidate);
+            if self.extend(path) {
+                return true;
+            }
+            path.pop();
+            if self.exhausted {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Profile aws: a path ends at a self-signed root. Profile rfc5280: wherever the truststore begins.
+    fn is_anchor(&self, link: &Link) -> bool {
+        link.place.is_some_and(|place| match self.policy.profile {
+            Profile::Aws => self.truststore.entry(place).self_signed,
+            Profile::Rfc5280 => true,
+        })
+    }
+
+    /// Those whose name is that of the issuer, the likeliest first. Within the truststore only those whose signature
+    /// was found good when it was compiled.
+    fn issuers_of(&mut self, link: &Link) -> Vec<Link> {
+        if let Some(place) = link.place {
+            let issuers = self.truststore.entry(place).issuers.iter();
+            return issuers.map(|&issuer| self.listed(issuer)).collect();
+        }
+        let child = &link.certificate;
+        let named = self.truststore.named(child.issuer_der());
+        let mut candidates: Vec<Link> = named.iter().map(|&place| self.listed(place)).collect();
+        let sent = self.sent.iter().filter(|sent| sent.subject_der() == child.issuer_der());
+        candidates.extend(sent.map(|sent| Link { certificate: Arc::clone(sent), place: None }));
+        candidates.sort_by_key(|candidate| key_id_mismatch(child, &candidate.certificate));
+        candidates
+    }
+
+    fn listed(&self, place: u32) -> Link {
+        Link { certificate: Arc::clone(&self.truststore.entry(place).certificate), place: Some(place) }
+    }
+
+    /// Whether `issuer` may stand above `path`, whose end is `child`.
+    fn check_issuer(&mut self, path: &[Link], child: &Link, issuer: &Link) -> bool {
+        let certificate = &issuer.certificate;
+        let self_signed = issuer.place.is_some_and(|place| self.truststore.entry(place).self_signed);
+        if let Some(defect) = rules::issuing_defect(certificate, self_signed) {
+            self.note(45, issuer, "CA", Code::ClientCertPathInvalid, defect);
+            return false;
+        }
+        if let Some(defect) = rules::key_defect(certificate, self.policy.profile) {
+            self.note(45, issuer, "key", Code::ClientCertWeakKey, &defect);
+            return false;
+        }
+        let linked = child.place.is_some();
+        if !linked && !self.check_signature(path, child, issuer) {
+            return false;
+        }
+        self.check_authority(path, issuer, self_signed) && self.check_depth(path, issuer)
+    }
+
+    /// Spends a signature check, unless the same was found out before.
+    fn check_signature(&mut self, path: &[Link], child: &Link, issuer: &Link) -> bool {
+        let known = self.checked.iter().find(|(checked, by, _)| {
+            Arc::ptr_eq(checked, &child.certificate) && by.public_key_der() == issuer.certificate.public_key_der()
+        });
+        let result = match known {
+            Some((_, _, result)) => result.clone(),
+            None => {
+                let Some(left) = self.signature_checks_left.checked_sub(1) else {
+                    self.exhausted = true;
+                    return false;
+                };
+                self.signature_checks_left = left;
+                let result = self.verify(path.len() == 1, &child.certificate, &issuer.certificate);
+                self.checked.push((Arc::clone(&child.certificate), Arc::clone(&issuer.certificate), result.clone()));
+                result
+            }
+        };
+        match result {
+            Ok(()) => {
+                self.step(&child.certificate, "signature", true, format!("is by {}", shown(&issuer.certificate)));
+                true
+            }
+            Err(LeafFault::Unfit(code, detail)) => {
+                self.note(85, child, "form", code, &detail);
+                false
+            }
+            Err(LeafFault::Signature) => {
+                let detail =
+                    format!("its signature is not by the key of {} in the truststore", shown(&issuer.certificate));
+                self.note(40, child, "signature", Code::ClientCertSignatureInvalid, &detail);
+                false
+            }
+        }
+    }
+
+    /// For a leaf of X.509 v3, webpki with the issuer as its only anchor, which has one signature to check.
+    fn verify(&self, is_leaf: bool, child: &Certificate, issuer: &Certificate) -> Result<(), LeafFault> {
+        if !is_leaf || child.version() == 1 {
+            return if key::signed_by(child, issuer) { Ok(()) } else { Err(LeafFault::Signature) };
+        }
+        let der = CertificateDer::from(child.der());
+        let leaf = EndEntityCert::try_from(&der).map_err(unfit)?;
+        // Name constraints are left out because webpki refuses e-mail constraints whatever they say; ours are judged
+        // on the whole path.
+        let anchors = [TrustAnchor {
+            subject: Der::from_slice(issuer.subject_value()),
+            subject_public_key_info: Der::from_slice(issuer.public_key_value()),
+            name_constraints: None,
+        }];
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(self.at).unwrap_or(0)));
+        let usage = Usage(match (self.policy.any_eku, self.policy.purpose) {
+            (true, _) => None,
+            (false, Purpose::Client) => Some(KeyUsage::client_auth()),
+            (false, Purpose::Server) => Some(KeyUsage::server_auth()),
+        });
+        match leaf.verify_for_usage(key::ALGORITHMS, &anchors, &[], time, usage, None, None) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(unfit(error)),
+        }
+    }
+
+    /// The rules for a CA above `path`, whose key made the signature at the path's end.
+    fn check_authority(&mut self, path: &[Link], issuer: &Link, self_signed: bool) -> bool {
+        let certificate = &issuer.certificate;
+        match self.when(certificate) {
+            When::Within => {}
+            When::After => {
+                let detail = format!("it expired on {}", time::rfc3339(certificate.not_after()));
+                self.note(90, issuer, "validity", Code::ClientCertIssuerExpired, &detail);
+                return false;
+            }
+            When::Before => {
+                let detail = format!("it is valid from {} on", time::rfc3339(certificate.not_before()));
+                self.note(90, issuer, "validity", Code::ClientCertIssuerExpired, &detail);
+                return false;
+            }
+        }
+        if let Some(defect) = rules::extension_defect(certificate) {
+            self.note(80, issuer, "extensions", Code::ClientCertPathInvalid, &defect);
+            return false;
+        }
+        if !self.is_anchor(issuer)
+            && let Some(defect) = rules::signature_defect(certificate)
+        {
+            self.note(75, issuer, "signature algorithm", Code::ClientCertWeakSignature, &defect);
+            return false;
+        }
+        if !self_signed && let Some(defect) = rules::purpose_defect(certificate, self.policy) {
+            self.note(78, issuer, "extended key usage", Code::ClientCertPurposeInvalid, &defect);
+            return false;
+        }
+        let below = path.iter().skip(1).filter(|link| !link.certificate.is_self_issued()).count();
+        if let Some(allowed) = certificate.extensions().basic_constraints.and_then(|constraints| constraints.path_len)
+            && below > usize::from(allowed)
+        {
+            let detail = format!("its path length allows {allowed} CAs below it, and there are {below}");
+            self.note(80, issuer, "path length", Code::ClientCertPathInvalid, &detail);
+            return false;
+        }
+        self.step(certificate, "CA", true, "may issue, and is within its validity".to_owned());
+        true
+    }
+
+    /// Bounds the CAs above the leaf; in the truststore the way to the root is known, so a climb that cannot end well
+    /// is not begun.
+    fn check_depth(&mut self, path: &[Link], issuer: &Link) -> bool {
+        let counts = |link: &&Link| self.policy.profile == Profile::Aws || !link.certificate.is_self_issued();
+        let below = path.iter().skip(1).filter(counts).count();
+        let above = match (self.policy.profile, issuer.place) {
+            (Profile::Aws, Some(place)) => match self.truststore.entry(place).distance {
+                Some(distance) => distance as usize,
+                None => {
+                    self.note_dead_end(place);
+                    return false;
+                }
+            },
+            (Profile::Rfc5280, None) if issuer.certificate.is_self_issued() => 0,
+            _ => 1,
+        };
+        let depth = below + above;
+        let allowed = usize::from(self.policy.max_depth);
+        if depth <= allowed {
+            return true;
+        }
+        let detail = format!("the path through it has at least {depth} CAs; {allowed} are allowed");
+        self.note(70, issuer, "depth", Code::ClientCertMaxChainDepthExceeded, &detail);
+        self.add_evidence(Code::ClientCertMaxChainDepthExceeded, "depth", depth.to_string());
+        false
+    }
+
+    /// The rules that need the whole path: name constraints and revocation.
+    fn accepts(&mut self, path: &[Link]) -> bool {
+        for (index, authority) in path.iter().enumerate().skip(1) {
+            let Some(constraints) = authority.certificate.name_constraints() else { continue };
+            for (below, link) in path[..index].iter().enumerate() {
+                if below > 0 && link.certificate.is_self_issued() {
+                    continue;
+                }
+                let Err(violation) = constraints.allow(&link.certificate, &mut self.comparisons) else { continue };
+                let of = shown(&link.certificate);
+                let detail = match violation {
+                    Violation::Name(name) => format!("its name constraints do not allow the name {name} of {of}"),
+                    Violation::Incomparable(what) => format!("its name constraints cannot be applied to {of}: {what}"),
+                    Violation::TooMany => {
+                        self.exhausted = true;
+                        return false;
+                    }
+                };
+                self.note(82, authority, "name constraints", Code::ClientCertPathInvalid, &detail);
+                return false;
+            }
+        }
+        for pair in path.windows(2) {
+            let (subject, issuer) = (&pair[0].certificate, &pair[1].certificate);
+            if let Some(refusal) = self.revocation.refuses(subject, issuer, self.at) {
+                self.step(subject, "revocation", false, refusal.detail.clone());
+                let rank = if refusal.code == Code::ClientCertCrlHit { 100 } else { 95 };
+                self.keep(rank, refusal);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn note_no_issuer(&mut self, path: &[Link], top: &Link) {
+        if let Some(place) = top.place {
+            self.note_dead_end(place);
+            return;
+        }
+        let wanted = top.certificate.issuer().to_owned();
+        let (rank, code, detail) = match path.len() {
+            1 => (0, Code::ClientCertUntrusted, format!("no CA of the truststore is named {}", quoted(&wanted))),
+            _ => (
+                60,
+                Code::ClientCertChainIncomplete,
+                format!("its issuer {} is in neither truststore nor chain", quoted(&wanted)),
+            ),
+        };
+        self.note(rank, top, "issuer name", code, &detail);
+        self.add_evidence(code, "issuer_wanted", wanted);
+    }
+
+    /// The path cannot get from `place` to a root: says what is missing where the climb ends.
+    fn note_dead_end(&mut self, place: u32) {
+        let entry = self.truststore.dead_end(place);
+        let certificate = &entry.certificate;
+        let link = Link { certificate: Arc::clone(certificate), place: Some(place) };
+        if let Some(defect) = rules::signature_defect(certificate) {
+            self.note(75, &link, "signature algorithm", Code::ClientCertWeakSignature, &defect);
+            return;
+        }
+        let wanted = certificate.issuer().to_owned();
+        let detail = format!("its issuer {} is not in the truststore, so no path reaches a root", quoted(&wanted));
+        self.note(60, &link, "issuer name", Code::ClientCertChainIncomplete, &detail);
+        self.add_evidence(Code::ClientCertChainIncomplete, "issuer_wanted", wanted);
+    }
+
+    /// Remembers why this way failed, if it came nearer than what failed before.
+    fn note(&mut self, rank: u8, link: &Link, check: &'static str, code: Code, defect: &str) {
+        self.step(&link.certificate, check, false, defect.to_owned());
+        if self.nearest.as_ref().is_none_or(|near| rank > near.rank) {
+            let detail = format!("{}: {defect}", shown(&link.certificate));
+            let refusal = Refusal::new(code, detail).with("certificate", link.certificate.subject().to_owned());
+            self.keep(rank, refusal);
+        }
+    }
+
+    fn keep(&mut self, rank: u8, refusal: Refusal) {
+        if self.nearest.as_ref().is_none_or(|near| rank > near.rank) {
+            self.nearest = Some(NearMiss { rank, refusal });
+        }
+    }
+
+    fn add_evidence(&mut self, code: Code, name: &'static str, value: String) {
+        if let Some(near) = &mut self.nearest
+            && near.refusal.code == code
+            && near.refusal.evidence.iter().all(|(known, _)| *known != name)
+        {
+            near.refusal.evidence.push((name, value));
+        }
+    }
+
+    /// The reason to give when no path was found.
+    fn refusal(&mut self, leaf: &Certificate) -> Refusal {
+        if self.exhausted {
+            let detail = format!("the search for a path from {} took too many steps", shown(leaf));
+            return Refusal::new(Code::ClientCertPathTooComplex, detail);
+        }
+        let nearest = self.nearest.take();
+        let stranger = nearest.as_ref().is_none_or(|near| near.rank <= 40);
+        if stranger && leaf.is_self_issued() && key_id_mismatch(leaf, leaf) < 2 {
+            let detail = format!("{} is self-signed and not an entry of the truststore", shown(leaf));
+            return Refusal::new(Code::ClientCertSelfSigned, detail)
+                .with("certificate", leaf.subject().to_owned())
+                .with("sha256", leaf.fingerprint_hex());
+        }
+        nearest.map(|near| near.refusal).unwrap_or_else(|| {
+            // Every candidate was on the path already: a leaf that is named and keyed like its issuer.
+            let detail = format!("no path leads from {} to the truststore", shown(leaf));
+            Refusal::new(Code::ClientCertUntrusted, detail).with("issuer_wanted", leaf.issuer().to_owned())
+        })
+    }
+
+    /// Where the judgement's time stands to a certificate's validity; notes until when that stays so.
+    fn when(&mut self, certificate: &Certificate) -> When {
+        let (when, until) = if self.at > certificate.not_after() {
+            (When::After, UnixSeconds::MAX)
+        } else if self.at < certificate.not_before() {
+            (When::Before, certificate.not_before() - 1)
+        } else {
+            (When::Within, certificate.not_after())
+        };
+        self.holds_until = self.holds_until.min(until);
+        when
+    }
+
+    fn step(&mut self, certificate: &Certificate, check: &'static str, held: bool, detail: String) {
+        if self.trail.len() < MAX_TRAIL {
+            self.trail.push(Step { subject: certificate.subject().to_owned(), check, held, detail });
+        }
+    }
+}
+
+/// webpki's key purpose, or any at all.
+struct Usage(Option<KeyUsage>);
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        self.0.as_ref().map_or(Ok(()), |usage| usage.validate(purposes))
+    }
+}
+
+/// What webpki's refusal of a leaf means here. The rules that ours has too were applied before.
+fn unfit(error: webpki::Error) -> LeafFault {
+    use webpki::Error;
+    let code = match error {
+        Error::InvalidSignatureForPublicKey
+        | Error::UnknownIssuer
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => return LeafFault::Signature,
+        Error::UnsupportedCertVersion => Code::ClientCertTypeUnsupported,
+        Error::CaUsedAsEndEntity => Code::ClientCertPurposeInvalid,
+        Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => Code::ClientCertPurposeInvalid,
+        Error::UnsupportedCriticalExtension => Code::ClientCertPathInvalid,
+        Error::UnsupportedSignatureAlgorithmContext(_) => Code::ClientCertWeakSignature,
+        _ => Code::ClientCertInvalid,
+    };
+    LeafFault::Unfit(code, format!("webpki refuses its form ({error})"))
+}
+
+/// RFC 4158 section 5.2: the same name and the same key twice on a path is a loop.
+fn is_same_authority(a: &Certificate, b: &Certificate) -> bool {
+    a.subject_der() == b.subject_der() && a.public_key_der() == b.public_key_der()
+}
+
+fn shown(certificate: &Certificate) -> String {
+    quoted(certificate.subject())
+}
+
+fn quoted(name: &str) -> String {
+    if name.is_empty() { "a certificate without a name".to_owned() } else { format!("\"{name}\"") }
+}
