@@ -1,7 +1,9 @@
 """The two generations of the aws CLI, unmodified, in a shell that has evaluated `countersign env`."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +37,17 @@ class AwsCli:
             cwd=cwd or self.server.base, timeout=timeout,
         )
 
-    def spawn(self, *command, **options):
-        """Like `run`, for commands that stay."""
-        return subprocess.Popen(self.shell('exec_aws() { "$@"; }; exec_aws "$@"', *command), env=self.environment(), text=True, **options)
+    @contextlib.contextmanager
+    def running(self, *command):
+        """Like `run`, for commands that stay: they are ended with the block. Gives the lines they print."""
+        process = subprocess.Popen(
+            self.shell('"$@"', *command), env=self.environment(), text=True, cwd=self.server.base,
+            stdout=subprocess.PIPE, start_new_session=True)
+        try:
+            yield iter(process.stdout.readline, "")
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
 
     def shell(self, script, *command):
         prelude = f'eval "$(countersign env --data-dir "$1")"; shift; {script}'
