@@ -1,0 +1,252 @@
+//! The journal: opening, handing out writers, waiting for the disk, closing.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::index::{Index, Segment};
+use crate::notice::Notice;
+use crate::queue::{Queue, Reply};
+use crate::record::{EventRecord, Record, bounded};
+use crate::recorder::Recorder;
+use crate::recovery;
+use crate::writer::{Chunk, Writer};
+
+/// Records on disk. Cheap to clone; the last one to be dropped writes what waits, syncs and ends the writing thread.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    pub(crate) shared: Arc<Shared>,
+    thread: Arc<Thread>,
+}
+
+/// When segments are complete and lines are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes after which the next segment begins.
+    pub roll_bytes: u64,
+    /// Time after which the next segment begins.
+    pub roll_after: Duration,
+    /// Time after which written lines are synced at the latest.
+    pub sync_after: Duration,
+    /// Bytes that may wait for a disk that is behind; what comes on top is dropped and counted.
+    pub queue_bytes: usize,
+}
+
+/// How the journal is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Lines written since it was opened.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records that were lost because the disk did not keep up.
+    pub dropped: u64,
+    /// Why nothing can be written or synced at present; it is tried again and again.
+    pub error: Option<String>,
+}
+
+impl Journal {
+    /// Opens `data_dir/journal`, which is made if need be, and starts the thread that writes. The notices tell what was
+    /// found damaged.
+    ///
+    /// Fails where the directory cannot be used or another process has it open.
+    pub fn open(data_dir: &Path) -> io::Result<(Self, Vec<Notice>)> {
+        Self::open_with(data_dir, Options::default())
+    }
+
+    /// As [`open`](Self::open).
+    pub fn open_with(data_dir: &Path, options: Options) -> io::Result<(Self, Vec<Notice>)> {
+        let directory = data_dir.join("journal");
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let lock = lock(&directory)?;
+        let recovered = recovery::recover(&directory)?;
+        let shared = Arc::new(Shared {
+            directory,
+            queue: Queue::new(options.queue_bytes),
+            index: RwLock::new(Index { complete: recovered.segments, current: None }),
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            error: Mutex::default(),
+        });
+        let recorder = Recorder::new(shared.clone(), options, recovered.next);
+        let thread = thread::Builder::new().name("journal".into()).spawn(move || recorder.run())?;
+        let thread = Arc::new(Thread { shared: shared.clone(), handle: Mutex::new(Some(thread)), _lock: lock });
+        Ok((Self { shared, thread }, recovered.notices))
+    }
+
+    /// One for each core or runtime.
+    pub fn writer(&self) -> Writer {
+        Writer::new(self.shared.clone())
+    }
+
+    /// Puts events into a log stream, as `PutLogEvents` does: `(time in ms, message)`, received `at_ms`. They are on disk
+    /// when it returns. Blocks: not for an async context.
+    pub fn append_events(
+        &self,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: &[(i64, &str)],
+        at_ms: i64,
+    ) -> io::Result<()> {
+        let mut chunk = Chunk::default();
+        for (time_ms, message) in events {
+            let (message, ingested_ms) = (bounded(message), at_ms);
+            let (time_ms, message) = (*time_ms, &*message);
+            chunk.push(&Record::Event(EventRecord { time_ms, ingested_ms, region, group, stream, message }));
+        }
+        match self.shared.queue.push(chunk) {
+            Ok(()) => self.sync(),
+            Err(_) => Err(io::Error::new(io::ErrorKind::WouldBlock, "the disk is behind: too many records wait")),
+        }
+    }
+
+    /// Waits until everything handed over before is in the file and thereby visible to readers. Blocks: not for an async
+    /// context.
+    pub fn barrier(&self) -> io::Result<()> {
+        self.wait(false)
+    }
+
+    /// Waits until everything handed over before is on disk. Blocks: not for an async context.
+    pub fn sync(&self) -> io::Result<()> {
+        self.wait(true)
+    }
+
+    /// Waits until everything handed over before is on disk.
+    pub async fn synced(&self) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.request(true, Box::new(|result| drop(sender.send(result))));
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// How it is doing.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        Stats {
+            records: shared.records.load(Ordering::Relaxed),
+            bytes: shared.bytes.load(Ordering::Relaxed),
+            dropped: shared.dropped.load(Ordering::Relaxed),
+            error: shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Reads every segment and compares: digests of the complete ones, and each line. Takes as long as the disk does;
+    /// blocks.
+    pub fn verify(&self) -> Vec<Notice> {
+        let complete = self.shared.index.read().unwrap_or_else(PoisonError::into_inner).complete.clone();
+        recovery::verify(&self.shared.directory, &complete)
+    }
+
+    /// Writes and syncs what was handed over and ends the thread; also done when the last clone is dropped. What is
+    /// appended afterwards is dropped and counted. Blocks for as long as the disk does.
+    pub fn close(&self) {
+        self.thread.end();
+    }
+
+    fn wait(&self, sync: bool) -> io::Result<()> {
+        let (sender, receiver) = mpsc::channel();
+        self.request(sync, Box::new(move |result| drop(sender.send(result))));
+        receiver.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn request(&self, sync: bool, reply: Reply) {
+        self.shared.queue.request(sync, reply);
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            roll_bytes: 64 * 1024 * 1024,
+            roll_after: Duration::from_secs(3600),
+            sync_after: Duration::from_millis(100),
+            queue_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// What writers, readers and the writing thread have in common.
+pub(crate) struct Shared {
+    pub directory: PathBuf,
+    pub queue: Queue,
+    pub index: RwLock<Index>,
+    pub records: AtomicU64,
+    pub bytes: AtomicU64,
+    pub dropped: AtomicU64,
+    pub error: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn count_dropped(&self, records: u64) {
+        self.dropped.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// All segments as they are now.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).segments()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "journal in {}", self.directory.display())
+    }
+}
+
+/// The thread that writes, and the lock that it holds on the directory.
+#[derive(Debug)]
+struct Thread {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+    _lock: File,
+}
+
+impl Thread {
+    fn end(&self) {
+        self.shared.queue.close();
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // It does not panic; if it did, there is nobody left to tell.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn lock(directory: &Path) -> io::Result<File> {
+    let path = directory.join("lock");
+    let file = private().create(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("another process has the journal open ({} is locked)", path.display()),
+        )),
+    }
+}
+
+/// To write files that only their owner may read.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the journal is closed")
+}

@@ -1,0 +1,390 @@
+//! Reading the journal as CloudWatch Logs does: log groups and streams are views of it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::filter::Pattern;
+use crate::index::{Block, Segment, Source, Span};
+use crate::journal::Journal;
+use crate::line;
+use crate::record::{AccessRecord, Head};
+
+/// Bytes of messages at which a page is full. With one more of [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) it is
+/// CloudWatch Logs' own limit, 1 MB.
+const PAGE_BYTES: usize = 768 * 1024;
+/// Bytes that are read for one page. A page that ends here has a [`Page::next`], even where it is empty.
+const SCAN_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Which events of a log group are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Region of the log group.
+    pub region: &'a str,
+    /// Name of the log group.
+    pub group: &'a str,
+    /// Which of its streams.
+    pub streams: Streams<'a>,
+    /// First millisecond that is wanted.
+    pub start_ms: i64,
+    /// First millisecond that is no longer wanted (`GetLogEvents` counts so; `FilterLogEvents`' `endTime` is included, so
+    /// add one).
+    pub end_ms: i64,
+    /// Nothing older than this is shown: when the group was created, or what its retention leaves.
+    pub not_before_ms: i64,
+    /// Events whose message matches.
+    pub pattern: Option<&'a Pattern>,
+    /// From here: what lies behind it, or with `newest_first` what lies before it. From the end of the log that reading
+    /// begins at when `None`.
+    pub after: Option<Position>,
+    /// Take the newest events instead of the oldest. In a page they are in order of time all the same.
+    pub newest_first: bool,
+    /// Events in a page.
+    pub limit: usize,
+}
+
+/// Streams of a log group.
+#[derive(Clone, Copy, Debug)]
+pub enum Streams<'a> {
+    /// All of them.
+    All,
+    /// These.
+    Named(&'a [String]),
+    /// Those whose names begin so.
+    Prefixed(&'a str),
+}
+
+/// A boundary between two lines of the journal. Prints as 32 hexadecimal digits, and as a number is a fit event id: later
+/// lines have greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Sequence number of the first line of its segment.
+    segment: u64,
+    /// Bytes.
+    offset: u64,
+}
+
+/// A part of what a query asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In order of time, and of arrival where times are equal.
+    pub events: Vec<Event>,
+    /// Everything between this and `end` has been looked at. A query for older events continues here (`newest_first`),
+    pub start: Position,
+    /// and one for newer events here; also once there are more.
+    pub end: Position,
+    /// Where to continue in the query's direction; `None` when nothing is left there at present.
+    pub next: Option<Position>,
+}
+
+/// A line of a log stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Milliseconds.
+    pub time_ms: i64,
+    /// When it came in, in milliseconds.
+    pub ingestion_ms: i64,
+    /// Name of its stream.
+    pub stream: String,
+    /// The line.
+    pub message: String,
+    /// Where it begins; no other event has the same.
+    pub position: Position,
+}
+
+/// A log stream that has events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its name.
+    pub name: String,
+    /// Time of its first event, in milliseconds.
+    pub first_ms: i64,
+    /// Time of its last event, in milliseconds.
+    pub last_ms: i64,
+    /// When its last event came in, in milliseconds.
+    pub last_ingestion_ms: i64,
+}
+
+impl<'a> Query<'a> {
+    /// The oldest 10,000 events of the group, whenever they were.
+    pub fn new(region: &'a str, group: &'a str) -> Self {
+        Self {
+            region,
+            group,
+            streams: Streams::All,
+            start_ms: i64::MIN,
+            end_ms: i64::MAX,
+            not_before_ms: i64::MIN,
+            pattern: None,
+            after: None,
+            newest_first: false,
+            limit: 10_000,
+        }
+    }
+
+    fn is_of(&self, source: &Source) -> bool {
+        source.group == self.group && source.region == self.region && self.streams.contain(&source.stream)
+    }
+
+    fn wants_time(&self, first_ms: i64, last_ms: i64) -> bool {
+        last_ms >= self.start_ms.max(self.not_before_ms) && first_ms < self.end_ms
+    }
+
+    fn wants_block(&self, segment: &Segment, block: &Block) -> bool {
+        block
+            .spans
+            .iter()
+            .any(|(source, span)| self.wants_time(span.first_ms, span.last_ms) && self.is_of(&segment.sources[*source]))
+    }
+
+    fn event(&self, line: &[u8], position: Position) -> Option<Event> {
+        let head: Head<'_> = serde_json::from_slice(line::json(line)?).ok()?;
+        let wanted = head.group == self.group
+            && head.region == self.region
+            && self.wants_time(head.time_ms, head.time_ms)
+            && self.streams.contain(&head.stream)
+            && self.pattern.is_none_or(|pattern| pattern.matches(&head.message));
+        wanted.then(|| Event {
+            time_ms: head.time_ms,
+            ingestion_ms: head.ingested_ms(),
+            stream: head.stream.into_owned(),
+            message: head.message.into_owned(),
+            position,
+        })
+    }
+}
+
+impl Streams<'_> {
+    fn contain(&self, stream: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|name| name == stream),
+            Self::Prefixed(prefix) => stream.starts_with(prefix),
+        }
+    }
+}
+
+impl Journal {
+    /// Events of a log group, all that was handed over by now among them. Reads at most 128 MiB; blocks.
+    ///
+    /// Lines that are damaged are left out; [`open`](Self::open) and [`verify`](Self::verify) name them. Fails where a file
+    /// cannot be read.
+    pub fn read(&self, query: &Query<'_>) -> io::Result<Page> {
+        // What a failing disk has not taken cannot be shown yet; the rest can.
+        let _ = self.barrier();
+        let segments = self.shared.segments();
+        let begin = segments.first().map_or(Position::START, |segment| segment.at(0));
+        let end = segments.last().map_or(Position::START, |segment| segment.at(segment.bytes));
+        let back = query.newest_first;
+        let from = query.after.unwrap_or(if back { end } else { begin });
+        let mut reading = Reading { query, from, events: Vec::new(), bytes: 0, scanned: 0 };
+        let stop = self.read_segments(&mut reading, &segments)?;
+        let reached = stop.unwrap_or(if back { begin.min(from) } else { end.max(from) });
+        let mut events = reading.events;
+        events.sort_by_key(|event| (event.time_ms, event.position));
+        Ok(Page {
+            events,
+            start: from.min(reached),
+            end: from.max(reached),
+            next: stop.filter(|&stop| if back { stop > begin } else { stop < end }),
+        })
+    }
+
+    /// Streams of a log group that have events not older than `not_before_ms`, in order of name. Blocks.
+    pub fn streams(&self, region: &str, group: &str, not_before_ms: i64) -> Vec<StreamInfo> {
+        let _ = self.barrier();
+        let mut found: BTreeMap<String, Span> = BTreeMap::new();
+        for segment in self.shared.segments() {
+            for (number, span) in segment.blocks.iter().flat_map(|block| &block.spans) {
+                let source = &segment.sources[*number];
+                if source.group == group && source.region == region && span.last_ms >= not_before_ms {
+                    found.entry(source.stream.clone()).or_insert(*span).widen(*span);
+                }
+            }
+        }
+        let info = |(name, span): (String, Span)| StreamInfo {
+            name,
+            first_ms: span.first_ms.max(not_before_ms),
+            last_ms: span.last_ms,
+            last_ingestion_ms: span.ingested_ms,
+        };
+        found.into_iter().map(info).collect()
+    }
+
+    /// The record of a request; looks at the newest first. Reads everything there is if need be; blocks.
+    pub fn find_request(&self, request_id: &str) -> io::Result<Option<AccessRecord<'static>>> {
+        let _ = self.barrier();
+        let finder = memchr::memmem::Finder::new(request_id);
+        for segment in self.shared.segments().iter().rev() {
+            let file = self.file(segment)?;
+            for block in segment.blocks.iter().rev() {
+                let bytes = read_block(&file, block)?;
+                if finder.find(&bytes).is_none() {
+                    continue;
+                }
+                let mut records = line::lines(&bytes).rev().filter_map(|(_, line)| access_record(line, &finder));
+                if let Some(record) = records.find(|record| record.request_id == request_id) {
+                    return Ok(Some(record));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the page was full, if so.
+    fn read_segments(&self, reading: &mut Reading<'_>, segments: &[Arc<Segment>]) -> io::Result<Option<Position>> {
+        let back = reading.query.newest_first;
+        for segment in ordered(segments.iter(), back) {
+            let mut file = None;
+            for block in ordered(segment.blocks.iter(), back) {
+                if !reading.wants(segment, block) {
+                    continue;
+                }
+                let file = match &mut file {
+                    Some(file) => file,
+                    unopened => unopened.insert(self.file(segment)?),
+                };
+                if let Some(stop) = reading.read_block(segment, block, &read_block(file, block)?) {
+                    return Ok(Some(stop));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn file(&self, segment: &Segment) -> io::Result<File> {
+        let path = Segment::path(&self.shared.directory, segment.first);
+        File::open(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+}
+
+/// A page that is being filled.
+struct Reading<'a> {
+    query: &'a Query<'a>,
+    from: Position,
+    events: Vec<Event>,
+    /// Of their messages.
+    bytes: usize,
+    /// Read from disk.
+    scanned: u64,
+}
+
+impl Reading<'_> {
+    fn wants(&self, segment: &Segment, block: &Block) -> bool {
+        let ahead = match self.query.newest_first {
+            true => segment.at(block.offset) < self.from,
+            false => segment.at(block.end) > self.from,
+        };
+        ahead && self.query.wants_block(segment, block)
+    }
+
+    /// Where the page is full, if so.
+    fn read_block(&mut self, segment: &Segment, block: &Block, bytes: &[u8]) -> Option<Position> {
+        let back = self.query.newest_first;
+        for (at, line) in ordered(line::lines(bytes), back) {
+            let start = segment.at(block.offset + at as u64);
+            let end = segment.at(block.offset + (at + line.len() + 1) as u64);
+            if if back { end > self.from } else { start < self.from } {
+                continue;
+            }
+            if let Some(event) = self.query.event(line, start) {
+                self.bytes += event.message.len();
+                self.events.push(event);
+                if self.events.len() >= self.query.limit || self.bytes >= PAGE_BYTES {
+                    return Some(if back { start } else { end });
+                }
+            }
+        }
+        self.scanned += block.end - block.offset;
+        let edge = if back { block.offset } else { block.end };
+        (self.scanned >= SCAN_BYTES).then(|| segment.at(edge))
+    }
+}
+
+impl Segment {
+    fn at(&self, offset: u64) -> Position {
+        Position { segment: self.first, offset }
+    }
+}
+
+impl Position {
+    const START: Self = Self { segment: 0, offset: 0 };
+}
+
+impl From<Position> for u128 {
+    fn from(position: Position) -> Self {
+        Self::from(position.segment) << 64 | Self::from(position.offset)
+    }
+}
+
+impl From<u128> for Position {
+    fn from(number: u128) -> Self {
+        Self { segment: (number >> 64) as u64, offset: number as u64 }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from(*self))
+    }
+}
+
+/// Text that is no [`Position`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a position: 32 hexadecimal digits")]
+pub struct PositionError;
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(PositionError);
+        }
+        u128::from_str_radix(text, 16).map(Self::from).map_err(|_| PositionError)
+    }
+}
+
+/// Forward, or from the end.
+fn ordered<T>(mut items: impl DoubleEndedIterator<Item = T>, back: bool) -> impl Iterator<Item = T> {
+    std::iter::from_fn(move || if back { items.next_back() } else { items.next() })
+}
+
+/// The bytes of a block that are there: a damaged file may have fewer.
+fn read_block(file: &File, block: &Block) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (block.end - block.offset) as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], block.offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn access_record(line: &[u8], contains: &memchr::memmem::Finder<'_>) -> Option<AccessRecord<'static>> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+    }
+
+    contains.find(line)?;
+    let json = line::json(line)?;
+    let kind: Kind<'_> = serde_json::from_slice(json).ok()?;
+    if kind.kind != "access" {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
+}

@@ -1,0 +1,150 @@
+//! The kinds of records. A line's JSON names its kind first.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a message that are kept; CloudWatch Logs' limit on an event. What is longer is cut and ends in `…`.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// One request and its answer. Borrows when it is written; an owned one (`AccessRecord<'static>`) comes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccessRecord<'a> {
+    /// When the request came, in milliseconds since 1970-01-01T00:00:00Z.
+    pub time_ms: i64,
+    /// Region of the log group.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub region: Cow<'a, str>,
+    /// Name of the CloudWatch log group; empty for a record that is in none.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub group: Cow<'a, str>,
+    /// Name of the log stream.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub stream: Cow<'a, str>,
+    /// The line in the stage's own format; at most [`MAX_MESSAGE_BYTES`] are kept.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub message: Cow<'a, str>,
+    /// `$context.requestId`
+    pub request_id: Cow<'a, str>,
+    /// Domain that the client asked for.
+    #[serde(default)]
+    pub domain: Cow<'a, str>,
+    /// API that the request was mapped to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_id: Option<Cow<'a, str>>,
+    /// Stage that the request was mapped to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Cow<'a, str>>,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Why the client was not trusted, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal<'a>>,
+    /// Revision of the settings that were enforced.
+    pub revision: u64,
+    /// Truststore that was enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truststore: Option<Truststore<'a>>,
+    /// Certificate that the client sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client<'a>>,
+    /// The client's address and port.
+    pub source: SocketAddr,
+}
+
+/// Why a client was not trusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal<'a> {
+    /// In the common vocabulary.
+    pub code: trust::Code,
+    /// The judge's sentence.
+    pub detail: Cow<'a, str>,
+    /// The explainer's: what was nearly right.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub explanation: Cow<'a, str>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub fix: Cow<'a, str>,
+    /// Facts by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Names the bytes of a truststore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truststore<'a> {
+    /// SHA-256, lowercase hexadecimal.
+    pub digest: Cow<'a, str>,
+    /// Version of the S3 object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Cow<'a, str>>,
+}
+
+/// Names a client's certificate, in AWS's forms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client<'a> {
+    /// Subject.
+    pub subject: Cow<'a, str>,
+    /// Issuer.
+    pub issuer: Cow<'a, str>,
+    /// Serial number.
+    pub serial: Cow<'a, str>,
+    /// SHA-256 of the DER, lowercase hexadecimal.
+    pub fingerprint: Cow<'a, str>,
+}
+
+/// Any record, as it is written.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Record<'a> {
+    Access(&'a AccessRecord<'a>),
+    /// Put by a caller of `PutLogEvents`.
+    Event(EventRecord<'a>),
+    /// Records were lost because the disk did not keep up.
+    Dropped {
+        time_ms: i64,
+        records: u64,
+    },
+}
+
+#[derive(Serialize)]
+pub(crate) struct EventRecord<'a> {
+    pub time_ms: i64,
+    pub ingested_ms: i64,
+    pub region: &'a str,
+    pub group: &'a str,
+    pub stream: &'a str,
+    pub message: &'a str,
+}
+
+/// What every kind of record has to say to a reader of log groups. Unknown members and kinds are left alone.
+#[derive(Deserialize)]
+pub(crate) struct Head<'a> {
+    pub time_ms: i64,
+    pub ingested_ms: Option<i64>,
+    #[serde(borrow, default)]
+    pub region: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub stream: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub message: Cow<'a, str>,
+}
+
+impl Head<'_> {
+    /// When it came in; a request is recorded as it ends.
+    pub(crate) fn ingested_ms(&self) -> i64 {
+        self.ingested_ms.unwrap_or(self.time_ms)
+    }
+}
+
+/// Cuts a message to what is kept of it.
+pub(crate) fn bounded(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return Cow::Borrowed(message);
+    }
+    let end = message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8());
+    Cow::Owned(format!("{}…", &message[..end]))
+}
