@@ -1,1 +1,12 @@
-//! control
+//! The control API: AWS's own management operations on the settings, and S3.
+//!
+//! Here live the way of a request to its service ([`Control`]: Host, signature, authorisation), the operations of API
+//! Gateway v2, ACM, CloudWatch Logs and STS, S3 with its objects, and the local CA. All of them change the settings
+//! through [`Settings::change`], with pure rules over a [`model::State`].
+//!
+//! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
+//! (`store`).
+
+mod settings;
+
+pub use settings::Settings;

@@ -1,0 +1,152 @@
+//! Reading and changing the settings.
+
+use std::sync::Arc;
+
+use aws::Error;
+use model::{Change, Revision, State};
+use store::{CommitError, Store, StoreError};
+use tokio::sync::{Mutex, watch};
+
+/// The settings as the operations see them. Cheap to clone.
+#[derive(Clone)]
+pub struct Settings {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    state: watch::Receiver<Arc<State>>,
+    /// Changes of this process queue here instead of conflicting; other nodes' are found by the store.
+    turn: Mutex<()>,
+}
+
+impl Settings {
+    /// Of a store and the state of its [`store::Follower`].
+    pub fn new(store: Arc<dyn Store>, state: watch::Receiver<Arc<State>>) -> Self {
+        Self { shared: Arc::new(Shared { store, state, turn: Mutex::new(()) }) }
+    }
+
+    /// The newest state that is known here.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.shared.state.borrow())
+    }
+
+    /// The newest state, and what comes after it.
+    pub fn states(&self) -> watch::Receiver<Arc<State>> {
+        self.shared.state.clone()
+    }
+
+    /// The revision that every live node enforces.
+    pub fn applied(&self) -> Revision {
+        self.shared.store.applied()
+    }
+
+    /// Changes the settings by a pure rule, which answers with the changes and what the caller wants to know, or refuses.
+    ///
+    /// The rule sees the state that its changes are committed on (they become revision `state.revision + 1`) and is
+    /// asked again when somebody else was quicker: two changes never lose one another. When this returns, [`Self::state`]
+    /// has the change. Without changes nothing is committed.
+    pub async fn change<T: Send>(
+        &self,
+        rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send,
+    ) -> Result<T, Error> {
+        let _turn = self.shared.turn.lock().await;
+        loop {
+            let state = self.state();
+            let (changes, answer) = rule(&state)?;
+            if changes.is_empty() {
+                return Ok(answer);
+            }
+            match self.shared.store.commit(state.revision, changes).await {
+                Ok(revision) => {
+                    self.seen(revision).await?;
+                    return Ok(answer);
+                }
+                Err(CommitError::Conflict(current)) => self.seen(current).await?,
+                Err(CommitError::Unavailable(error)) => return Err(unavailable(&error)),
+                Err(error) => return Err(Error::internal(error.to_string())),
+            }
+        }
+    }
+
+    /// Waits until `revision` has arrived here.
+    async fn seen(&self, revision: Revision) -> Result<(), Error> {
+        let mut state = self.shared.state.clone();
+        let arrived = state.wait_for(|state| state.revision >= revision).await;
+        arrived.map(drop).map_err(|_| Error::internal("The server is stopping."))
+    }
+}
+
+/// The caller learns that the settings cannot be stored, and which file is concerned: it is their own machine's.
+fn unavailable(error: &StoreError) -> Error {
+    Error::internal(format!("The settings could not be stored: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::resource::LogGroup;
+    use store::{Follower, Memory};
+
+    use super::*;
+
+    fn group(name: &str, retention_days: u32) -> LogGroup {
+        LogGroup {
+            region: "us-east-1".into(),
+            name: name.into(),
+            created: 1,
+            retention_days: Some(retention_days),
+            streams: BTreeMap::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    async fn settings(store: &Arc<dyn Store>) -> (Settings, Follower) {
+        let follower = Follower::start(Arc::clone(store)).await.unwrap();
+        (Settings::new(Arc::clone(store), follower.state()), follower)
+    }
+
+    /// Counts in a resource: lost updates would show in the sum.
+    async fn increment(settings: &Settings) -> u32 {
+        let rule = |state: &State| {
+            let now = State::one(&state.log_groups, "us-east-1", "n").and_then(|group| group.retention_days);
+            let next = now.unwrap_or(0) + 1;
+            Ok((vec![Change::put(&group("n", next))], next))
+        };
+        settings.change(rule).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn concurrent_changes_of_two_nodes_never_lose_one_another() {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let (here, _here) = settings(&store).await;
+        let (there, _there) = settings(&store).await;
+        let tasks = (0..100).map(|number| {
+            let settings = if number % 2 == 0 { here.clone() } else { there.clone() };
+            tokio::spawn(async move { increment(&settings).await })
+        });
+        let mut seen: Vec<u32> = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            seen.push(task.await.unwrap());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=100).collect::<Vec<_>>());
+        assert_eq!(store.load().await.unwrap().0, 100);
+        let mut states = here.states();
+        let state = states.wait_for(|state| state.revision == 100).await.unwrap();
+        assert_eq!(State::one(&state.log_groups, "us-east-1", "n").unwrap().retention_days, Some(100));
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_when_it_returns_and_nothing_is_no_commit() {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let (settings, _follower) = settings(&store).await;
+        increment(&settings).await;
+        assert_eq!(settings.state().revision, 1);
+        settings.change(|_| Ok((vec![], ()))).await.unwrap();
+        let refused: Result<(), Error> = settings.change(|_| Err(Error::bad_request("no"))).await;
+        assert_eq!(refused.unwrap_err(), Error::bad_request("no"));
+        assert_eq!(store.load().await.unwrap().0, 1);
+    }
+}
