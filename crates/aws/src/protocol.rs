@@ -41,10 +41,23 @@ impl Protocol {
         response
     }
 
-    /// The error for a request whose signature was missing or did not hold, before an operation is known.
+    /// The error for a request whose signature is missing or does not hold, before an operation is known.
     pub fn authentication_error(self, error: &sigv4::Error) -> Error {
-        let _ = error;
-        Error::new(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token")
+        use sigv4::Error as Signature;
+        let (json, query, status) = match error {
+            Signature::MissingAuthenticationToken => {
+                ("MissingAuthenticationTokenException", "MissingAuthenticationToken", StatusCode::FORBIDDEN)
+            }
+            Signature::UnrecognizedClient => {
+                ("UnrecognizedClientException", "InvalidClientTokenId", StatusCode::FORBIDDEN)
+            }
+            Signature::IncompleteSignature(_) => {
+                ("IncompleteSignatureException", "IncompleteSignature", StatusCode::BAD_REQUEST)
+            }
+            // Dates, scopes, headers and payloads that do not fit are all signatures that do not hold.
+            _ => ("InvalidSignatureException", "SignatureDoesNotMatch", StatusCode::FORBIDDEN),
+        };
+        Error::new(status, if self == Self::Query { query } else { json }, error.to_string())
     }
 
     /// A response with the protocol's content type; none where there is no body.

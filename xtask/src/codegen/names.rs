@@ -11,8 +11,8 @@ pub(crate) fn snake(name: &str) -> String {
         }
         let previous = index.checked_sub(1).and_then(|index| chars.get(index));
         let next_is_lower = chars.get(index + 1).is_some_and(char::is_ascii_lowercase);
-        let starts_word = previous.is_some_and(|p| !p.is_ascii_uppercase() && *p != '_' || next_is_lower && *p != '_');
-        if c.is_ascii_uppercase() && starts_word {
+        let after_word = previous.is_some_and(|p| *p != '_' && (next_is_lower || !p.is_ascii_uppercase()));
+        if c.is_ascii_uppercase() && after_word {
             snake.push('_');
         }
         snake.push(c.to_ascii_lowercase());
