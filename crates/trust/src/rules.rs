@@ -58,6 +58,14 @@ pub(crate) fn purpose_defect(certificate: &Certificate, policy: &Policy) -> Opti
         return None;
     }
     let wanted = policy.purpose.key_purpose();
+    // RFC 8446 section 4.4.2.4: a client's key that may be used for TLS may make signatures.
+    if policy.profile == Profile::Rfc5280
+        && policy.purpose == Purpose::Client
+        && !certificate.is_ca()
+        && certificate.extensions().key_usage.is_some_and(|usage| !usage.digital_signature())
+    {
+        return Some("its key usage lacks digitalSignature".to_owned());
+    }
     let Some(usage) = &certificate.extensions().extended_key_usage else {
         let required = policy.profile == Profile::Rfc5280 && policy.purpose == Purpose::Client && !certificate.is_ca();
         return required.then(|| format!("it has no extended key usage; the profile rfc5280 asks for {wanted}"));

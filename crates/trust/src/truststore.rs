@@ -141,6 +141,7 @@ impl Inner {
         self.entry(top)
     }
 
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{OpenSsl, judge, outcome, truststore};
+use support::{OpenSsl, judge, outcome, soon, truststore};
 use trust::Certificate;
 
 /// A CA and a client certificate exactly as the guide makes them: on OpenSSL 3.0 the client's is X.509 v1.
@@ -25,7 +25,7 @@ fn a_v1_leaf_of_the_guide_is_accepted() {
         let certificate = Certificate::from_der(&leaf).unwrap();
         assert_eq!(certificate.version(), 1);
         assert_eq!(trust::public_key(&leaf), Some(certificate.public_key_der()));
-        let judgment = judge(&truststore(&openssl.pem("ca.pem")), &[&leaf]);
+        let judgment = judge(&truststore(&openssl.pem("ca.pem")), &[&leaf], soon());
         assert_eq!(outcome(&judgment), "accepted", "{key}: {:?}", judgment.trail);
         let path = judgment.path().unwrap();
         assert_eq!(path.0.len(), 2);
@@ -45,6 +45,6 @@ fn a_v1_leaf_with_a_broken_signature_is_refused() {
     let text = b"My-Client";
     let at = leaf.windows(text.len()).position(|w| w == text).unwrap();
     leaf[at] = b'X';
-    let judgment = judge(&truststore(&openssl.pem("ca.pem")), &[&leaf]);
+    let judgment = judge(&truststore(&openssl.pem("ca.pem")), &[&leaf], soon());
     assert_eq!(outcome(&judgment), "ClientCertSignatureInvalid");
 }

@@ -7,8 +7,14 @@ use std::process::Command;
 
 use trust::{Judgment, Policy, Truststore, Unrevoked};
 
-/// 2026-11-22T00:00:00Z, within the validity of everything made here unless told otherwise.
+/// 2026-11-22T00:00:00Z, within the validity of everything that rcgen makes here unless told otherwise.
 pub const NOW: i64 = 1_795_305_600;
+
+/// A minute from now: openssl stamps what it makes with the real time.
+pub fn soon() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
+    since.as_secs() as i64 + 60
+}
 
 /// A directory in which `openssl` works.
 pub struct OpenSsl(tempfile::TempDir);
@@ -52,8 +58,8 @@ pub fn truststore(pem: &str) -> Truststore {
     Truststore::compile(pem.as_bytes(), NOW).expect("a truststore").0
 }
 
-pub fn judge(truststore: &Truststore, chain: &[&[u8]]) -> Judgment {
-    truststore.judge(chain, &Policy::default(), &Unrevoked, NOW)
+pub fn judge(truststore: &Truststore, chain: &[&[u8]], at: i64) -> Judgment {
+    truststore.judge(chain, &Policy::default(), &Unrevoked, at)
 }
 
 /// The refusal's code as text, or `accepted`.
