@@ -7,6 +7,16 @@
 //! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
 //! (`store`).
 
+mod authentication;
+mod authorization;
+mod control;
+mod dispatch;
+mod host;
+mod ids;
+mod server;
 mod settings;
 
+pub use control::{AdminKey, Control, ControlConfig, ControlParts};
+pub use dispatch::{Body, Origin};
+pub use server::{serve, serve_connection};
 pub use settings::Settings;

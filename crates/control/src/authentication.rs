@@ -1,0 +1,69 @@
+//! Who sent a request: its signature, held against the access keys of the settings.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws::Error;
+use http::StatusCode;
+use http::request::Parts;
+use model::resource::AccessKey;
+use model::{Keyring, State};
+use sigv4::{PayloadHash, Rules, SecretKey, Verified};
+
+use crate::control::sealed_for;
+use crate::{Control, Origin};
+
+/// Secrets of access keys, opened: kept as long as the key itself is the same, overwritten when they are dropped.
+#[derive(Default)]
+pub(crate) struct OpenedKeys {
+    by_id: Mutex<HashMap<String, (Arc<AccessKey>, SecretKey)>>,
+}
+
+impl OpenedKeys {
+    /// The secret of an access key of `state`; `None` when there is no such key, or it does not open.
+    pub(crate) fn secret(&self, state: &State, keyring: &Keyring, id: &str) -> Option<SecretKey> {
+        let mut opened = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = state.access_keys.get(id) else {
+            opened.remove(id);
+            return None;
+        };
+        if let Some((same, secret)) = opened.get(id).filter(|(same, _)| Arc::ptr_eq(same, key)) {
+            debug_assert_eq!(same.id, id);
+            return Some(secret.clone());
+        }
+        let secret = keyring.open(&sealed_for(id), &key.secret).ok()?;
+        let secret = SecretKey::new(std::str::from_utf8(&secret).ok()?);
+        opened.insert(id.to_owned(), (Arc::clone(key), secret.clone()));
+        Some(secret)
+    }
+}
+
+impl Control {
+    /// The secret of an access key, for services that verify signatures themselves (S3).
+    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<SecretKey> {
+        self.shared.keys.secret(&self.settings().state(), self.keyring(), access_key_id)
+    }
+
+    /// Verifies the signature of a request whose body has been read.
+    pub(crate) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Verified, sigv4::Error> {
+        let keys = |id: &str| self.secret_of(id);
+        let at = self.now().div_euclid(1000);
+        let verified = sigv4::verify(parts, sigv4::Body::Bytes(body), keys, &Rules::default(), at)?;
+        // Nobody is given temporary credentials here, so no session token is one of ours.
+        if verified.session_token.is_some() {
+            return Err(sigv4::Error::UnrecognizedClient);
+        }
+        Ok(verified)
+    }
+}
+
+/// A body that is not signed can be changed on its way: it is taken over TLS, or from this machine.
+pub(crate) fn refuse_unsigned_body(parts: &Parts, origin: &Origin) -> Result<(), Error> {
+    let claimed = parts.headers.get("x-amz-content-sha256").and_then(|value| PayloadHash::parse(value.to_str().ok()?));
+    let unsigned = matches!(claimed, Some(PayloadHash::Unsigned | PayloadHash::StreamingUnsignedTrailer));
+    if unsigned && !origin.tls && !origin.peer.ip().to_canonical().is_loopback() {
+        let message = "A payload that is not signed is taken over TLS or from this machine only.";
+        return Err(Error::new(StatusCode::FORBIDDEN, "AccessDeniedException", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! The way of a request: Host, then who signed it for which service, then the service.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws::{Caller, Error, Protocol, Service};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use sigv4::Scope;
+
+use crate::authentication::refuse_unsigned_body;
+use crate::authorization::{Action, authorize};
+use crate::host::{Named, named};
+use crate::{Control, ids};
+
+/// Body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Whether it came over TLS.
+    pub tls: bool,
+}
+
+/// Largest body of an operation; S3's objects have their own bound.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Whom a request without a credential scope seems to be meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    LikeAnOperation(Protocol),
+    LikeS3,
+}
+
+impl Control {
+    /// Answers a request. It never fails: what cannot be answered is an error in the form of the request's protocol.
+    pub async fn handle(&self, request: Request<Incoming>, origin: Origin) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let Ok(request_id) = ids::uuid() else { return plain(StatusCode::INTERNAL_SERVER_ERROR, "no random bytes") };
+        let looks = Looks::at(&parts);
+        match named(&parts, &self.config().host_names) {
+            None => return looks.refuse(&wrong_host(), &request_id),
+            Some(Named::Server) if parts.uri.path().starts_with("/_countersign/") => return self.own(&parts),
+            Some(Named::Server | Named::Bucket) => {}
+        }
+        if let Err(error) = refuse_unsigned_body(&parts, &origin) {
+            return looks.refuse(&error, &request_id);
+        }
+        match Scope::of(&parts) {
+            Ok(Some(scope)) => match service(&scope, &parts) {
+                Some(service) => self.operation(service, parts, body, &origin, request_id).await,
+                None => looks.refuse(&unknown_service(&scope), &request_id),
+            },
+            Ok(None) => looks.unauthenticated(&sigv4::Error::MissingAuthenticationToken, &request_id),
+            Err(error) => looks.unauthenticated(&error, &request_id),
+        }
+    }
+
+    async fn operation(
+        &self,
+        service: &'static Service,
+        parts: Parts,
+        body: Incoming,
+        origin: &Origin,
+        request_id: String,
+    ) -> Response<Body> {
+        let answer = match self.identify(service, &parts, body, origin, &request_id).await {
+            Ok((caller, body)) => self.serve_operation(service, &caller, &parts, &body).await,
+            Err(error) => service.protocol.render_error(&error, &request_id),
+        };
+        answer.map(full)
+    }
+
+    /// Reads the body and finds out who signed it.
+    async fn identify(
+        &self,
+        service: &Service,
+        parts: &Parts,
+        body: Incoming,
+        origin: &Origin,
+        request_id: &str,
+    ) -> Result<(Caller, Bytes), Error> {
+        let body = read(parts, body).await?;
+        let verified =
+            self.authenticate(parts, &body).map_err(|error| service.protocol.authentication_error(&error))?;
+        let state = self.settings().state();
+        let key = state.access_keys.get(&verified.access_key_id);
+        let key = key.ok_or_else(|| service.protocol.authentication_error(&sigv4::Error::UnrecognizedClient))?;
+        let caller = Caller {
+            arn: key.principal_arn.clone(),
+            user_id: key.user_id.clone(),
+            account: self.config().account.clone(),
+            access_key_id: verified.access_key_id,
+            region: verified.region,
+            source_ip: origin.peer.ip(),
+            request_id: request_id.to_owned(),
+            at: self.now().div_euclid(1000),
+        };
+        Ok((caller, body))
+    }
+
+    async fn serve_operation(
+        &self,
+        service: &'static Service,
+        caller: &Caller,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Response<Bytes> {
+        let may = |operation: &'static aws::Operation| {
+            authorize(caller, &Action { service: service.signing_name, operation: operation.name }, "*")
+        };
+        match service.name {
+            _ => {
+                let _ = (may, parts, body);
+                let error = Error::internal("The service is not connected.");
+                service.protocol.render_error(&error, &caller.request_id)
+            }
+        }
+    }
+
+    /// The server's own addresses, under `/_countersign/`.
+    fn own(&self, parts: &Parts) -> Response<Body> {
+        match (parts.method.clone(), parts.uri.path()) {
+            (Method::GET | Method::HEAD, "/_countersign/health") => {
+                let health = serde_json::json!({
+                    "status": "ok",
+                    "revision": self.settings().state().revision,
+                    "applied": self.settings().applied(),
+                    "version": env!("CARGO_PKG_VERSION"),
+                });
+                json(StatusCode::OK, &health)
+            }
+            (_, "/_countersign/health") => json(StatusCode::METHOD_NOT_ALLOWED, &message("Method Not Allowed")),
+            _ => json(StatusCode::NOT_FOUND, &message("Not Found")),
+        }
+    }
+}
+
+/// The service that a scope names. API Gateway's two versions share a name and differ by path.
+fn service(scope: &Scope, parts: &Parts) -> Option<&'static Service> {
+    match scope.service.as_str() {
+        "apigateway" if parts.uri.path().starts_with("/v2/") => Some(&aws::apigatewayv2::SERVICE),
+        _ => None,
+    }
+}
+
+fn unknown_service(scope: &Scope) -> Error {
+    let message = match scope.service.as_str() {
+        "apigateway" => "Countersign has version 2 of API Gateway's API (apigatewayv2), not version 1.".to_owned(),
+        other => format!("Countersign does not have the service {other}."),
+    };
+    Error::new(StatusCode::NOT_IMPLEMENTED, "NotImplementedException", message)
+}
+
+fn wrong_host() -> Error {
+    let message = "The Host of the request is not a name of this server. Its address and localhost are; others are set by control.hosts.";
+    Error::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequestException", message)
+}
+
+async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
+    let too_large = || {
+        let message = format!("The body has more than {MAX_BODY_BYTES} bytes.");
+        Error::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
+    };
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let timeout =
+        Error::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "The body did not arrive in time.");
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect());
+    match whole.await.map_err(|_| timeout)? {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Error::client("SerializationException", format!("The body could not be read: {error}"))),
+    }
+}
+
+impl Looks {
+    fn at(parts: &Parts) -> Self {
+        let form = parts.headers.get(CONTENT_TYPE).is_some_and(|value| {
+            value.as_bytes().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
+        });
+        let action = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
+        if parts.headers.contains_key("x-amz-target") {
+            Self::LikeAnOperation(Protocol::Json11)
+        } else if parts.uri.path().starts_with("/v2/") {
+            Self::LikeAnOperation(Protocol::RestJson)
+        } else if action || form && parts.method == Method::POST {
+            Self::LikeAnOperation(Protocol::Query)
+        } else {
+            Self::LikeS3
+        }
+    }
+
+    fn unauthenticated(self, error: &sigv4::Error, request_id: &str) -> Response<Body> {
+        match self {
+            Self::LikeAnOperation(protocol) => self.refuse(&protocol.authentication_error(error), request_id),
+            Self::LikeS3 => self.refuse(&Error::access_denied("Access Denied"), request_id),
+        }
+    }
+
+    fn refuse(self, error: &Error, request_id: &str) -> Response<Body> {
+        match self {
+            Self::LikeAnOperation(protocol) => protocol.render_error(error, request_id).map(full),
+            Self::LikeS3 => s3_error(error, request_id),
+        }
+    }
+}
+
+/// S3's form: the code without `Exception`. The text is ours, but may hold a part of the request.
+fn s3_error(error: &Error, request_id: &str) -> Response<Body> {
+    let code = error.code.strip_suffix("Exception").unwrap_or(error.code);
+    let message = error.message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+         <RequestId>{request_id}</RequestId></Error>"
+    );
+    let mut response = Response::new(full(Bytes::from(body)));
+    *response.status_mut() = error.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-amz-request-id", id);
+    }
+    response
+}
+
+fn message(text: &str) -> serde_json::Value {
+    serde_json::json!({ "message": text })
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::from(value.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
