@@ -13,6 +13,7 @@ mod control;
 mod dispatch;
 mod host;
 mod ids;
+pub mod objects;
 mod server;
 mod settings;
 
