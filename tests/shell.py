@@ -1,6 +1,8 @@
 """A terminal: one bash that lives on between commands, so that variables, functions and the directory stay."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -52,6 +54,9 @@ class Shell:
         return typed
 
     def close(self):
+        """Ends the terminal, and with it what was left in the background."""
         self.bash.stdin.close()
         self.bash.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.bash.pid, signal.SIGTERM)
         self.answers.close()

@@ -17,7 +17,7 @@ from raw import connect, context, exchange, http2, read_to_end, request_head
 from server import Server
 
 # The longest that a stranger may keep a connection that says nothing. Documented in docs/operations.md.
-PATIENCE_S = 40
+PATIENCE_S = 20
 IDLE_CONNECTIONS = 5_000
 
 

@@ -11,14 +11,14 @@ DAY = 86_400
 WRONG = {
     "missing": (lambda pki: None, "certificate required"),
     "other-ca": (lambda pki: pki.client("stranger", pki.ca("other-ca"), section="client"), "unknown ca"),
-    "same-named-ca": (lambda pki: pki.client("forged", impostor(pki), section="client"), "unknown ca"),
+    "same-named-ca": (lambda pki: pki.client("forged", impostor(pki), section="client"), "bad certificate"),
     "expired": (lambda pki: pki.dated("expired", -9 * DAY, -DAY), "certificate expired"),
     "not-yet-valid": (lambda pki: pki.dated("not-yet-valid", DAY, 9 * DAY), "certificate expired"),
     "self-signed": (lambda pki: pki.self_signed(), "unknown ca"),
-    "sha1": (lambda pki: pki.client("sha1", digest="sha1"), "bad certificate"),
-    "rsa-1024": (lambda pki: pki.client("rsa-1024", kind="RSA-1024"), "bad certificate"),
+    "sha1": (lambda pki: pki.client("sha1", digest="sha1"), "unsupported certificate"),
+    "rsa-1024": (lambda pki: pki.client("rsa-1024", kind="RSA-1024"), "unsupported certificate"),
     "server-auth-only": (lambda pki: pki.client("server-only", section="server_only"), "unsupported certificate"),
-    "five-cas": (lambda pki: pki.chain("five", 5)[0], "unknown ca"),
+    "five-cas": (lambda pki: pki.chain("five", 5)[0], "bad certificate"),
     "intermediate-only-in-truststore": (lambda pki: lone_intermediate(pki)[0], "unknown ca"),
     "intermediate-only-from-client": (lambda pki: sent_intermediate(pki), "unknown ca"),
 }
