@@ -79,7 +79,7 @@ impl Journal {
         });
         let recorder = Recorder::new(shared.clone(), options, recovered.next);
         let thread = thread::Builder::new().name("journal".into()).spawn(move || recorder.run())?;
-        let thread = Arc::new(Thread { shared: shared.clone(), handle: Mutex::new(Some(thread)), _lock: lock });
+        let thread = Arc::new(Thread { shared: shared.clone(), handle: Mutex::new(Some(thread)), lock });
         Ok((Self { shared, thread }, recovered.notices))
     }
 
@@ -207,7 +207,7 @@ impl fmt::Debug for Shared {
 struct Thread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
-    _lock: File,
+    lock: File,
 }
 
 impl Thread {
@@ -217,6 +217,8 @@ impl Thread {
         if let Some(handle) = handle {
             // It does not panic; if it did, there is nobody left to tell.
             let _ = handle.join();
+            // By itself it would go on for as long as a process that was forked meanwhile has the file open.
+            let _ = self.lock.unlock();
         }
     }
 }

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(bytes.iter().filter(|&&b| b == b'\n').count(), 2);
         let found: Vec<_> = lines(&bytes).map(|(at, line)| (at, json(line).unwrap())).collect();
         assert_eq!(found, [(0, &br#""a\nb""#[..]), (16, b"7")]);
-        assert_eq!(lines(&bytes).rev().next().unwrap().0, 16);
+        assert_eq!(lines(&bytes).next_back().unwrap().0, 16);
         for at in 0..15 {
             let mut damaged = bytes[..15].to_vec();
             damaged[at] ^= 0x20;
