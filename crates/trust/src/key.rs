@@ -67,9 +67,8 @@ pub(crate) fn signed_by(certificate: &Certificate, issuer: &Certificate) -> bool
         .any(|algorithm| algorithm.verify_signature(key, certificate.signed_bytes(), certificate.signature()).is_ok())
 }
 
-/// Whether a certificate of a truststore is signed by its own key. RSA with SHA-1 counts here, because the signature
-/// of an anchor on itself proves nothing that the truststore does not say already; it only tells a root from an
-/// intermediate.
+/// Whether a certificate of a truststore is signed by its own key. Weak RSA counts here, because the signature of an
+/// anchor on itself proves nothing that the truststore does not say already; it only tells a root from an intermediate.
 pub(crate) fn is_self_signed(certificate: &Certificate) -> bool {
     if !certificate.is_self_issued() {
         return false;
@@ -77,14 +76,23 @@ pub(crate) fn is_self_signed(certificate: &Certificate) -> bool {
     if signed_by(certificate, certificate) {
         return true;
     }
-    const SHA1_WITH_RSA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
-    certificate.signature_algorithm_id() == SHA1_WITH_RSA
-        && algorithm_and_key(certificate.public_key_value()).is_ok_and(|(_, key)| {
-            aws_lc::UnparsedPublicKey::new(&aws_lc::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key)
+    let Ok((_, key)) = algorithm_and_key(certificate.public_key_value()) else { return false };
+    WEAK_RSA.iter().any(|(id, algorithm)| {
+        certificate.signature_algorithm_id() == *id
+            && aws_lc::UnparsedPublicKey::new(*algorithm, key)
                 .verify(certificate.signed_bytes(), certificate.signature())
                 .is_ok()
-        })
+    })
 }
+
+/// RSA with SHA-1, and with keys from 1024 bits, by the AlgorithmIdentifier's content.
+const WEAK_RSA: &[(&[u8], &aws_lc::RsaParameters)] = &[
+    (&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0], &aws_lc::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY),
+    (
+        &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11, 5, 0],
+        &aws_lc::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+    ),
+];
 
 impl PublicKey {
     /// Of a SubjectPublicKeyInfo.

@@ -101,9 +101,8 @@ impl<'a> Search<'a> {
         if let Some(place) = self.truststore.listed(leaf.der()) {
             return self.decide_listed(place);
         }
-        if leaf.is_ca() && !leaf.is_self_issued() {
-            let detail = format!("{} is the certificate of a CA, not of a client", shown(&leaf));
-            return Verdict::Refused(Refusal::new(Code::ClientCertPurposeInvalid, detail));
+        if leaf.is_ca() {
+            return Verdict::Refused(if is_self_signed(&leaf) { self_signed(&leaf) } else { ca_as_leaf(&leaf) });
         }
         if self.policy.profile == Profile::Rfc5280 {
             self.sent = sent.iter().filter_map(|der| Certificate::from_der(der).ok()).map(Arc::new).collect();
@@ -497,11 +496,8 @@ impl<'a> Search<'a> {
         }
         let nearest = self.nearest.take();
         let stranger = nearest.as_ref().is_none_or(|near| near.rank <= 40);
-        if stranger && leaf.is_self_issued() && key_id_mismatch(leaf, leaf) < 2 {
-            let detail = format!("{} is self-signed and not an entry of the truststore", shown(leaf));
-            return Refusal::new(Code::ClientCertSelfSigned, detail)
-                .with("certificate", leaf.subject().to_owned())
-                .with("sha256", leaf.fingerprint_hex());
+        if stranger && is_self_signed(leaf) {
+            return self_signed(leaf);
         }
         nearest.map(|near| near.refusal).unwrap_or_else(|| {
             // Every candidate was on the path already: a leaf that is named and keyed like its issuer.
@@ -554,6 +550,23 @@ fn unfit(error: webpki::Error) -> LeafFault {
         _ => Code::ClientCertInvalid,
     };
     LeafFault::Unfit(code, format!("webpki refuses its form ({error})"))
+}
+
+/// By its names and key identifiers; its signature proves nothing that matters here.
+fn is_self_signed(leaf: &Certificate) -> bool {
+    leaf.is_self_issued() && key_id_mismatch(leaf, leaf) < 2
+}
+
+fn self_signed(leaf: &Certificate) -> Refusal {
+    let detail = format!("{} is self-signed and not an entry of the truststore", shown(leaf));
+    Refusal::new(Code::ClientCertSelfSigned, detail)
+        .with("certificate", leaf.subject().to_owned())
+        .with("sha256", leaf.fingerprint_hex())
+}
+
+fn ca_as_leaf(leaf: &Certificate) -> Refusal {
+    let detail = format!("{} is the certificate of a CA, not of a client", shown(leaf));
+    Refusal::new(Code::ClientCertPurposeInvalid, detail).with("certificate", leaf.subject().to_owned())
 }
 
 /// RFC 4158 section 5.2: the same name and the same key twice on a path is a loop.

@@ -140,11 +140,6 @@ impl Inner {
         }
         self.entry(top)
     }
-
-    #[cfg(test)]
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
 }
 
 impl fmt::Debug for Truststore {

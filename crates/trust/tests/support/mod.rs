@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use trust::{Judgment, Policy, Truststore, Unrevoked};
 
 /// 2026-11-22T00:00:00Z, within the validity of everything that rcgen makes here unless told otherwise.
@@ -65,4 +66,92 @@ pub fn judge(truststore: &Truststore, chain: &[&[u8]], at: i64) -> Judgment {
 /// The refusal's code as text, or `accepted`.
 pub fn outcome(judgment: &Judgment) -> String {
     judgment.refusal().map_or_else(|| "accepted".to_owned(), |refusal| refusal.code.to_string())
+}
+
+/// An authority made by rcgen.
+pub struct Authority {
+    pub issuer: Issuer<'static, KeyPair>,
+    pub certificate: rcgen::Certificate,
+}
+
+/// Parameters with only a common name, valid from 2020 to 2040.
+pub fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2040, 1, 1);
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// Parameters of a CA that may sign certificates.
+pub fn ca_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// Parameters of a client.
+pub fn leaf_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+pub fn new_key() -> KeyPair {
+    KeyPair::generate().expect("keys can be made")
+}
+
+impl Authority {
+    pub fn root(name: &str) -> Self {
+        Self::root_of(ca_params(name))
+    }
+
+    pub fn root_of(params: CertificateParams) -> Self {
+        let key = new_key();
+        let certificate = params.self_signed(&key).expect("rcgen signs");
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    pub fn sub(&self, name: &str) -> Self {
+        self.sub_of(ca_params(name))
+    }
+
+    pub fn sub_of(&self, params: CertificateParams) -> Self {
+        self.sub_with(params, new_key())
+    }
+
+    pub fn sub_with(&self, params: CertificateParams, key: KeyPair) -> Self {
+        let certificate = params.signed_by(&key, &self.issuer).expect("rcgen signs");
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    /// A client's certificate, DER.
+    pub fn leaf(&self, name: &str) -> Vec<u8> {
+        self.leaf_of(leaf_params(name))
+    }
+
+    pub fn leaf_of(&self, params: CertificateParams) -> Vec<u8> {
+        params.signed_by(&new_key(), &self.issuer).expect("rcgen signs").der().to_vec()
+    }
+
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    pub fn der(&self) -> &[u8] {
+        self.certificate.der()
+    }
+}
+
+/// The PEM of several authorities.
+pub fn bundle(authorities: &[&Authority]) -> String {
+    authorities.iter().map(|authority| authority.pem()).collect()
+}
+
+/// PEM of any DER certificate.
+pub fn pem_of(der: &[u8]) -> String {
+    trust::Certificate::from_der(der).expect("a certificate").pem()
 }
