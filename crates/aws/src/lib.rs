@@ -9,6 +9,7 @@
 mod caller;
 mod error;
 mod generated;
+mod pattern;
 mod protocol;
 mod receive;
 mod schema;

@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
-use crate::{Error, xml};
+use crate::{Error, Service, xml};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -21,11 +21,22 @@ pub enum Protocol {
     Query,
 }
 
+impl Service {
+    /// The error as the service writes it.
+    pub fn render_error(&self, error: &Error, request_id: &str) -> Response<Bytes> {
+        self.protocol.error_of(self.xml_namespace, error, request_id)
+    }
+}
+
 impl Protocol {
-    /// The error as this protocol writes it.
+    /// The error as this protocol writes it, where the service is not known; else [`Service::render_error`].
     pub fn render_error(self, error: &Error, request_id: &str) -> Response<Bytes> {
+        self.error_of("", error, request_id)
+    }
+
+    fn error_of(self, xml_namespace: &str, error: &Error, request_id: &str) -> Response<Bytes> {
         if self == Self::Query {
-            let body = xml::error(error, request_id);
+            let body = xml::error(xml_namespace, error, request_id);
             return self.response(error.status, Bytes::from(body), request_id);
         }
         let mut body = Map::new();

@@ -68,7 +68,7 @@ impl Service {
             };
             Ok(self.protocol.response(status, Bytes::from(body), request_id))
         });
-        rendered.unwrap_or_else(|error| self.protocol.render_error(&error, request_id))
+        rendered.unwrap_or_else(|error| self.render_error(&error, request_id))
     }
 
     fn route(&'static self, parts: &Parts, body: &[u8]) -> Result<(&'static Operation, Outside), Error> {

@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
 
+use crate::pattern::matches;
 use crate::schema::{Member, Shape};
 use crate::{Error, Service};
 
@@ -99,9 +100,18 @@ impl Check {
     }
 
     fn string(&mut self, shape: &Shape, text: &str, path: &str) {
-        let Shape::String { min, max, values, sensitive, .. } = shape else { return };
+        let Shape::String { min, max, pattern, values, sensitive } = shape else { return };
         let quoted = if *sensitive { Value::Null } else { Value::String(text.to_owned()) };
         self.length(text.chars().count(), *min, *max, path, &quoted);
+        // A text that is too long is refused already; it need not be searched as well.
+        let long = max.is_some_and(|max| i64::try_from(text.len()).is_ok_and(|length| length > max.saturating_mul(4)));
+        if let Some(pattern) = pattern.filter(|pattern| !long && matches(pattern, text) == Some(false)) {
+            self.violate(sentence(
+                &quoted,
+                path,
+                &format!("Member must satisfy regular expression pattern: {pattern}"),
+            ));
+        }
         if !values.is_empty() && !values.contains(&text) {
             let set = values.join(", ");
             self.violate(sentence(&quoted, path, &format!("Member must satisfy enum value set: [{set}]")));

@@ -18,9 +18,13 @@ pub(crate) fn answer(service: &Service, operation: &str, output: &Output, value:
     xml
 }
 
-/// `<ErrorResponse>` with `Sender` for errors of the caller, `Receiver` for ours.
-pub(crate) fn error(error: &Error, request_id: &str) -> String {
-    let mut xml = String::from("<ErrorResponse><Error><Type>");
+/// `<ErrorResponse>` with `Sender` for errors of the caller, `Receiver` for ours. The namespace may be empty.
+pub(crate) fn error(namespace: &str, error: &Error, request_id: &str) -> String {
+    let mut xml = String::from("<ErrorResponse");
+    if !namespace.is_empty() {
+        let _ = write!(xml, " xmlns=\"{namespace}\"");
+    }
+    xml.push_str("><Error><Type>");
     xml.push_str(if error.status.is_client_error() { "Sender" } else { "Receiver" });
     xml.push_str("</Type>");
     // The query protocol's codes have no suffix: `AccessDenied`, not `AccessDeniedException`.
