@@ -14,7 +14,7 @@ import pytest
 
 from gateway import Gateway
 from raw import connect, context, exchange, http2, read_to_end, request_head
-from server import Server
+from server import Server, eventually
 
 # The longest that a stranger may keep a connection that says nothing. Documented in docs/operations.md.
 PATIENCE_S = 20
@@ -245,3 +245,26 @@ def test_five_thousand_idle_connections(server, gateway, pki, others_served):
         grown = server.memory_kib() - before
         assert grown < IDLE_CONNECTIONS * 64, f"{grown / IDLE_CONNECTIONS:.1f} KiB a connection"
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_cap_per_address(tmp_path):
+    """What comes on top is closed without a byte; when one goes, the next may come."""
+    config = tmp_path / "countersign.toml"
+    config.write_text("[limits]\nconnections_per_address = 20\n")
+    server = Server(tmp_path / "capped", "--config", config).start()
+    with contextlib.ExitStack() as held:
+        inside = [held.enter_context(socket.create_connection(server.https_address, timeout=PATIENCE_S)) for _ in range(20)]
+        for raw in inside:
+            raw.sendall(hello("nobody.example.org")[:40])
+        with socket.create_connection(server.https_address, timeout=5) as one_more:
+            assert read_to_end(one_more) == b""
+        inside[0].close()
+
+        def let_in():
+            with socket.create_connection(server.https_address, timeout=5) as raw:
+                with contextlib.suppress(ConnectionError):
+                    raw.sendall(hello("nobody.example.org"))
+                return b"\x15" == read_to_end(raw)[:1]  # the unrecognized_name alert: it was listened to
+
+        eventually(let_in)
+    server.stop()
