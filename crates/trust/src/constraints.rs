@@ -97,6 +97,12 @@ impl NameConstraints {
         Ok(())
     }
 
+    /// Whether a DNS base begins with a dot, which RFC 5280 does not have.
+    pub(crate) fn has_dotted_dns(&self) -> bool {
+        let mut all = self.permitted.iter().chain(&self.excluded);
+        all.any(|subtree| matches!(subtree, Subtree::Dns(base) if base.starts_with('.')))
+    }
+
     fn allow_name(
         &self,
         name: &Presented<'_>,

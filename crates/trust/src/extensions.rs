@@ -50,7 +50,6 @@ pub(crate) struct Marks {
     pub authority_key_id: Option<Mark>,
     pub subject_key_id: Option<Mark>,
     pub subject_alt_name: Option<Mark>,
-    pub name_constraints: Option<Mark>,
     pub basic_constraints: Option<Mark>,
     pub policy_constraints: Option<Mark>,
     pub authority_info_access: Option<Mark>,
@@ -115,7 +114,6 @@ impl Extensions {
                 self.basic_constraints = Some(basic_constraints(value).in_field("basicConstraints")?);
             }
             [0x55, 0x1d, 30] => {
-                self.marks.name_constraints = mark;
                 self.name_constraints = Some(NameConstraints::parse(value).in_field("nameConstraints")?);
             }
             // Distribution points: an input of revocation, nothing to judge by.

@@ -8,6 +8,7 @@
 
 mod certificate;
 mod code;
+mod conformance;
 mod constraints;
 mod der;
 mod explain;

@@ -9,7 +9,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 use crate::constraints::{Comparisons, Violation};
 use crate::judge::{Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Verdict};
 use crate::truststore::{Inner, key_id_mismatch};
-use crate::{Certificate, Code, UnixSeconds, key, rules, time};
+use crate::{Certificate, Code, UnixSeconds, conformance, key, rules, time};
 
 /// Signature checks in one judgement.
 const MAX_SIGNATURE_CHECKS: u32 = 64;
@@ -31,8 +31,7 @@ pub(crate) struct Search<'a> {
     comparisons: Comparisons,
     /// Set when one of the bounds ended the search.
     exhausted: bool,
-    /// What was found out about signatures: certificate, issuer, whether the issuer's key made it.
-    checked: Vec<(Arc<Certificate>, Arc<Certificate>, Result<(), LeafFault>)>,
+    checked: Vec<Checked>,
     nearest: Option<NearMiss>,
     pub trail: Vec<Step>,
     pub holds_until: UnixSeconds,
@@ -44,6 +43,13 @@ struct Link {
     certificate: Arc<Certificate>,
     /// Where in the truststore, if it is from there.
     place: Option<u32>,
+}
+
+/// What was found out about a signature.
+struct Checked {
+    certificate: Arc<Certificate>,
+    issuer: Arc<Certificate>,
+    result: Result<(), LeafFault>,
 }
 
 /// The best reason so far.
@@ -147,6 +153,12 @@ impl<'a> Search<'a> {
                 rules::purpose_defect(leaf, self.policy)
                     .map(|defect| ("extended key usage", Code::ClientCertPurposeInvalid, defect))
             });
+        let defect = defect.or_else(|| {
+            let strict = self.policy.profile == Profile::Rfc5280;
+            let listed = self.truststore.listed(leaf.der()).is_some();
+            let defect = strict.then(|| conformance::defect(leaf, listed)).flatten();
+            defect.map(|defect| ("RFC 5280", Code::ClientCertInvalid, defect.to_owned()))
+        });
         let Some((check, code, defect)) = defect else {
             self.step(leaf, "key and algorithms", true, "are allowed".to_owned());
             return Ok(());
@@ -267,11 +279,12 @@ impl<'a> Search<'a> {
 
     /// Spends a signature check, unless the same was found out before.
     fn check_signature(&mut self, path: &[Link], child: &Link, issuer: &Link) -> bool {
-        let known = self.checked.iter().find(|(checked, by, _)| {
-            Arc::ptr_eq(checked, &child.certificate) && by.public_key_der() == issuer.certificate.public_key_der()
+        let known = self.checked.iter().find(|known| {
+            Arc::ptr_eq(&known.certificate, &child.certificate)
+                && known.issuer.public_key_der() == issuer.certificate.public_key_der()
         });
         let result = match known {
-            Some((_, _, result)) => result.clone(),
+            Some(known) => known.result.clone(),
             None => {
                 let Some(left) = self.signature_checks_left.checked_sub(1) else {
                     self.exhausted = true;
@@ -279,7 +292,11 @@ impl<'a> Search<'a> {
                 };
                 self.signature_checks_left = left;
                 let result = self.verify(path.len() == 1, &child.certificate, &issuer.certificate);
-                self.checked.push((Arc::clone(&child.certificate), Arc::clone(&issuer.certificate), result.clone()));
+                self.checked.push(Checked {
+                    certificate: Arc::clone(&child.certificate),
+                    issuer: Arc::clone(&issuer.certificate),
+                    result: result.clone(),
+                });
                 result
             }
         };
@@ -345,6 +362,12 @@ impl<'a> Search<'a> {
         }
         if let Some(defect) = rules::extension_defect(certificate) {
             self.note(80, issuer, "extensions", Code::ClientCertPathInvalid, &defect);
+            return false;
+        }
+        if self.policy.profile == Profile::Rfc5280
+            && let Some(defect) = conformance::defect(certificate, self.is_anchor(issuer))
+        {
+            self.note(80, issuer, "RFC 5280", Code::ClientCertPathInvalid, defect);
             return false;
         }
         if !self.is_anchor(issuer)
