@@ -323,7 +323,7 @@ impl Compiler<'_> {
             name: domain.name.clone(),
             region: domain.region.clone(),
             certificate: self.server_certificate(&domain.name, &sources.server)?,
-            trust: self.trust(domain)?,
+            trust: self.trust(domain, sources.truststore.as_ref())?,
             paths: Paths::Mappings(Mappings::new(entries)),
             sources,
         }))
@@ -396,7 +396,19 @@ impl Compiler<'_> {
         Ok(certificate)
     }
 
-    fn trust(&mut self, domain: &resource::Domain) -> Result<Option<Arc<Trust>>, String> {
+    fn trust(
+        &mut self,
+        domain: &Arc<resource::Domain>,
+        bytes: Option<&Arc<resource::TruststoreBytes>>,
+    ) -> Result<Option<Arc<Trust>>, String> {
+        let same = |old: &&Arc<Domain>| {
+            same_option(old.sources.domain.as_ref(), Some(domain))
+                && same_option(old.sources.truststore.as_ref(), bytes)
+        };
+        if let Some(old) = self.old(&domain.name).filter(same).cloned() {
+            self.keep_truststores(domain);
+            return Ok(old.trust.clone());
+        }
         let Some(mutual) = &domain.mutual_tls else { return Ok(None) };
         let tags = DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?;
         let truststore = self.truststore(&mutual.digest)?;

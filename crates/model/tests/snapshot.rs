@@ -1,0 +1,271 @@
+//! What a compiled snapshot answers, what it takes over from the one before, and what a broken domain does not do to others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::resource::{
+    Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration, IntegrationKind,
+    MutualTls, NewerVersion, Route, Stage, TruststoreBytes,
+};
+use model::snapshot::{Defaults, Snapshot};
+use model::{Change, Keyring, Rejection, State};
+
+struct World {
+    keyring: Keyring,
+    state: State,
+    defaults: Defaults,
+}
+
+impl World {
+    /// One API with the stages `prod` and `$default`, and the domains `api.example.com` and `*.example.com`.
+    fn new() -> Self {
+        let defaults = Defaults { execute_api_suffix: "localhost".into(), rejection: Rejection::Respond };
+        let mut world = Self { keyring: Keyring::new(&[1; 32]).unwrap(), state: State::default(), defaults };
+        let changes = [
+            Change::put(&api()),
+            Change::put(&deployment(false)),
+            Change::put(&stage("prod")),
+            Change::put(&stage("$default")),
+            Change::put(&world.certificate("server")),
+            Change::put(&Endpoint {
+                region: "us-east-1".into(),
+                certificate: "PEM".into(),
+                private_key: world.keyring.seal("endpoints/us-east-1", b"KEY").unwrap(),
+            }),
+            Change::put(&truststore("one")),
+            Change::put(&domain("api.example.com", Some("one"))),
+            Change::put(&domain("*.example.com", None)),
+            Change::put(&mapping("api.example.com", "m1", "", "$default")),
+            Change::put(&mapping("api.example.com", "m2", "orders", "prod")),
+            Change::put(&mapping("*.example.com", "m3", "v1/orders", "prod")),
+        ];
+        world.commit(&changes);
+        world
+    }
+
+    fn commit(&mut self, changes: &[Change]) {
+        self.state.apply(self.state.revision + 1, changes).unwrap();
+    }
+
+    fn compile(&self, previous: &Snapshot) -> Snapshot {
+        Snapshot::compile(&self.state, previous, &self.keyring, &self.defaults, 0)
+    }
+
+    fn certificate(&self, id: &str) -> Certificate {
+        let arn = format!("arn:aws:acm:us-east-1:123456789012:certificate/{id}");
+        Certificate {
+            private_key: self.keyring.seal(&arn, b"KEY").unwrap(),
+            arn,
+            region: "us-east-1".into(),
+            domain_name: "api.example.com".into(),
+            alternative_names: Vec::new(),
+            certificate: "PEM\n".into(),
+            chain: None,
+            origin: CertificateOrigin::Imported,
+            key_algorithm: "EC_prime256v1".into(),
+            created: 0,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+fn api() -> Api {
+    Api {
+        id: "a1".into(),
+        region: "us-east-1".into(),
+        name: "a".into(),
+        description: None,
+        version: None,
+        disable_execute_api_endpoint: false,
+        cors: None,
+        created: 0,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn deployment(disabled: bool) -> Deployment {
+    let integration = |id: &str, uri: &str| Integration {
+        id: id.into(),
+        api_id: "a1".into(),
+        kind: IntegrationKind::HttpProxy,
+        method: Some("ANY".into()),
+        uri: uri.into(),
+        timeout_ms: 30_000,
+        payload_format_version: "1.0".into(),
+        request_parameters: BTreeMap::new(),
+        response_parameters: BTreeMap::new(),
+        server_name_to_verify: None,
+        description: None,
+        api_gateway_managed: false,
+    };
+    let route = |id: &str, key: &str, integration: &str| Route {
+        id: id.into(),
+        api_id: "a1".into(),
+        route_key: key.into(),
+        integration_id: Some(integration.into()),
+        operation_name: None,
+        api_gateway_managed: false,
+    };
+    Deployment {
+        id: "d1".into(),
+        api_id: "a1".into(),
+        description: None,
+        created: 0,
+        auto_deployed: false,
+        disable_execute_api_endpoint: disabled,
+        cors: None,
+        routes: vec![route("r1", "GET /x/{id}", "good"), route("r2", "$default", "bad")],
+        integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
+    }
+}
+
+fn stage(name: &str) -> Stage {
+    Stage {
+        api_id: "a1".into(),
+        name: name.into(),
+        description: None,
+        deployment_id: Some("d1".into()),
+        auto_deploy: false,
+        access_log: None,
+        variables: BTreeMap::new(),
+        default_route_settings: Default::default(),
+        route_settings: BTreeMap::new(),
+        created: 0,
+        updated: 0,
+        last_deployment_status_message: None,
+        api_gateway_managed: false,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn domain(name: &str, truststore: Option<&str>) -> Domain {
+    Domain {
+        name: name.into(),
+        region: "us-east-1".into(),
+        certificate_arn: "arn:aws:acm:us-east-1:123456789012:certificate/server".into(),
+        security_policy: "TLS_1_2".into(),
+        endpoint_type: "REGIONAL".into(),
+        ownership_certificate_arn: None,
+        hosted_zone_id: "Z".into(),
+        target_id: "d-1".into(),
+        mutual_tls: truststore.map(|digest| MutualTls {
+            truststore_uri: "s3://b/ca.pem".into(),
+            truststore_version: None,
+            read_version: "v1".into(),
+            digest: digest.into(),
+            warnings: Vec::new(),
+            newest: None,
+        }),
+        routing_mode: "API_MAPPING_ONLY".into(),
+        revision: 1,
+        created: 0,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn mapping(domain: &str, id: &str, key: &str, stage: &str) -> ApiMapping {
+    ApiMapping { id: id.into(), domain: domain.into(), key: key.into(), api_id: "a1".into(), stage: stage.into() }
+}
+
+fn truststore(digest: &str) -> TruststoreBytes {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    TruststoreBytes { digest: digest.into(), pem: params.self_signed(&key).unwrap().pem().into_bytes() }
+}
+
+#[test]
+fn names_lead_to_domains_and_paths_to_stages() {
+    let snapshot = World::new().compile(&Snapshot::default());
+    let name = |host: &str| snapshot.domain(host).map(|domain| domain.name.as_str());
+    assert_eq!(name("api.example.com"), Some("api.example.com"));
+    assert_eq!(name("x.example.com"), Some("*.example.com"));
+    assert_eq!(name("a1.execute-api.us-east-1.localhost"), Some("a1.execute-api.us-east-1.localhost"));
+    for stranger in ["example.com", "x.y.example.com", "localhost", ""] {
+        assert_eq!(name(stranger), None, "{stranger}");
+    }
+
+    let find = |host: &str, path: &str| {
+        let found = snapshot.domain(host).unwrap().paths.find(path);
+        found.map(|(stage, base, rest)| (stage.name.clone(), base.to_owned(), rest.to_owned()))
+    };
+    let is = |stage: &str, base: &str, rest: &str| Some((stage.into(), base.into(), rest.into()));
+    assert_eq!(find("api.example.com", "/orders/1"), is("prod", "orders", "/1"));
+    assert_eq!(find("api.example.com", "/ordersandmore"), is("$default", "", "/ordersandmore"), "whole segments");
+    assert_eq!(find("x.example.com", "/v1/ordersandmore"), is("prod", "v1/orders", "andmore"), "multi level: prefixes");
+    assert_eq!(find("x.example.com", "/v1"), None);
+    assert_eq!(find("a1.execute-api.us-east-1.localhost", "/prod/x"), is("prod", "prod", "/x"));
+    assert_eq!(find("a1.execute-api.us-east-1.localhost", "/production"), is("$default", "", "/production"));
+}
+
+#[test]
+fn a_route_with_a_bad_target_is_a_fault_and_its_neighbours_serve() {
+    let snapshot = World::new().compile(&Snapshot::default());
+    let (stage, _, rest) = snapshot.domain("api.example.com").unwrap().paths.find("/orders/x/7").unwrap();
+    let router = stage.router.as_ref().unwrap();
+    let found = router.find("GET", rest).unwrap();
+    assert_eq!((found.route.key.as_str(), found.route.integration.is_some()), ("GET /x/{id}", true));
+    let default = router.find("PUT", rest).unwrap().route;
+    assert!(default.is_default && default.integration.is_none());
+    assert!(snapshot.faults.iter().any(|fault| fault.name == "a1/prod integration bad"), "{:?}", snapshot.faults);
+}
+
+#[test]
+fn what_did_not_change_is_the_same_object() {
+    let mut world = World::new();
+    let first = world.compile(&Snapshot::default());
+    world.commit(&[Change::put(&domain("api.example.com", None))]);
+    let second = world.compile(&first);
+    let same = |host: &str| Arc::ptr_eq(first.domain(host).unwrap(), second.domain(host).unwrap());
+    assert!(!same("api.example.com"));
+    assert!(same("x.example.com"));
+    assert!(same("a1.execute-api.us-east-1.localhost"));
+    let certificate = |snapshot: &Snapshot| snapshot.domain("api.example.com").unwrap().certificate.clone();
+    assert!(Arc::ptr_eq(&certificate(&first), &certificate(&second)), "tickets outlive a change of trust");
+}
+
+#[test]
+fn a_deployment_moves_every_domain_that_serves_it() {
+    let mut world = World::new();
+    let first = world.compile(&Snapshot::default());
+    world.commit(&[Change::put(&deployment(true))]);
+    let second = world.compile(&first);
+    for host in ["api.example.com", "x.example.com", "a1.execute-api.us-east-1.localhost"] {
+        assert!(!Arc::ptr_eq(first.domain(host).unwrap(), second.domain(host).unwrap()), "{host}");
+    }
+    let (stage, ..) = second.domain("a1.execute-api.us-east-1.localhost").unwrap().paths.find("/prod").unwrap();
+    assert!(stage.endpoint_disabled);
+    let trust = |snapshot: &Snapshot| snapshot.domain("api.example.com").unwrap().trust.clone().unwrap();
+    assert!(Arc::ptr_eq(&trust(&first), &trust(&second)), "judgements outlive a deployment");
+}
+
+#[test]
+fn a_newer_version_of_the_truststore_is_at_hand_for_explanations() {
+    let mut world = World::new();
+    let mut drifted = domain("api.example.com", Some("one"));
+    let newest = NewerVersion { version: "v2".into(), digest: Some("two".into()), seen: 0 };
+    drifted.mutual_tls.as_mut().unwrap().newest = Some(newest);
+    world.commit(&[Change::put(&truststore("two")), Change::put(&drifted)]);
+    let snapshot = world.compile(&Snapshot::default());
+    let trust = snapshot.domain("api.example.com").unwrap().trust.clone().unwrap();
+    assert_eq!(trust.version, "v1");
+    assert_eq!(trust.newer.as_ref().map(|(version, _)| version.as_str()), Some("v2"));
+}
+
+#[test]
+fn a_broken_domain_is_a_fault_and_the_others_serve() {
+    let mut world = World::new();
+    let mut unsealable = world.certificate("other");
+    unsealable.private_key = world.keyring.seal("another resource", b"KEY").unwrap();
+    let mut broken = domain("broken.test", None);
+    broken.certificate_arn = unsealable.arn.clone();
+    let mut missing = domain("missing.test", Some("nowhere"));
+    missing.revision = 2;
+    world.commit(&[Change::put(&unsealable), Change::put(&broken), Change::put(&missing)]);
+    let snapshot = world.compile(&Snapshot::default());
+    assert!(snapshot.domain("api.example.com").is_some());
+    for name in ["broken.test", "missing.test"] {
+        assert!(snapshot.domain(name).is_none());
+        assert!(snapshot.faults.iter().any(|fault| fault.name == name), "{name}: {:?}", snapshot.faults);
+    }
+}
