@@ -14,6 +14,7 @@ mod dispatch;
 mod host;
 mod ids;
 pub mod objects;
+pub mod s3;
 mod server;
 mod settings;
 

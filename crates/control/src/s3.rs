@@ -1,0 +1,185 @@
+//! S3 in front of [`Objects`]: the operations that the CLI's `s3` and `s3api` use for buckets, objects and versions.
+//!
+//! `s3s` reads and writes S3's wire forms and verifies signatures; here is what may reach it, what the operations do,
+//! and S3's own codes and texts. Operations that are not here are answered with `NotImplemented`.
+
+mod errors;
+mod gate;
+mod listing;
+mod multipart;
+mod operations;
+mod upload;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use http::{Request, Response};
+use model::UnixMillis;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::host::{S3Host, VirtualHost};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
+use zeroize::Zeroizing;
+
+use crate::objects::{ObjectError, Objects};
+
+/// Answers S3's requests.
+#[derive(Clone)]
+pub struct S3Handler {
+    service: S3Service,
+}
+
+/// What S3 needs of the rest of the control API.
+#[async_trait]
+pub trait S3Surroundings: Send + Sync + 'static {
+    /// The secret of an access key.
+    fn secret(&self, access_key_id: &str) -> Option<Zeroizing<String>>;
+
+    /// Whether the owner of an access key may do `operation` (`PutObject`) on `resource` (an ARN, or `*`); the error
+    /// is AWS's text.
+    fn authorize(&self, access_key_id: &str, operation: &str, resource: &str) -> Result<(), String>;
+
+    /// Told after an object was written or deleted, before that is answered.
+    async fn object_written(&self, bucket: &str, key: &str);
+}
+
+/// Settings of [`S3Handler`].
+#[derive(Clone, Debug)]
+pub struct S3Options {
+    /// Account id, whose buckets these are.
+    pub account: String,
+    /// Names of this server besides `localhost`, lowercase, without port: `bucket.NAME` is virtual-host style.
+    pub hosts: Vec<String>,
+    /// The time.
+    pub clock: fn() -> UnixMillis,
+}
+
+/// The operations.
+struct S3Operations {
+    objects: Arc<Objects>,
+    surroundings: Arc<dyn S3Surroundings>,
+    owner: String,
+    clock: fn() -> UnixMillis,
+}
+
+/// XML of a request, e.g. 1,000 keys of 1 KB to delete.
+const MAX_XML_BYTES: usize = 2 << 20;
+
+impl S3Handler {
+    /// Of objects and what is around them.
+    pub fn new(objects: Arc<Objects>, surroundings: Arc<dyn S3Surroundings>, options: S3Options) -> Self {
+        let owner = HEXLOWER.encode(digest(&SHA256, options.account.as_bytes()).as_ref());
+        let operations = S3Operations { objects, surroundings: Arc::clone(&surroundings), owner, clock: options.clock };
+        let mut config = S3Config::default();
+        config.xml_max_body_size = MAX_XML_BYTES;
+        let mut service = S3ServiceBuilder::new(operations);
+        service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        service.set_auth(Keys(Arc::clone(&surroundings)));
+        service.set_access(Access(surroundings));
+        service.set_host(Hosts(options.hosts));
+        Self { service: service.build() }
+    }
+
+    /// Answers a request, errors in S3's form.
+    pub async fn handle(&self, request: Request<impl Into<Body>>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let place = errors::Place::of(&parts);
+        if let Err(refused) = gate::check(&parts) {
+            return place.complete(errors::response(refused)).await;
+        }
+        match self.service.call(Request::from_parts(parts, body.into())).await {
+            Ok(response) => place.complete(response).await,
+            Err(_) => place.complete(errors::response(s3_error!(InternalError))).await,
+        }
+    }
+}
+
+impl S3Operations {
+    /// Asks the objects, off the runtime's threads.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Objects) -> Result<T, ObjectError> + Send + 'static,
+    ) -> S3Result<T> {
+        let objects = Arc::clone(&self.objects);
+        match tokio::task::spawn_blocking(move || question(&objects)).await {
+            Ok(answer) => answer.map_err(errors::of_object),
+            Err(_) => Err(S3ErrorCode::InternalError.into()),
+        }
+    }
+
+    /// Changes an object. Once begun it is done, and told, even if the client has gone meanwhile.
+    async fn change<T: Send + 'static>(
+        &self,
+        bucket: &str,
+        key: &str,
+        change: impl FnOnce(&Objects, &str, &str) -> Result<T, ObjectError> + Send + 'static,
+    ) -> S3Result<T> {
+        let (objects, surroundings) = (Arc::clone(&self.objects), Arc::clone(&self.surroundings));
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let task = tokio::spawn(async move {
+            let place = (bucket.clone(), key.clone());
+            let changed = tokio::task::spawn_blocking(move || change(&objects, &place.0, &place.1)).await;
+            let answer = changed.map_err(|_| S3Error::from(S3ErrorCode::InternalError))?;
+            let answer = answer.map_err(errors::of_object)?;
+            surroundings.object_written(&bucket, &key).await;
+            Ok(answer)
+        });
+        task.await.unwrap_or_else(|_| Err(S3ErrorCode::InternalError.into()))
+    }
+}
+
+/// Secrets for `s3s`.
+struct Keys(Arc<dyn S3Surroundings>);
+
+#[async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        match self.0.secret(access_key) {
+            Some(secret) => Ok(SecretKey::from(secret.as_str())),
+            None => Err(S3ErrorCode::InvalidAccessKeyId.into()),
+        }
+    }
+}
+
+/// Who may do what.
+struct Access(Arc<dyn S3Surroundings>);
+
+#[async_trait]
+impl S3Access for Access {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let Some(credentials) = cx.credentials() else { return Err(S3ErrorCode::AccessDenied.into()) };
+        let resource = match (cx.s3_path().get_bucket_name(), cx.s3_path().get_object_key()) {
+            (Some(bucket), Some(key)) => format!("arn:aws:s3:::{bucket}/{key}"),
+            (Some(bucket), None) => format!("arn:aws:s3:::{bucket}"),
+            _ => "*".to_owned(),
+        };
+        let authorized = self.0.authorize(&credentials.access_key, cx.s3_op().name(), &resource);
+        authorized.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))
+    }
+}
+
+/// Finds the bucket in `bucket.NAME` (virtual-host style). Any other name is this server's own (path style): whether
+/// it is one was decided before.
+struct Hosts(Vec<String>);
+
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let name = name.to_ascii_lowercase();
+        for own in std::iter::once("localhost").chain(self.0.iter().map(String::as_str)) {
+            let Some(before) = name.strip_suffix(own).and_then(|before| before.strip_suffix('.')) else { continue };
+            let bucket = before.strip_suffix(".s3").unwrap_or(before);
+            if before != "s3" {
+                return Ok(VirtualHost::new(own.to_owned()).with_bucket(bucket.to_owned()));
+            }
+        }
+        Ok(VirtualHost::new(name))
+    }
+}

@@ -1,0 +1,68 @@
+//! What may reach `s3s` at all: requests signed with AWS4-HMAC-SHA256, in the header or in the address.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::request::Parts;
+use s3s::{S3Error, S3ErrorCode, s3_error};
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// Refuses other signatures than version 4's, unsigned requests and forms from browsers, and signatures that leave out
+/// what S3 wants signed.
+pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
+    let form = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/")));
+    if form {
+        return Err(s3_error!(NotImplemented, "Uploads by forms are not implemented."));
+    }
+    let query: Vec<&str> = parts.uri.query().unwrap_or_default().split('&').collect();
+    let of_query = |name: &str| query.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    if of_query("Signature").is_some() || of_query("AWSAccessKeyId").is_some() {
+        return Err(not_supported());
+    }
+    let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
+    match (headers.next(), headers.next()) {
+        (None, _) if of_query("X-Amz-Signature").is_some() => match of_query("X-Amz-Algorithm") {
+            Some(ALGORITHM) => Ok(()),
+            _ => Err(not_supported()),
+        },
+        (None, _) => Err(S3ErrorCode::AccessDenied.into()),
+        (Some(header), None) => {
+            let text = header.to_str().map_err(|_| malformed())?;
+            if of_query("X-Amz-Signature").is_some() {
+                return Err(s3_error!(InvalidArgument, "Only one auth mechanism allowed"));
+            }
+            check_header(parts, text.strip_prefix(ALGORITHM).ok_or_else(not_supported)?)
+        }
+        (Some(_), Some(_)) => Err(malformed()),
+    }
+}
+
+/// The fields after the algorithm: the service of the scope, and which headers are signed.
+fn check_header(parts: &Parts, fields: &str) -> Result<(), S3Error> {
+    let field = |name: &str| fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+    let scope = field("Credential").ok_or_else(malformed)?;
+    if scope.rsplit('/').nth(1) != Some("s3") {
+        let message = "The authorization header is malformed; incorrect service. This endpoint belongs to \"s3\".";
+        return Err(s3_error!(AuthorizationHeaderMalformed, "{message}"));
+    }
+    let signed: Vec<&str> = field("SignedHeaders").ok_or_else(malformed)?.split(';').collect();
+    let must_be_signed = |name: &str| name == HOST.as_str() || name.starts_with("x-amz-");
+    let unsigned = parts.headers.keys().find(|name| must_be_signed(name.as_str()) && !signed.contains(&name.as_str()));
+    match unsigned {
+        Some(_) => Err(s3_error!(AccessDenied, "There were headers present in the request which were not signed")),
+        None => Ok(()),
+    }
+}
+
+fn not_supported() -> S3Error {
+    s3_error!(
+        InvalidRequest,
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+    )
+}
+
+fn malformed() -> S3Error {
+    s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.")
+}
