@@ -255,3 +255,206 @@ fn form_value(shape: &Shape, name: &str, form: &Outside) -> Result<Option<Value>
         _ => first(form, name).map(|text| scalar(shape, name, text)).transpose(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use serde_json::json;
+
+    use super::*;
+    use crate::apigatewayv2::{self, Api, CreateApiRequest, GetTagsRequest, ProtocolType, UntagResourceRequest};
+    use crate::schema::Output;
+    use crate::{Timestamp, logs};
+
+    #[test]
+    fn routes_by_path() {
+        for (method, path, expected) in [
+            ("POST", "/v2/apis", Some("CreateApi")),
+            ("GET", "/v2/apis", Some("GetApis")),
+            ("GET", "/v2/apis/abc", Some("GetApi")),
+            ("GET", "/v2/apis/abc/", None),
+            ("GET", "/v2/apis//routes", None),
+            ("GET", "/v2/apis/abc/routes", Some("GetRoutes")),
+            ("DELETE", "/v2/apis/abc/stages/%24default/accesslogsettings", Some("DeleteAccessLogSettings")),
+            ("GET", "/v2/vpclinks", Some("GetVpcLinks")),
+            ("GET", "/v1/apis", None),
+            ("BREW", "/v2/apis", None),
+            ("GET", "*", None),
+        ] {
+            let found = apigatewayv2::SERVICE.find(&parts(method, path), b"");
+            assert_eq!(found.map(|operation| operation.name), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn labels_and_parameters_are_decoded() {
+        let uri = "/v2/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fapis%2Fa";
+        let input: GetTagsRequest = rest("GET", uri, "").expect("an input");
+        assert_eq!(input.resource_arn, "arn:aws:apigateway:us-east-1::/apis/a");
+        let uri = format!("{uri}?tagKeys=a%20b&tagKeys=c%2Bd&tagKeys=e+f&other=1");
+        let input: UntagResourceRequest = rest("DELETE", &uri, "").expect("an input");
+        assert_eq!(input.tag_keys, ["a b", "c+d", "e f"]);
+        assert!(rest::<GetTagsRequest>("GET", "/v2/tags/%ff", "").is_err());
+        // A label is not taken from the body, nor from a parameter of its name.
+        let error = rest::<UntagResourceRequest>("DELETE", "/v2/tags/a?resource-arn=b", r#"{"tagKeys":["x"]}"#);
+        let message = error.expect_err("no tag keys").message;
+        assert!(message.contains("Value null at 'tagKeys'"), "{message}");
+    }
+
+    #[test]
+    fn bodies_are_read_by_their_names_on_the_wire() {
+        let body = json!({
+            "name": "n", "protocolType": "HTTP", "unknown": {"a": 1}, "version": null, "tags": {"a": "b"},
+            "corsConfiguration": {"maxAge": 86_400, "allowOrigins": ["*"]},
+        });
+        let input: CreateApiRequest = rest("POST", "/v2/apis", &body.to_string()).expect("an input");
+        assert_eq!((input.name.as_str(), input.protocol_type, input.version), ("n", ProtocolType::Http, None));
+        assert_eq!(input.cors_configuration.and_then(|cors| cors.max_age), Some(86_400));
+        assert_eq!(input.tags, Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+    }
+
+    #[test]
+    fn what_breaks_the_model_is_a_bad_request() {
+        for (body, code, expected) in [
+            (
+                json!({}),
+                "BadRequestException",
+                "2 validation errors detected: Value null at 'name' failed to satisfy constraint: Member must not be null; Value null at 'protocolType' ",
+            ),
+            (
+                json!({"name": "n", "protocolType": "X"}),
+                "BadRequestException",
+                "1 validation error detected: Value 'X' at 'protocolType' failed to satisfy constraint: Member must satisfy enum value set: [WEBSOCKET, HTTP]",
+            ),
+            (
+                json!({"name": "n", "protocolType": "HTTP", "corsConfiguration": {"maxAge": 86_401}}),
+                "BadRequestException",
+                "1 validation error detected: Value '86401' at 'corsConfiguration.maxAge' failed to satisfy constraint: Member must have value less than or equal to 86400",
+            ),
+            (
+                json!({"name": ["n"], "protocolType": "HTTP"}),
+                "SerializationException",
+                "'name' has a value of the wrong type",
+            ),
+            (
+                json!({"name": "n", "protocolType": "HTTP", "tags": {"a": null}}),
+                "SerializationException",
+                "'tags.a.member' has a value of the wrong type",
+            ),
+            (json!("name"), "SerializationException", "The body is not a JSON object."),
+        ] {
+            let error =
+                rest::<CreateApiRequest>("POST", "/v2/apis", &body.to_string()).expect_err("it breaks the model");
+            assert_eq!((error.code, error.status.as_u16()), (code, 400), "{body}");
+            assert!(error.message.starts_with(expected), "{body}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn rest_answers() {
+        let api =
+            Api { api_id: Some("abc".to_owned()), created_date: Some(Timestamp(1_795_366_800_999)), ..Api::default() };
+        let operation = apigatewayv2::SERVICE.operation("CreateApi").expect("a name of the model");
+        let response = apigatewayv2::SERVICE.respond(answer(&api).map(|json| (operation, json)), "id");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (201, &"application/json".parse().expect("a value"))
+        );
+        assert_eq!(response.body().as_ref(), br#"{"apiId":"abc","createdDate":"2026-11-22T17:00:00Z"}"#);
+
+        let operation = apigatewayv2::SERVICE.operation("DeleteApi").expect("a name of the model");
+        let response = apigatewayv2::SERVICE.respond(Ok((operation, Vec::new())), "id");
+        assert_eq!((response.status().as_u16(), response.body().len()), (204, 0));
+        assert_eq!(response.headers().len(), 1, "{response:?}");
+
+        let error = Error::not_found("Invalid API identifier specified").with("resourceType", "Api");
+        let response = apigatewayv2::SERVICE.respond(Err(error), "id");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-amzn-errortype"]),
+            (404, &"NotFoundException".parse().expect("a value"))
+        );
+        assert_eq!(response.body().as_ref(), br#"{"message":"Invalid API identifier specified","resourceType":"Api"}"#);
+    }
+
+    #[test]
+    fn authentication_errors_by_protocol() {
+        use sigv4::Error as Signature;
+        for (error, json, query, status) in [
+            (
+                Signature::MissingAuthenticationToken,
+                "MissingAuthenticationTokenException",
+                "MissingAuthenticationToken",
+                403,
+            ),
+            (Signature::UnrecognizedClient, "UnrecognizedClientException", "InvalidClientTokenId", 403),
+            (Signature::InvalidSignature, "InvalidSignatureException", "SignatureDoesNotMatch", 403),
+            (Signature::PresignedExpired, "InvalidSignatureException", "SignatureDoesNotMatch", 403),
+            (
+                Signature::IncompleteSignature("x".to_owned()),
+                "IncompleteSignatureException",
+                "IncompleteSignature",
+                400,
+            ),
+        ] {
+            for (protocol, code) in [(Protocol::RestJson, json), (Protocol::Json11, json), (Protocol::Query, query)] {
+                let found = protocol.authentication_error(&error);
+                assert_eq!((found.code, found.status.as_u16(), &found.message), (code, status, &error.to_string()));
+                let rendered = protocol.render_error(&found, "id");
+                assert!(String::from_utf8_lossy(rendered.body()).contains(&error.to_string()), "{rendered:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_are_read_by_the_shape() {
+        static TEXT: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+        static NUMBER: Shape = Shape::Integer { min: None, max: None };
+        static LIST: Shape = Shape::List { of: &TEXT, min: None, max: None };
+        static MAP: Shape = Shape::Map { key: &TEXT, value: &NUMBER, min: None, max: None };
+        static INNER: Shape = Shape::Structure(&[member("Number", &NUMBER), member("Again", &INNER)]);
+        const fn member(name: &'static str, shape: &'static Shape) -> Member {
+            Member { name, location: Location::Body, required: false, shape }
+        }
+        static MEMBERS: &[Member] =
+            &[member("Text", &TEXT), member("List", &LIST), member("Map", &MAP), member("Inner", &INNER)];
+        let form = "Text=a+b&List.member.1=x&List.member.2=y&List.member.4=z&Map.entry.1.key=k&Map.entry.1.value=7\
+                    &Inner.Number=1&Inner.Again.Number=2&Action=A";
+        let value = form_structure(MEMBERS, "", &query_parameters(form.as_bytes())).expect("readable");
+        let expected = json!({
+            "Text": "a b", "List": ["x", "y"], "Map": {"k": 7}, "Inner": {"Number": 1, "Again": {"Number": 2}},
+        });
+        assert_eq!(Value::Object(value), expected);
+        assert!(form_structure(MEMBERS, "", &query_parameters(b"Inner.Number=x")).is_err());
+
+        let output = Output { wrapper: "XResult", members: MEMBERS };
+        let xml = xml::answer(&crate::sts::SERVICE, "X", &output, &expected, "id<");
+        let inside = "<Text>a b</Text><List><member>x</member><member>y</member></List>\
+                      <Map><entry><key>k</key><value>7</value></entry></Map>\
+                      <Inner><Number>1</Number><Again><Number>2</Number></Again></Inner>";
+        assert!(xml.contains(&format!("<XResult>{inside}</XResult>")), "{xml}");
+        assert!(xml.contains("<RequestId>id&lt;</RequestId>"), "{xml}");
+    }
+
+    #[test]
+    fn every_served_operation_is_in_order_and_can_be_found() {
+        for service in [&apigatewayv2::SERVICE, &logs::SERVICE, &crate::acm::SERVICE, &crate::sts::SERVICE] {
+            assert!(service.operations.is_sorted_by(|a, b| a.name < b.name), "{}", service.name);
+            for operation in service.operations {
+                let mut parts = parts(operation.method, &operation.path.replace(['{', '}', '+'], ""));
+                let target = format!("{}.{}", service.target_prefix, operation.name);
+                parts.headers.insert("x-amz-target", target.parse().expect("a header's value"));
+                let found = service.find(&parts, format!("Action={}", operation.name).as_bytes());
+                assert_eq!(found.map(|found| found.name), Some(operation.name));
+            }
+        }
+    }
+
+    fn parts(method: &str, uri: &str) -> Parts {
+        Request::builder().method(method).uri(uri).body(()).expect("a request").into_parts().0
+    }
+
+    fn rest<T: DeserializeOwned>(method: &str, uri: &str, body: &str) -> Result<T, Error> {
+        let received = apigatewayv2::SERVICE.receive(&parts(method, uri), body.as_bytes(), |_| Ok(()));
+        received.and_then(|(_, input)| parse(input))
+    }
+}

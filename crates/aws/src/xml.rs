@@ -56,6 +56,16 @@ fn write_value(xml: &mut String, name: &str, shape: &Shape, value: &Value) {
             items.iter().for_each(|item| write_value(xml, "member", of, item));
             let _ = write!(xml, "</{name}>");
         }
+        (Shape::Map { value: of, .. }, Value::Object(entries)) => {
+            let _ = write!(xml, "<{name}>");
+            for (key, item) in entries {
+                xml.push_str("<entry>");
+                element(xml, "key", key);
+                write_value(xml, "value", of, item);
+                xml.push_str("</entry>");
+            }
+            let _ = write!(xml, "</{name}>");
+        }
         (_, Value::String(text)) => element(xml, name, text),
         _ => element(xml, name, &value.to_string()),
     }

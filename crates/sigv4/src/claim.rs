@@ -23,8 +23,7 @@ pub struct Scope {
     pub service: String,
 }
 
-/// A signature with all that it says.
-#[derive(Debug)]
+/// A signature with all that it says. No `Debug`: it holds a session token.
 pub(crate) struct Claim {
     pub scope: Scope,
     pub date: Date,

@@ -1,5 +1,7 @@
 //! Whether a request was signed by who it says.
 
+use std::fmt;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::request::Parts;
 
@@ -26,8 +28,8 @@ impl Default for Rules {
     }
 }
 
-/// What is certain of an authentic request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is certain of an authentic request. `Debug` does not print the session token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Whose key signed it.
     pub access_key_id: String,
@@ -43,6 +45,19 @@ pub struct Verified {
     pub payload: PayloadHash,
     /// Whether the signature was in the query string.
     pub presigned: bool,
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("access_key_id", &self.access_key_id)
+            .field("region", &self.region)
+            .field("service", &self.service)
+            .field("signed_headers", &self.signed_headers)
+            .field("payload", &self.payload)
+            .field("presigned", &self.presigned)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Verifies the signature of a request at a time (seconds since 1970).
