@@ -154,7 +154,8 @@ fn match_path<'p>(template: &'static str, path: &[&'p str]) -> Option<(Vec<(&'st
     for value in path {
         let segment = segments.next()?;
         match segment.strip_prefix('{').and_then(|label| label.strip_suffix('}')) {
-            Some(_) if value.is_empty() => return None,
+            // A signature is over the path without these, so they must not choose another operation.
+            Some(_) if matches!(*value, "" | "." | "..") => return None,
             Some(label) => labels.push((label, *value)),
             None if segment == *value => fixed += 1,
             None => return None,
@@ -274,6 +275,8 @@ mod tests {
             ("GET", "/v2/apis/abc", Some("GetApi")),
             ("GET", "/v2/apis/abc/", None),
             ("GET", "/v2/apis//routes", None),
+            ("GET", "/v2/apis/../routes", None),
+            ("DELETE", "/v2/apis/.", None),
             ("GET", "/v2/apis/abc/routes", Some("GetRoutes")),
             ("DELETE", "/v2/apis/abc/stages/%24default/accesslogsettings", Some("DeleteAccessLogSettings")),
             ("GET", "/v2/vpclinks", Some("GetVpcLinks")),
