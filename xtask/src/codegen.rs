@@ -37,6 +37,7 @@ pub(crate) fn run(options: &[&str]) -> Result<(), Failure> {
     }
     let botocore = botocore.map_or_else(installed_botocore, Ok)?;
     let crate_dir = root().join("crates/aws");
+    is_pinned(&botocore, &crate_dir.join("botocore-version"))?;
     let served = served_operations(&crate_dir.join("operations.txt"))?;
     let differing = write(&crate_dir.join("src/generated"), &generate(&botocore, &served)?, check)?;
     if differing.is_empty() { Ok(()) } else { Err(Failure::No(differing)) }
@@ -101,6 +102,23 @@ fn installed_botocore() -> Result<PathBuf, String> {
         _ => Err("botocore was not found: install the version that crates/aws/botocore-version names (python3 -m pip \
                   install botocore==…), or give its directory with --botocore"
             .to_owned()),
+    }
+}
+
+/// Another version would change the generated files for reasons that are not ours.
+fn is_pinned(botocore: &Path, pins: &Path) -> Result<(), String> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let (pins, module) = (read(pins)?, read(&botocore.join("__init__.py"))?);
+    let pinned = pins.lines().find_map(|line| line.strip_prefix("botocore==")).unwrap_or_default().trim();
+    let version = module.lines().find_map(|line| line.strip_prefix("__version__ = ")).unwrap_or_default();
+    let version = version.trim_matches(|c: char| c == '\'' || c == '"' || c.is_whitespace());
+    match version == pinned {
+        true => Ok(()),
+        false => Err(format!(
+            "{} is botocore {version}, crates/aws/botocore-version names {pinned}: install that, or give its directory \
+             with --botocore",
+            botocore.display()
+        )),
     }
 }
 

@@ -38,12 +38,102 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "CreateAcmeDomainValidation",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "CreateAcmeEndpoint",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "CreateAcmeExternalAccountBinding",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DeleteAcmeDomainValidation",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DeleteAcmeEndpoint",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DeleteAcmeExternalAccountBinding",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "DeleteCertificate",
         served: true,
         method: "POST",
         path: "/",
         status: 200,
         input: shape::DELETE_CERTIFICATE_REQUEST_MEMBERS,
+        output: None,
+    },
+    Operation {
+        name: "DescribeAcmeAccount",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DescribeAcmeDomainValidation",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DescribeAcmeEndpoint",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "DescribeAcmeExternalAccountBinding",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
         output: None,
     },
     Operation {
@@ -74,6 +164,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "GetAcmeExternalAccountBindingCredentials",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "GetCertificate",
         served: true,
         method: "POST",
@@ -92,6 +191,42 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "ListAcmeAccounts",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "ListAcmeDomainValidations",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "ListAcmeEndpoints",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "ListAcmeExternalAccountBindings",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "ListCertificates",
         served: true,
         method: "POST",
@@ -107,6 +242,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         path: "/",
         status: 200,
         input: shape::LIST_TAGS_FOR_CERTIFICATE_REQUEST_MEMBERS,
+        output: None,
+    },
+    Operation {
+        name: "ListTagsForResource",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
         output: None,
     },
     Operation {
@@ -155,6 +299,24 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "RevokeAcmeAccount",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "RevokeAcmeExternalAccountBinding",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "RevokeCertificate",
         served: false,
         method: "POST",
@@ -165,6 +327,34 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "SearchCertificates",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation { name: "TagResource", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "UntagResource",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "UpdateAcmeDomainValidation",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "UpdateAcmeEndpoint",
         served: false,
         method: "POST",
         path: "/",
@@ -274,10 +464,16 @@ pub struct AddTagsToCertificateRequest {
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct CertificateDetail {
+    #[serde(rename = "AcmeAccountId", skip_serializing_if = "Option::is_none")]
+    pub acme_account_id: Option<String>,
+    #[serde(rename = "AcmeEndpointArn", skip_serializing_if = "Option::is_none")]
+    pub acme_endpoint_arn: Option<String>,
     #[serde(rename = "CertificateArn", skip_serializing_if = "Option::is_none")]
     pub certificate_arn: Option<String>,
     #[serde(rename = "CertificateAuthorityArn", skip_serializing_if = "Option::is_none")]
     pub certificate_authority_arn: Option<String>,
+    #[serde(rename = "CertificateKeyPairOrigin", skip_serializing_if = "Option::is_none")]
+    pub certificate_key_pair_origin: Option<CertificateKeyPairOrigin>,
     #[serde(
         rename = "CreatedAt",
         skip_serializing_if = "Option::is_none",
@@ -372,6 +568,8 @@ pub struct CertificateOptions {
 pub struct CertificateSummary {
     #[serde(rename = "CertificateArn", skip_serializing_if = "Option::is_none")]
     pub certificate_arn: Option<String>,
+    #[serde(rename = "CertificateKeyPairOrigin", skip_serializing_if = "Option::is_none")]
+    pub certificate_key_pair_origin: Option<CertificateKeyPairOrigin>,
     #[serde(
         rename = "CreatedAt",
         skip_serializing_if = "Option::is_none",
@@ -558,6 +756,8 @@ pub struct KeyUsage {
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct ListCertificatesRequest {
+    #[serde(rename = "CertificateKeyPairOrigins")]
+    pub certificate_key_pair_origins: Option<Vec<CertificateKeyPairOrigin>>,
     #[serde(rename = "CertificateStatuses")]
     pub certificate_statuses: Option<Vec<CertificateStatus>>,
     #[serde(rename = "Includes")]
@@ -664,6 +864,9 @@ pub struct Tag {
 wire_enum! { pub enum CertificateExport {
 Enabled = "ENABLED",Disabled = "DISABLED",} }
 
+wire_enum! { pub enum CertificateKeyPairOrigin {
+AwsManaged = "AWS_MANAGED",Acme = "ACME",CustomerProvided = "CUSTOMER_PROVIDED",} }
+
 wire_enum! { pub enum CertificateManagedBy {
 Cloudfront = "CLOUDFRONT",} }
 
@@ -734,6 +937,17 @@ mod shape {
 
     static CERTIFICATE_EXPORT: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ENABLED", "DISABLED"], sensitive: false };
+
+    static CERTIFICATE_KEY_PAIR_ORIGIN: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["AWS_MANAGED", "ACME", "CUSTOMER_PROVIDED"],
+        sensitive: false,
+    };
+
+    static CERTIFICATE_KEY_PAIR_ORIGINS: Shape =
+        Shape::List { of: &CERTIFICATE_KEY_PAIR_ORIGIN, min: Some(1), max: Some(3) };
 
     static CERTIFICATE_MANAGED_BY: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["CLOUDFRONT"], sensitive: false };
@@ -874,6 +1088,12 @@ mod shape {
     };
 
     pub(super) static LIST_CERTIFICATES_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "CertificateKeyPairOrigins",
+            location: Location::Body,
+            required: false,
+            shape: &CERTIFICATE_KEY_PAIR_ORIGINS,
+        },
         Member { name: "CertificateStatuses", location: Location::Body, required: false, shape: &CERTIFICATE_STATUSES },
         Member { name: "Includes", location: Location::Body, required: false, shape: &FILTERS },
         Member { name: "MaxItems", location: Location::Body, required: false, shape: &MAX_ITEMS },
@@ -944,7 +1164,7 @@ mod shape {
     static TAG_KEY: Shape = Shape::String {
         min: Some(1),
         max: Some(128),
-        pattern: Some("[\\p{L}\\p{Z}\\p{N}_.:\\/=+\\-@]*"),
+        pattern: Some("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)"),
         values: &[],
         sensitive: false,
     };
@@ -954,7 +1174,7 @@ mod shape {
     static TAG_VALUE: Shape = Shape::String {
         min: Some(0),
         max: Some(256),
-        pattern: Some("[\\p{L}\\p{Z}\\p{N}_.:\\/=+\\-@]*"),
+        pattern: Some("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)"),
         values: &[],
         sensitive: false,
     };

@@ -306,6 +306,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "DeleteSyslogConfiguration",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "DeleteTransformer",
         served: false,
         method: "POST",
@@ -625,6 +634,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "GetStorageTierPolicy",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "GetTransformer",
         served: false,
         method: "POST",
@@ -698,6 +716,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListSourcesForS3TableIntegration",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "ListSyslogConfigurations",
         served: false,
         method: "POST",
         path: "/",
@@ -868,7 +895,25 @@ pub static ALL_OPERATIONS: &[Operation] = &[
         output: None,
     },
     Operation {
+        name: "PutStorageTierPolicy",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
         name: "PutSubscriptionFilter",
+        served: false,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "PutSyslogConfiguration",
         served: false,
         method: "POST",
         path: "/",
@@ -1246,6 +1291,8 @@ pub struct FilterLogEventsRequest {
     pub log_stream_names: Option<Vec<String>>,
     #[serde(rename = "nextToken")]
     pub next_token: Option<String>,
+    #[serde(rename = "startFromHead")]
+    pub start_from_head: Option<bool>,
     #[serde(rename = "startTime")]
     pub start_time: Option<i64>,
     pub unmask: Option<bool>,
@@ -1617,6 +1664,7 @@ mod shape {
         Member { name: "logStreamNamePrefix", location: Location::Body, required: false, shape: &LOG_STREAM_NAME },
         Member { name: "logStreamNames", location: Location::Body, required: false, shape: &INPUT_LOG_STREAM_NAMES },
         Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member { name: "startFromHead", location: Location::Body, required: false, shape: &START_FROM_HEAD },
         Member { name: "startTime", location: Location::Body, required: false, shape: &TIMESTAMP },
         Member { name: "unmask", location: Location::Body, required: false, shape: &UNMASK },
     ];
