@@ -5,10 +5,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -19,6 +19,9 @@ use crate::record::{EventRecord, Record, bounded};
 use crate::recorder::Recorder;
 use crate::recovery;
 use crate::writer::{Chunk, Writer};
+
+/// What a reader waits for writers: twice the time in which they are to be flushed.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// Records on disk. Cheap to clone; the last one to be dropped writes what waits, syncs and ends the writing thread.
 #[derive(Clone, Debug)]
@@ -76,6 +79,9 @@ impl Journal {
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             error: Mutex::default(),
+            writers: Mutex::default(),
+            flushed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
         });
         let recorder = Recorder::new(shared.clone(), options, recovered.next);
         let thread = thread::Builder::new().name("journal".into()).spawn(move || recorder.run())?;
@@ -89,7 +95,7 @@ impl Journal {
     }
 
     /// Puts events into a log stream, as `PutLogEvents` does: `(time in ms, message)`, received `at_ms`. They are on disk
-    /// when it returns. Blocks: not for an async context.
+    /// when it returns. After an error they may come yet, once the disk takes them. Blocks: not for an async context.
     pub fn append_events(
         &self,
         region: &str,
@@ -183,9 +189,49 @@ pub(crate) struct Shared {
     pub bytes: AtomicU64,
     pub dropped: AtomicU64,
     pub error: Mutex<Option<String>>,
+    /// Of each writer, whether it holds lines.
+    writers: Mutex<Vec<Weak<AtomicBool>>>,
+    flushed: Condvar,
+    /// Readers that wait for writers.
+    waiting: AtomicUsize,
 }
 
 impl Shared {
+    /// There is one writer more.
+    pub(crate) fn enlist(&self, holds_lines: &Arc<AtomicBool>) {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|writer| writer.strong_count() > 0);
+        writers.push(Arc::downgrade(holds_lines));
+    }
+
+    /// Waits until every writer has handed over what it holds now, so that a reader sees the records of all cores up to
+    /// one moment; [`SETTLE`] at most.
+    pub(crate) fn settle(&self) {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holding = writers.clone();
+        let until = Instant::now() + SETTLE;
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        loop {
+            holding.retain(|writer| writer.upgrade().is_some_and(|holds| holds.load(Ordering::SeqCst)));
+            let left = until.saturating_duration_since(Instant::now());
+            if holding.is_empty() || left.is_zero() {
+                break;
+            }
+            writers = self.flushed.wait_timeout(writers, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// A writer has handed over what it held.
+    pub(crate) fn writer_flushed(&self, holds_lines: &AtomicBool) {
+        // Either a reader sees this, or it has said before that it waits.
+        holds_lines.store(false, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            let _writers = self.writers.lock();
+            self.flushed.notify_all();
+        }
+    }
+
     pub(crate) fn count_dropped(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::Relaxed);
     }
@@ -251,4 +297,33 @@ pub(crate) fn private() -> OpenOptions {
 
 fn closed() -> io::Error {
     io::Error::other("the journal is closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccessRecord, Query};
+
+    /// Without this, who polls for what is newer than the newest seen, as `aws logs tail` does, would miss what another
+    /// core holds and recorded before that.
+    #[test]
+    fn a_reader_waits_for_what_cores_hold() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(directory.path()).unwrap();
+        let json = r#"{"time_ms":1,"region":"r","group":"g","message":"m","request_id":"i","status":200,"revision":1,
+            "source":"127.0.0.1:1"}"#;
+        let record: AccessRecord<'_> = serde_json::from_str(json).unwrap();
+        let (mut one, mut other) = (journal.writer(), journal.writer());
+        one.append(&record);
+        other.append(&record);
+        other.flush();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| journal.read(&Query::new("r", "g")).unwrap());
+            while journal.shared.waiting.load(Ordering::SeqCst) == 0 && !reader.is_finished() {
+                thread::yield_now();
+            }
+            one.flush();
+            assert_eq!(reader.join().unwrap().events.len(), 2);
+        });
+    }
 }

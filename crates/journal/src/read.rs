@@ -172,13 +172,13 @@ impl Streams<'_> {
 }
 
 impl Journal {
-    /// Events of a log group, all that was handed over by now among them. Reads at most 128 MiB; blocks.
+    /// Events of a log group, all that was appended by now among them: waits up to 100 ms for writers to hand over. Reads
+    /// at most 128 MiB; blocks.
     ///
     /// Lines that are damaged are left out; [`open`](Self::open) and [`verify`](Self::verify) name them. Fails where a file
     /// cannot be read.
     pub fn read(&self, query: &Query<'_>) -> io::Result<Page> {
-        // What a failing disk has not taken cannot be shown yet; the rest can.
-        let _ = self.barrier();
+        self.catch_up();
         let segments = self.shared.segments();
         let begin = segments.first().map_or(Position::START, |segment| segment.at(0));
         let end = segments.last().map_or(Position::START, |segment| segment.at(segment.bytes));
@@ -199,7 +199,7 @@ impl Journal {
 
     /// Streams of a log group that have events not older than `not_before_ms`, in order of name. Blocks.
     pub fn streams(&self, region: &str, group: &str, not_before_ms: i64) -> Vec<StreamInfo> {
-        let _ = self.barrier();
+        self.catch_up();
         let mut found: BTreeMap<String, Span> = BTreeMap::new();
         for segment in self.shared.segments() {
             for (number, span) in segment.blocks.iter().flat_map(|block| &block.spans) {
@@ -220,7 +220,7 @@ impl Journal {
 
     /// The record of a request; looks at the newest first. Reads everything there is if need be; blocks.
     pub fn find_request(&self, request_id: &str) -> io::Result<Option<AccessRecord<'static>>> {
-        let _ = self.barrier();
+        self.catch_up();
         let finder = memchr::memmem::Finder::new(request_id);
         for segment in self.shared.segments().iter().rev() {
             let file = self.file(segment)?;
@@ -236,6 +236,12 @@ impl Journal {
             }
         }
         Ok(None)
+    }
+
+    fn catch_up(&self) {
+        self.shared.settle();
+        // What a failing disk has not taken cannot be shown yet; the rest can.
+        let _ = self.barrier();
     }
 
     /// Where the page was full, if so.

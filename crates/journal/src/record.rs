@@ -11,7 +11,8 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// One request and its answer. Borrows when it is written; an owned one (`AccessRecord<'static>`) comes back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccessRecord<'a> {
-    /// When the request came, in milliseconds since 1970-01-01T00:00:00Z.
+    /// When it is recorded, that is when the request ends, in milliseconds since 1970-01-01T00:00:00Z. Not when it came:
+    /// who follows a log (`aws logs tail`) asks for what is newer than the newest that it has seen.
     pub time_ms: i64,
     /// Region of the log group.
     #[serde(default, skip_serializing_if = "str::is_empty")]

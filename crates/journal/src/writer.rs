@@ -1,6 +1,7 @@
 //! The end of the journal that a core holds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::index::{Source, Span};
 use crate::journal::Shared;
@@ -17,6 +18,8 @@ const KEEP_BYTES: usize = 1024 * 1024;
 pub struct Writer {
     shared: Arc<Shared>,
     chunk: Chunk,
+    /// Whether the chunk has lines, for readers to see.
+    holds_lines: Arc<AtomicBool>,
 }
 
 /// Lines that go to the file in one piece, and what an index needs to know of them.
@@ -29,7 +32,9 @@ pub(crate) struct Chunk {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, chunk: Chunk::default() }
+        let holds_lines = Arc::default();
+        shared.enlist(&holds_lines);
+        Self { shared, chunk: Chunk::default(), holds_lines }
     }
 
     /// Adds a record. Never blocks: where the disk is so far behind that everything is full, the record is dropped and
@@ -50,6 +55,8 @@ impl Writer {
         }
         if self.chunk.bytes.len() >= HAND_OVER_BYTES {
             self.flush();
+        } else if self.chunk.lines == 1 {
+            self.holds_lines.store(true, Ordering::SeqCst);
         }
     }
 
@@ -61,8 +68,9 @@ impl Writer {
         // As much again will be needed soon.
         let next = Chunk { bytes: Vec::with_capacity(self.chunk.bytes.len()), ..Chunk::default() };
         let chunk = std::mem::replace(&mut self.chunk, next);
-        if let Err(chunk) = self.shared.queue.push(chunk) {
-            self.chunk = chunk;
+        match self.shared.queue.push(chunk) {
+            Ok(()) => self.shared.writer_flushed(&self.holds_lines),
+            Err(chunk) => self.chunk = chunk,
         }
     }
 }

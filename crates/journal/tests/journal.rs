@@ -54,7 +54,7 @@ fn what_is_flushed_is_read() {
     let journal = open(directory.path());
     let mut writer = journal.writer();
     writer.append(&record(1));
-    assert_eq!(all(&journal), messages([]));
+    assert_eq!(all(&journal), messages([]), "nobody flushes, and it does not wait for ever");
     writer.flush();
     assert_eq!(all(&journal), messages([1]));
     writer.append(&record(2));
