@@ -51,6 +51,29 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every reason, in the order in which they are declared.
+    pub const ALL: &[Self] = &[
+        Self::ClientCertMissing,
+        Self::ClientCertInvalid,
+        Self::ClientCertUntrusted,
+        Self::ClientCertSignatureInvalid,
+        Self::ClientCertSelfSigned,
+        Self::ClientCertChainIncomplete,
+        Self::ClientCertExpired,
+        Self::ClientCertNotYetValid,
+        Self::ClientCertIssuerExpired,
+        Self::ClientCertWeakSignature,
+        Self::ClientCertWeakKey,
+        Self::ClientCertPurposeInvalid,
+        Self::ClientCertMaxChainDepthExceeded,
+        Self::ClientCertMaxSizeExceeded,
+        Self::ClientCertPathInvalid,
+        Self::ClientCertPathTooComplex,
+        Self::ClientCertTypeUnsupported,
+        Self::ClientCertCrlHit,
+        Self::ClientCertCrlProcessingError,
+    ];
+
     /// The name, as the logs carry it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,22 +101,25 @@ impl Code {
 
     /// What AWS's REST APIs write into the execution log and `$context.error.message`, where that is known.
     pub fn aws_text(self) -> Option<&'static str> {
-        Some(match self {
+        let is_known = matches!(
+            self,
+            Self::ClientCertUntrusted
+                | Self::ClientCertSignatureInvalid
+                | Self::ClientCertChainIncomplete
+                | Self::ClientCertWeakSignature
+                | Self::ClientCertSelfSigned
+        );
+        is_known.then(|| self.message())
+    }
+
+    /// The text for `$context.error.message`: AWS's where there is one, else ours in the same style.
+    pub fn message(self) -> &'static str {
+        match self {
             Self::ClientCertUntrusted | Self::ClientCertSignatureInvalid | Self::ClientCertChainIncomplete => {
                 "Access denied. Reason: Could not find issuer for certificate"
             }
             Self::ClientCertWeakSignature => "Access denied. Reason: Client cert using an insecure Signature Algorithm",
             Self::ClientCertSelfSigned => "Access denied. Reason: self signed certificate",
-            _ => return None,
-        })
-    }
-
-    /// The text for `$context.error.message`: AWS's where there is one, else ours in the same style.
-    pub fn message(self) -> &'static str {
-        if let Some(text) = self.aws_text() {
-            return text;
-        }
-        match self {
             Self::ClientCertMissing => "Access denied. Reason: No client certificate was sent",
             Self::ClientCertInvalid => "Access denied. Reason: Client cert cannot be parsed",
             Self::ClientCertExpired => "Access denied. Reason: Client cert has expired",
@@ -116,7 +142,6 @@ impl Code {
             Self::ClientCertCrlProcessingError => {
                 "Access denied. Reason: The revocation status of the client cert could not be established"
             }
-            _ => "Access denied.",
         }
     }
 
@@ -259,4 +284,34 @@ pub enum TlsAlert {
     CertificateUnknown,
     /// 48
     UnknownCa,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_texts() {
+        for (index, &code) in Code::ALL.iter().enumerate() {
+            assert_eq!(code as usize, index, "{code} is listed where it is declared");
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+            assert!(code.message().starts_with("Access denied. Reason: "), "{code}");
+            assert!(code.summary().ends_with('.') && code.fix().ends_with('.'), "{code}");
+        }
+        let messages: std::collections::HashSet<_> = Code::ALL.iter().map(|code| code.summary()).collect();
+        assert_eq!(messages.len(), Code::ALL.len(), "no two mean the same");
+    }
+
+    #[test]
+    fn aws_texts_are_aws() {
+        for (code, text) in [
+            (Code::ClientCertUntrusted, "Access denied. Reason: Could not find issuer for certificate"),
+            (Code::ClientCertWeakSignature, "Access denied. Reason: Client cert using an insecure Signature Algorithm"),
+            (Code::ClientCertSelfSigned, "Access denied. Reason: self signed certificate"),
+        ] {
+            assert_eq!(code.aws_text(), Some(text));
+            assert_eq!(code.message(), text);
+        }
+        assert_eq!(Code::ClientCertExpired.aws_text(), None);
+    }
 }

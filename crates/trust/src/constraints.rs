@@ -32,7 +32,7 @@ pub(crate) struct Comparisons(u32);
 
 impl Default for Comparisons {
     fn default() -> Self {
-        Self(100_000)
+        Self(25_000)
     }
 }
 

@@ -77,6 +77,7 @@ impl Case<'_> {
             Code::ClientCertChainIncomplete => self.incomplete(leaf),
             Code::ClientCertExpired => Some(self.expired(leaf)),
             Code::ClientCertNotYetValid => Some(self.not_yet_valid(leaf)),
+            Code::ClientCertIssuerExpired => self.issuer_expired(),
             _ => None,
         }
     }
@@ -239,9 +240,12 @@ impl Case<'_> {
         let reported =
             self.refusal.evidence.iter().find(|(name, _)| *name == "certificate").map(|(_, subject)| subject);
         let end = ends.into_iter().find(|end| reported.is_some_and(|subject| subject == end.subject()))?;
+        let missing = match self.named(end.issuer_der()).any(|ca| ca != end) {
+            true => "is there by name only: the authority of that name in the truststore did not sign it",
+            false => "is not in the truststore, which must hold every authority up to the self-signed root",
+        };
         let explanation = format!(
-            "The path ends at the intermediate \"{}\": its issuer \"{}\" is not in the truststore, which must hold \
-             every authority up to the self-signed root.",
+            "The path ends at the intermediate \"{}\": its issuer \"{}\" {missing}.",
             end.subject(),
             end.issuer()
         );
@@ -268,6 +272,33 @@ impl Case<'_> {
             .with("not_after", &time::rfc3339(leaf.not_after()))
             .with("expired_for", &time::span(ago))
             .with("judged_at", &time::rfc3339(self.at))
+    }
+
+    fn issuer_expired(&self) -> Option<Explanation> {
+        let (_, subject) = self.refusal.evidence.iter().find(|(name, _)| *name == "certificate")?;
+        let sent =
+            self.chain.iter().skip(1).take(MAX_SENT).filter_map(|der| Certificate::from_der(der).ok()).map(Arc::new);
+        let ca = self
+            .truststore
+            .certificates()
+            .cloned()
+            .chain(sent)
+            .find(|ca| ca.subject() == subject && !(ca.not_before()..=ca.not_after()).contains(&self.at))?;
+        let (explanation, fix) = if self.at > ca.not_after() {
+            let (ago, date) = (time::span(self.at.saturating_sub(ca.not_after())), time::rfc3339(ca.not_after()));
+            (format!("The authority \"{subject}\" expired {ago} ago, on {date}."), Code::ClientCertIssuerExpired.fix())
+        } else {
+            let (left, date) = (time::span(ca.not_before().saturating_sub(self.at)), time::rfc3339(ca.not_before()));
+            let fix = "Wait for its validity to begin, or correct the clock of whoever issued it.";
+            (format!("The authority \"{subject}\" becomes valid in {left}, on {date}."), fix)
+        };
+        let explanation = Explanation::new(explanation, fix)
+            .with("certificate", subject)
+            .with("certificate_sha256", &ca.fingerprint_hex())
+            .with("not_before", &time::rfc3339(ca.not_before()))
+            .with("not_after", &time::rfc3339(ca.not_after()))
+            .with("judged_at", &time::rfc3339(self.at));
+        Some(explanation)
     }
 
     fn not_yet_valid(&self, leaf: &Certificate) -> Explanation {

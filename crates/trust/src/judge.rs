@@ -159,16 +159,20 @@ impl Refusal {
 impl Policy {
     /// CAs allowed above the leaf unless a policy says otherwise: what AWS API Gateway accepts.
     pub const DEFAULT_MAX_DEPTH: u8 = 4;
+
+    /// The defaults of a profile. RFC 5280 bounds no depth; ten CAs are more than any hierarchy in use has.
+    pub fn of(profile: Profile) -> Self {
+        let max_depth = match profile {
+            Profile::Aws => Self::DEFAULT_MAX_DEPTH,
+            Profile::Rfc5280 => 10,
+        };
+        Self { profile, purpose: Purpose::default(), any_eku: false, max_depth }
+    }
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            profile: Profile::default(),
-            purpose: Purpose::default(),
-            any_eku: false,
-            max_depth: Self::DEFAULT_MAX_DEPTH,
-        }
+        Self::of(Profile::default())
     }
 }
 

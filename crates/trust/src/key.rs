@@ -95,6 +95,15 @@ const WEAK_RSA: &[(&[u8], &aws_lc::RsaParameters)] = &[
 ];
 
 impl PublicKey {
+    /// What a signature check with this key costs, in checks with P-256 (measured, rounded up).
+    pub(crate) fn verification_cost(&self) -> u32 {
+        match self {
+            Self::Rsa { bits: 4097.. } | Self::P384 => 4,
+            Self::P521 => 8,
+            Self::Rsa { .. } | Self::P256 | Self::Ed25519 | Self::Other(_) => 1,
+        }
+    }
+
     /// Of a SubjectPublicKeyInfo.
     pub(crate) fn parse(spki: Element<'_>) -> Result<Self, Malformed> {
         const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];

@@ -26,8 +26,8 @@ pub(crate) fn issuing_defect(certificate: &Certificate, self_signed: bool) -> Op
 /// Why a key is not strong enough, or `None` if it is.
 pub(crate) fn key_defect(certificate: &Certificate, profile: Profile) -> Option<String> {
     let wanted = match profile {
-        Profile::Aws => "RSA from 2048 bits, P-256 and P-384 are allowed",
-        Profile::Rfc5280 => "RSA from 2048 bits, P-256, P-384, P-521 and Ed25519 are allowed",
+        Profile::Aws => "RSA of 2048 to 8192 bits, P-256 and P-384 are allowed",
+        Profile::Rfc5280 => "RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are allowed",
     };
     let allowed = match certificate.key() {
         PublicKey::Rsa { bits } => (2048..=8192).contains(bits),

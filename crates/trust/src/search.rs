@@ -11,10 +11,12 @@ use crate::judge::{Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Ve
 use crate::truststore::{Inner, key_id_mismatch};
 use crate::{Certificate, Code, UnixSeconds, conformance, key, rules, time};
 
-/// Signature checks in one judgement.
+/// Signature checks in one judgement, counted in checks with P-256: 64 take about 3 ms.
 const MAX_SIGNATURE_CHECKS: u32 = 64;
 /// Certificates looked at in one judgement; each costs about a microsecond.
 const MAX_VISITS: u32 = 1_000;
+/// Certificates that are read of what the client sent besides its own.
+const MAX_SENT: usize = 128;
 /// Steps that are kept for people.
 const MAX_TRAIL: usize = 64;
 
@@ -111,7 +113,8 @@ impl<'a> Search<'a> {
             return Verdict::Refused(if is_self_signed(&leaf) { self_signed(&leaf) } else { ca_as_leaf(&leaf) });
         }
         if self.policy.profile == Profile::Rfc5280 {
-            self.sent = sent.iter().filter_map(|der| Certificate::from_der(der).ok()).map(Arc::new).collect();
+            let sent = sent.iter().take(MAX_SENT).filter_map(|der| Certificate::from_der(der).ok());
+            self.sent = sent.map(Arc::new).collect();
         }
         let mut path = vec![Link { certificate: Arc::clone(&leaf), place: None }];
         if self.extend(&mut path) {
@@ -286,7 +289,8 @@ impl<'a> Search<'a> {
         let result = match known {
             Some(known) => known.result.clone(),
             None => {
-                let Some(left) = self.signature_checks_left.checked_sub(1) else {
+                let cost = issuer.certificate.key().verification_cost();
+                let Some(left) = self.signature_checks_left.checked_sub(cost) else {
                     self.exhausted = true;
                     return false;
                 };
@@ -481,7 +485,12 @@ impl<'a> Search<'a> {
             return;
         }
         let wanted = certificate.issuer().to_owned();
-        let detail = format!("its issuer {} is not in the truststore, so no path reaches a root", quoted(&wanted));
+        let namesakes = self.truststore.named(certificate.issuer_der()).iter().any(|&other| other != place);
+        let detail = if namesakes {
+            format!("no CA named {} in the truststore signed it, so no path reaches a root", quoted(&wanted))
+        } else {
+            format!("its issuer {} is not in the truststore, so no path reaches a root", quoted(&wanted))
+        };
         self.note(60, &link, "issuer name", Code::ClientCertChainIncomplete, &detail);
         self.add_evidence(Code::ClientCertChainIncomplete, "issuer_wanted", wanted);
     }

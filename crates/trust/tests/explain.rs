@@ -71,6 +71,14 @@ fn causes() {
     let weak = leaf_params("client").signed_by(&p521, &sub.issuer).unwrap().der().to_vec();
     let of_lonely = lonely.leaf("client");
     let of_deep = deep.leaf("client");
+    let aged = root.sub_of({
+        let mut params = ca_params("Aged");
+        params.not_after = rcgen::date_time_ymd(2026, 11, 20);
+        params
+    });
+    let aged_store = truststore(&bundle(&[&root, &aged]));
+    let of_aged = aged.leaf("client");
+    let unsigned = truststore(&bundle(&[&Authority::root("Missing"), &lonely]));
 
     for (name, store, chain, policy, says, fix) in [
         ("missing", &store, &[][..], &aws, "sent no certificate", "--cert"),
@@ -143,6 +151,15 @@ fn causes() {
             "countersign:eku=any",
         ),
         ("key", &store, &[&weak], &aws, "its key is P-521", "P-256"),
+        (
+            "aged CA",
+            &aged_store,
+            &[&of_aged],
+            &aws,
+            "The authority \"CN=Aged\" expired 2 days ago",
+            "Replace the authority's",
+        ),
+        ("namesake above", &unsigned, &[&of_lonely], &aws, "is there by name only", "missing authorities"),
         ("depth", &deep_store.0, &[&deep_store.1], &aws, "has at least 5 CAs; 4 are allowed", "at most four"),
     ] {
         let explanation = explained(store, chain, &[], policy);

@@ -10,6 +10,35 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use trust::{Policy, Profile, Purpose, Truststore, Unrevoked};
 
+/// bettertls (Netflix): 9,572 cases of path building and name constraints, in limbo's form. BETTERTLS_JSON names the
+/// unpacked file. It takes a while and is for nightly runs, so its absence is never a failure.
+#[test]
+fn bettertls() {
+    let Ok(path) = std::env::var("BETTERTLS_JSON") else {
+        eprintln!("skipped: set BETTERTLS_JSON to bettertls.json");
+        return;
+    };
+    let suite: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for case in suite["testcases"].as_array().unwrap() {
+        let outcome = run(case);
+        let accepted = outcome == "accepted" && is_peer(case);
+        if accepted != (case["expected_result"] == "SUCCESS") {
+            wrong.push(format!("{}: {outcome}", case["id"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong: {:#?}", wrong.len(), &wrong[..wrong.len().min(40)]);
+}
+
+/// Comparing the peer's name is not the judge's business, but most of these cases are about it, so webpki does it.
+fn is_peer(case: &Value) -> bool {
+    let chain = ders(case["peer_certificate"].as_str().unwrap());
+    let der = rustls_pki_types::CertificateDer::from(chain[0].as_slice());
+    let name = case["expected_peer_name"]["value"].as_str().unwrap();
+    let name = rustls_pki_types::ServerName::try_from(name).unwrap();
+    webpki::EndEntityCert::try_from(&der).is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
+}
+
 #[test]
 fn limbo() {
     let Ok(path) = std::env::var("LIMBO_JSON") else {
@@ -103,24 +132,26 @@ fn run(case: &Value) -> String {
         Ok(compiled) => compiled,
         Err(error) => return error.to_string(),
     };
-    let ders = |text: &str| -> Vec<Vec<u8>> {
-        text.split("-----BEGIN CERTIFICATE-----")
-            .skip(1)
-            .map(|block| {
-                let body = block.split("-----END").next().unwrap();
-                let base64: String = body.split_whitespace().collect();
-                data_encoding::BASE64.decode(base64.as_bytes()).unwrap()
-            })
-            .collect()
-    };
     let mut chain = ders(case["peer_certificate"].as_str().unwrap());
     chain.extend(ders(&pems(&case["untrusted_intermediates"])));
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
     let purpose = if case["validation_kind"] == "CLIENT" { Purpose::Client } else { Purpose::Server };
     // The suite counts intermediates; the policy counts the root as well.
-    let max_depth = case["max_chain_depth"]
-        .as_u64()
-        .map_or(Policy::DEFAULT_MAX_DEPTH, |depth| u8::try_from(depth.saturating_add(1)).unwrap_or(u8::MAX));
-    let policy = Policy { profile: Profile::Rfc5280, purpose, max_depth, any_eku: false };
+    let mut policy = Policy { purpose, ..Policy::of(Profile::Rfc5280) };
+    if let Some(depth) = case["max_chain_depth"].as_u64() {
+        policy.max_depth = u8::try_from(depth.saturating_add(1)).unwrap_or(u8::MAX);
+    }
     support::outcome(&truststore.judge(&chain, &policy, &Unrevoked, at))
+}
+
+/// The certificates of some PEM.
+fn ders(pem: &str) -> Vec<Vec<u8>> {
+    pem.split("-----BEGIN CERTIFICATE-----")
+        .skip(1)
+        .map(|block| {
+            let body = block.split("-----END").next().unwrap();
+            let base64: String = body.split_whitespace().collect();
+            data_encoding::BASE64.decode(base64.as_bytes()).unwrap()
+        })
+        .collect()
 }
