@@ -1,6 +1,5 @@
+# The slim image has the C compiler that aws-lc needs.
 FROM rust:1.95-slim-bookworm AS build
-# aws-lc, the crypto library, is C.
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make cmake libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo install --locked --path crates/countersign --root /out

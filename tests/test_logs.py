@@ -255,12 +255,20 @@ def test_tail_follows(gateway, pki, server):
         assert any(second in line for line in lines)
 
 
-def test_a_domain_that_cannot_be_mapped_is_logged_too(server, backend, pki):
-    """On AWS such a request leaves no trace. Here a person finds it on stderr, with the id that the client was told."""
+def test_a_request_without_a_stage_is_recorded_too(server, backend, pki):
+    """On AWS such a request leaves no trace. Here the id that the client was told leads to its record."""
     gateway = Gateway(server, backend, "unmapped.yourcompany.com", pki.ca().pem).create()
     mapping = gateway.api.get_api_mappings(DomainName=gateway.domain)["Items"][0]["ApiMappingId"]
     gateway.api.delete_api_mapping(DomainName=gateway.domain, ApiMappingId=mapping)
     gateway.wait_available()
     answer = gateway.curl("/orders")
     assert_refused(answer)
-    eventually(lambda: answer.headers["apigw-requestid"] in server.stderr())
+    found = eventually(lambda: explained(server, answer.headers["apigw-requestid"]))
+    assert found["record"]["domain"] == gateway.domain
+    assert found["record"]["refusal"]["code"] == "ClientCertMissing"
+
+
+def explained(server, request_id):
+    """What `countersign explain` says; None while it knows nothing of the request."""
+    done = server.command("explain", request_id, "--json", check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else None

@@ -55,12 +55,12 @@ def test_text(pki, cases, name):
 
 
 def test_at_another_time(pki, cases):
-    expired = cases["expired"][0]
-    while_valid = int(time.time()) - 5 * DAY
-    assert verify(pki, expired, "--at", while_valid).returncode == 0
-    as_text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(while_valid))
-    assert verify(pki, expired, "--at", as_text).returncode == 0
-    assert verify(pki, cases["v3"][0], "--at", int(time.time()) + 3650 * DAY).returncode == 1
+    """In five days a certificate of tomorrow is good, and in 400 days one of today has expired."""
+    early, good = cases["not-yet-valid"][0], cases["v3"][0]
+    soon, late = int(time.time()) + 5 * DAY, int(time.time()) + 400 * DAY
+    assert verify(pki, early, "--at", soon).returncode == 0
+    assert verify(pki, early, "--at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(soon))).returncode == 0
+    assert json.loads(verify(pki, good, "--at", late, "--json").stdout)["reason"] == "ClientCertExpired"
 
 
 def test_the_strict_profile(pki, cases):
