@@ -227,7 +227,13 @@ impl Recorder {
 
 impl Current {
     fn create(shared: &Shared, first: u64) -> io::Result<Self> {
-        let file = private().create_new(true).open(Segment::path(&shared.directory, first))?;
+        let path = Segment::path(&shared.directory, first);
+        // An earlier try may have made it, and failed then.
+        let file = private().create(true).truncate(false).open(&path)?;
+        if file.metadata()?.len() > 0 {
+            let what = format!("{} is there already, and not of this process", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
         File::open(&shared.directory)?.sync_all()?;
         let (opened, unsynced) = (Instant::now(), Vec::new());
         Ok(Self { file, first, opened, written: 0, synced: 0, unsynced, dirty_since: None, rewrite: false })
