@@ -1,15 +1,14 @@
 //! The search for a path from a leaf to an anchor, and the rules on the way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
-
+use self::leaf::LeafFault;
 use crate::constraints::{Comparisons, Violation};
-use crate::judge::{Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Verdict};
+use crate::judge::{Path, Policy, Profile, Refusal, Revocation, Step, Verdict};
 use crate::truststore::{Inner, key_id_mismatch};
 use crate::{Certificate, Code, UnixSeconds, conformance, key, rules, time};
+
+mod leaf;
 
 /// Signature checks in one judgement, counted in checks with P-256: 64 take about 3 ms.
 const MAX_SIGNATURE_CHECKS: u32 = 64;
@@ -58,15 +57,6 @@ struct Checked {
 struct NearMiss {
     rank: u8,
     refusal: Refusal,
-}
-
-/// Why a leaf is not its issuer's.
-#[derive(Clone)]
-enum LeafFault {
-    /// The key did not make the signature.
-    Signature,
-    /// webpki refuses the leaf whoever issued it.
-    Unfit(Code, String),
 }
 
 #[derive(PartialEq, Eq)]
@@ -121,65 +111,6 @@ impl<'a> Search<'a> {
             return Verdict::Accepted(Path(path.into_iter().map(|link| link.certificate).collect()));
         }
         Verdict::Refused(self.refusal(&leaf))
-    }
-
-    /// The rules that a leaf must keep whoever issued it, the plainest reason first.
-    fn check_leaf(&mut self, leaf: &Arc<Certificate>) -> Result<(), Refusal> {
-        if self.policy.profile == Profile::Rfc5280 && leaf.version() < 3 {
-            let detail = format!("{} is X.509 v{}; the profile rfc5280 asks for v3", shown(leaf), leaf.version());
-            self.step(leaf, "version", false, detail.clone());
-            let refusal = Refusal::new(Code::ClientCertTypeUnsupported, detail);
-            return Err(refusal.with("version", leaf.version().to_string()));
-        }
-        match self.when(leaf) {
-            When::Within => self.step(leaf, "validity", true, "is within its validity".to_owned()),
-            When::After => {
-                let detail = format!("{} expired on {}", shown(leaf), time::rfc3339(leaf.not_after()));
-                self.step(leaf, "validity", false, detail.clone());
-                let refusal = Refusal::new(Code::ClientCertExpired, detail);
-                return Err(refusal.with("not_after", time::rfc3339(leaf.not_after())));
-            }
-            When::Before => {
-                let detail = format!("{} is valid from {} on", shown(leaf), time::rfc3339(leaf.not_before()));
-                self.step(leaf, "validity", false, detail.clone());
-                let refusal = Refusal::new(Code::ClientCertNotYetValid, detail);
-                return Err(refusal.with("not_before", time::rfc3339(leaf.not_before())));
-            }
-        }
-        let defect = rules::signature_defect(leaf)
-            .map(|defect| ("signature algorithm", Code::ClientCertWeakSignature, defect))
-            .or_else(|| {
-                rules::key_defect(leaf, self.policy.profile).map(|defect| ("key", Code::ClientCertWeakKey, defect))
-            })
-            .or_else(|| rules::extension_defect(leaf).map(|defect| ("extensions", Code::ClientCertPathInvalid, defect)))
-            .or_else(|| {
-                rules::purpose_defect(leaf, self.policy)
-                    .map(|defect| ("extended key usage", Code::ClientCertPurposeInvalid, defect))
-            });
-        let defect = defect.or_else(|| {
-            let strict = self.policy.profile == Profile::Rfc5280;
-            let listed = self.truststore.listed(leaf.der()).is_some();
-            let defect = strict.then(|| conformance::defect(leaf, listed)).flatten();
-            defect.map(|defect| ("RFC 5280", Code::ClientCertInvalid, defect.to_owned()))
-        });
-        let Some((check, code, defect)) = defect else {
-            self.step(leaf, "key and algorithms", true, "are allowed".to_owned());
-            return Ok(());
-        };
-        self.step(leaf, check, false, defect.clone());
-        let refusal = Refusal::new(code, format!("{}: {defect}", shown(leaf)));
-        Err(match code {
-            Code::ClientCertWeakSignature => refusal.with("signature_algorithm", leaf.signature_name()),
-            Code::ClientCertWeakKey => refusal.with("key", leaf.key_name()),
-            Code::ClientCertPurposeInvalid => refusal.with(
-                "extended_key_usage",
-                leaf.extensions()
-                    .extended_key_usage
-                    .as_ref()
-                    .map_or_else(|| "none".to_owned(), |u| u.purposes.join(",")),
-            ),
-            _ => refusal,
-        })
     }
 
     /// A leaf that is an entry of the truststore is trusted as itself; only a revocation by its issuer can matter.
@@ -295,7 +226,11 @@ impl<'a> Search<'a> {
                     return false;
                 };
                 self.signature_checks_left = left;
-                let result = self.verify(path.len() == 1, &child.certificate, &issuer.certificate);
+                let result = match path.len() {
+                    1 => leaf::verify(&child.certificate, &issuer.certificate, self.policy, self.at),
+                    _ if key::signed_by(&child.certificate, &issuer.certificate) => Ok(()),
+                    _ => Err(LeafFault::Signature),
+                };
                 self.checked.push(Checked {
                     certificate: Arc::clone(&child.certificate),
                     issuer: Arc::clone(&issuer.certificate),
@@ -319,32 +254,6 @@ impl<'a> Search<'a> {
                 self.note(40, child, "signature", Code::ClientCertSignatureInvalid, &detail);
                 false
             }
-        }
-    }
-
-    /// For a leaf of X.509 v3, webpki with the issuer as its only anchor, which has one signature to check.
-    fn verify(&self, is_leaf: bool, child: &Certificate, issuer: &Certificate) -> Result<(), LeafFault> {
-        if !is_leaf || child.version() == 1 {
-            return if key::signed_by(child, issuer) { Ok(()) } else { Err(LeafFault::Signature) };
-        }
-        let der = CertificateDer::from(child.der());
-        let leaf = EndEntityCert::try_from(&der).map_err(unfit)?;
-        // Name constraints are left out because webpki refuses e-mail constraints whatever they say; ours are judged
-        // on the whole path.
-        let anchors = [TrustAnchor {
-            subject: Der::from_slice(issuer.subject_value()),
-            subject_public_key_info: Der::from_slice(issuer.public_key_value()),
-            name_constraints: None,
-        }];
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(self.at).unwrap_or(0)));
-        let usage = Usage(match (self.policy.any_eku, self.policy.purpose) {
-            (true, _) => None,
-            (false, Purpose::Client) => Some(KeyUsage::client_auth()),
-            (false, Purpose::Server) => Some(KeyUsage::server_auth()),
-        });
-        match leaf.verify_for_usage(key::ALGORITHMS, &anchors, &[], time, usage, None, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(unfit(error)),
         }
     }
 
@@ -556,32 +465,6 @@ impl<'a> Search<'a> {
             self.trail.push(Step { subject: certificate.subject().to_owned(), check, held, detail });
         }
     }
-}
-
-/// webpki's key purpose, or any at all.
-struct Usage(Option<KeyUsage>);
-
-impl ExtendedKeyUsageValidator for Usage {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        self.0.as_ref().map_or(Ok(()), |usage| usage.validate(purposes))
-    }
-}
-
-/// What webpki's refusal of a leaf means here. The rules that ours has too were applied before.
-fn unfit(error: webpki::Error) -> LeafFault {
-    use webpki::Error;
-    let code = match error {
-        Error::InvalidSignatureForPublicKey
-        | Error::UnknownIssuer
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => return LeafFault::Signature,
-        Error::UnsupportedCertVersion => Code::ClientCertTypeUnsupported,
-        Error::CaUsedAsEndEntity => Code::ClientCertPurposeInvalid,
-        Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => Code::ClientCertPurposeInvalid,
-        Error::UnsupportedCriticalExtension => Code::ClientCertPathInvalid,
-        Error::UnsupportedSignatureAlgorithmContext(_) => Code::ClientCertWeakSignature,
-        _ => Code::ClientCertInvalid,
-    };
-    LeafFault::Unfit(code, format!("webpki refuses its form ({error})"))
 }
 
 /// By its names and key identifiers; its signature proves nothing that matters here.
