@@ -1,1 +1,35 @@
-//! edge
+//! The data plane: accept, judge, admit, route, forward, record.
+//!
+//! An [`Edge`] listens on one address with one thread and one current-thread runtime per core, each with its own socket.
+//! What a request needs belongs to its runtime; the only things shared between runtimes are the snapshot, the TLS
+//! configuration of each domain (so that tickets are good on every core) and the count of connections per address, none
+//! of them locked on the path of a request.
+//!
+//! What must not live here: the store, the AWS APIs, the decision whether a client is trusted (that is
+//! [`trust::Truststore::judge`]), and rustls types outside `tls`.
+
+mod addresses;
+mod admit;
+mod answer;
+mod body;
+mod clock;
+mod config;
+mod connection;
+mod edge;
+mod exchange;
+mod forward;
+mod identity;
+mod listen;
+mod record;
+mod refuse;
+mod request_id;
+mod runtime;
+mod socket;
+mod tls;
+mod upstream;
+mod verdicts;
+
+pub use clock::Clock;
+pub use config::{EdgeConfig, Limits};
+pub use edge::Edge;
+pub use record::{DOMAIN_LOG_FORMAT, RefusalLine};

@@ -10,6 +10,7 @@ use crate::pattern::RouteKey;
 use crate::resource::{self, Cors, RouteSettings};
 use crate::router::Router;
 use crate::target::Target;
+use crate::template::Template;
 use crate::{DomainTags, Keyring, Rejection, Revision, State, UnixMillis};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
@@ -123,7 +124,7 @@ pub struct Stage {
 #[derive(Clone, Debug)]
 pub struct Route {
     /// `routeKey`
-    pub key: String,
+    pub key: Arc<str>,
     /// `$default` takes what no other route takes.
     pub is_default: bool,
     /// None: the route has no target yet.
@@ -159,7 +160,7 @@ pub struct AccessLog {
     /// Name of the log group.
     pub group: String,
     /// `format`
-    pub format: Arc<str>,
+    pub format: Template,
 }
 
 /// Something that could not be compiled, for people.
@@ -507,7 +508,7 @@ impl Compiler<'_> {
         Router::new(deployment.routes.iter().filter_map(|route| {
             let key = RouteKey::parse(&route.route_key).ok()?;
             let compiled = Route {
-                key: route.route_key.clone(),
+                key: route.route_key.as_str().into(),
                 is_default: key == RouteKey::Default,
                 integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
                 settings: stage.route_settings.get(&route.route_key).cloned(),
@@ -538,7 +539,9 @@ impl AccessLog {
         let region = parts.next()?.to_owned();
         let name = parts.nth(2)?;
         let group = name.strip_suffix(":*").unwrap_or(name).to_owned();
-        Some(Self { region, group, format: settings.format.as_str().into() })
+        // Its length was checked when it was set.
+        let format = Template::parse(&settings.format).ok()?;
+        Some(Self { region, group, format })
     }
 }
 

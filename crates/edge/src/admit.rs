@@ -1,0 +1,134 @@
+//! Which requests have one meaning only, and whether they are for the domain of their connection.
+//!
+//! hyper takes missing, repeated and comma-joined hosts, userinfo, `GET *` and CONNECT; none of these is forwarded.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, Version};
+
+use crate::answer::Answer;
+
+/// The host that a request is for: lowercase, without port.
+pub(crate) fn host(parts: &Parts) -> Result<String, Answer> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Answer::BadRequest("Host is there more than once"));
+    }
+    let host = match host {
+        Some(value) => {
+            let text = value.to_str().map_err(|_| Answer::BadRequest("Host is no host name"))?;
+            Some(authority(text)?)
+        }
+        None => None,
+    };
+    let target = parts.uri.authority().map(|target| authority(target.as_str())).transpose()?;
+    match (host, target) {
+        (Some(host), Some(target)) if host == target => Ok(host),
+        (Some(_), Some(_)) => Err(Answer::BadRequest("Host and the request's target differ")),
+        (Some(host), None) => Ok(host),
+        // HTTP/2 has :authority in Host's place; HTTP/1.1 wants Host even with an absolute target (RFC 9112 section 3.2).
+        (None, Some(target)) if parts.version == Version::HTTP_2 => Ok(target),
+        (None, _) => Err(Answer::BadRequest("Host is missing")),
+    }
+}
+
+/// Refuses what is no plain request for a path.
+pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
+    if parts.method == Method::CONNECT {
+        return Err(Answer::BadRequest("CONNECT is not served"));
+    }
+    if !parts.uri.path().starts_with('/') {
+        return Err(Answer::BadRequest("the request's target is no path"));
+    }
+    if parts.headers.contains_key(TRANSFER_ENCODING)
+        && (parts.version == Version::HTTP_2 || parts.headers.contains_key(CONTENT_LENGTH))
+    {
+        return Err(Answer::BadRequest("Transfer-Encoding stands beside another framing"));
+    }
+    let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = encodings.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !chunked || encodings.next().is_some() {
+        return Err(Answer::BadRequest("Transfer-Encoding is not chunked alone"));
+    }
+    Ok(())
+}
+
+/// Bytes of request line and headers, about as they were sent.
+pub(crate) fn head_bytes(parts: &Parts) -> usize {
+    let line = parts.method.as_str().len() + parts.uri.path_and_query().map_or(0, |path| path.as_str().len()) + 12;
+    parts.headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}
+
+fn authority(text: &str) -> Result<String, Answer> {
+    const WRONG: Answer = Answer::BadRequest("Host is no host name");
+    let parsed: Authority = text.parse().map_err(|_| WRONG)?;
+    let host = parsed.host();
+    let port = &text[host.len().min(text.len())..];
+    let port_is_plain = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    // What http::Uri takes and a host name has not: userinfo, commas, percent-encoding.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    if host.is_empty() || !text.starts_with(host) || !port_is_plain || !host.bytes().all(plain) {
+        return Err(WRONG);
+    }
+    Ok(host.trim_end_matches('.').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(target: &str, version: Version, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(target).version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn one_host_and_only_a_host() {
+        for (target, headers, wanted) in [
+            ("/", &[("host", "API.test:8443")][..], Some("api.test")),
+            ("/", &[("host", "api.test.")], Some("api.test")),
+            ("https://api.test/x", &[("host", "api.test:1")], Some("api.test")),
+            ("/", &[], None),
+            ("https://api.test/x", &[], None),
+            ("https://api.test/x", &[("host", "other.test")], None),
+            ("/", &[("host", "api.test"), ("host", "api.test")], None),
+            ("/", &[("host", "api.test, other.test")], None),
+            ("/", &[("host", "api.test,other.test")], None),
+            ("/", &[("host", "user@api.test")], None),
+            ("/", &[("host", "api.test/path")], None),
+            ("/", &[("host", "api.test:80:80")], None),
+            ("/", &[("host", "api.test:8a")], None),
+            ("/", &[("host", "")], None),
+            ("/", &[("host", "api%2etest")], None),
+        ] {
+            let parts = parts(target, Version::HTTP_11, headers);
+            assert_eq!(host(&parts).ok().as_deref(), wanted, "{target} {headers:?}");
+        }
+        assert_eq!(host(&parts("https://API.test/x", Version::HTTP_2, &[])), Ok("api.test".to_owned()));
+        let differing = parts("https://api.test/x", Version::HTTP_2, &[("host", "b.test")]);
+        assert!(host(&differing).is_err());
+    }
+
+    #[test]
+    fn only_paths_and_one_framing() {
+        let plain = |headers: &[(&str, &str)]| check(&parts("/", Version::HTTP_11, headers)).is_ok();
+        assert!(plain(&[]) && plain(&[("transfer-encoding", "Chunked")]) && plain(&[("content-length", "3")]));
+        assert!(!plain(&[("transfer-encoding", "chunked"), ("content-length", "3")]));
+        assert!(!plain(&[("transfer-encoding", "gzip, chunked")]));
+        assert!(!plain(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]));
+        assert!(check(&parts("*", Version::HTTP_11, &[])).is_err());
+        let mut connect = parts("a.test:443", Version::HTTP_11, &[]);
+        connect.method = Method::CONNECT;
+        assert!(check(&connect).is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! Payloads on their way through: counted, bounded, never buffered.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::record::Record;
+use crate::upstream::Lease;
+
+/// A client's payload on its way to the backend. Ends in an error where it is larger than allowed.
+pub(crate) struct RequestBody(Option<Upload>);
+
+struct Upload {
+    incoming: Incoming,
+    left: u64,
+    progress: Rc<Progress>,
+}
+
+/// How a request's payload is doing; shared with whoever waits for the backend's answer.
+pub(crate) struct Progress {
+    /// When something of it came last.
+    moved: Cell<Instant>,
+    bytes: Cell<u64>,
+    ended: Cell<bool>,
+    too_large: Cell<bool>,
+    /// The backend would take more, but nothing has come.
+    waits: Cell<bool>,
+}
+
+/// What a client is sent, and the record that is written when this is gone.
+pub(crate) struct ResponseBody {
+    content: Content,
+    record: Box<Record>,
+}
+
+enum Content {
+    Fixed(Option<Bytes>),
+    Backend { incoming: Incoming, lease: Option<Lease> },
+}
+
+/// Why a payload ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the payload is larger than the gateway takes")]
+    TooLarge,
+    #[error("the payload ended early: {0}")]
+    Broken(#[from] hyper::Error),
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            moved: Cell::new(Instant::now()),
+            bytes: Cell::new(0),
+            ended: Cell::new(incoming.is_end_stream()),
+            too_large: Cell::new(false),
+            waits: Cell::new(false),
+        });
+        (Self(Some(Upload { incoming, left: limit, progress: progress.clone() })), progress)
+    }
+
+    /// Nothing.
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl Progress {
+    /// When something came last.
+    pub(crate) fn moved(&self) -> Instant {
+        self.moved.get()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Everything has come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.get()
+    }
+
+    /// The backend would take more, but nothing has come.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.waits.get()
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(upload) = &mut self.0 else { return Poll::Ready(None) };
+        loop {
+            let polled = Pin::new(&mut upload.incoming).poll_frame(cx);
+            upload.progress.waits.set(polled.is_pending());
+            let Some(frame) = ready!(polled).transpose()? else {
+                upload.progress.moved.set(Instant::now());
+                upload.progress.ended.set(true);
+                return Poll::Ready(None);
+            };
+            // A trailer could carry what a header may not; backends that need them speak HTTP/2.
+            if let Ok(data) = frame.into_data() {
+                return Poll::Ready(Some(upload.pass(data).map(Frame::data)));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|upload| upload.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.incoming.size_hint())
+    }
+}
+
+impl Upload {
+    fn pass(&mut self, data: Bytes) -> Result<Bytes, BodyError> {
+        let length = data.len() as u64;
+        let progress = &self.progress;
+        progress.moved.set(Instant::now());
+        progress.bytes.set(progress.bytes.get() + length);
+        let Some(left) = self.left.checked_sub(length) else {
+            progress.too_large.set(true);
+            return Err(BodyError::TooLarge);
+        };
+        self.left = left;
+        progress.ended.set(self.incoming.is_end_stream());
+        Ok(data)
+    }
+}
+
+impl ResponseBody {
+    pub(crate) fn fixed(bytes: Bytes, record: Box<Record>) -> Self {
+        Self { content: Content::Fixed(Some(bytes)), record }
+    }
+
+    pub(crate) fn backend(incoming: Incoming, lease: Lease, record: Box<Record>) -> Self {
+        let mut lease = Some(lease);
+        if incoming.is_end_stream() {
+            lease.take().map(Lease::give_back);
+        }
+        Self { content: Content::Backend { incoming, lease }, record }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.content {
+            Content::Fixed(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Content::Backend { incoming, lease } => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                if incoming.is_end_stream() || frame.is_none() {
+                    lease.take().map(Lease::give_back);
+                }
+                frame.map(|frame| frame.map_err(BodyError::from))
+            }
+        };
+        match &frame {
+            Some(Ok(frame)) => this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64)),
+            Some(Err(_)) => this.record.cut("the backend's answer broke off"),
+            None => {}
+        }
+        if this.is_end_stream() {
+            this.record.complete();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Fixed(bytes) => bytes.is_none(),
+            Content::Backend { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Backend { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What is set for the whole edge; everything about domains comes with the snapshot.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::Clock;
+
+/// Settings of an [`Edge`](crate::Edge).
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Where HTTPS is served; port 0 picks one. Default: `127.0.0.1:8443`.
+    pub https: SocketAddr,
+    /// Threads, each with a runtime and a socket of its own. Default: one per core.
+    pub runtimes: usize,
+    /// Bounds on what strangers can take.
+    pub limits: Limits,
+    /// A disabled execute-api endpoint answers 404 as on AWS, not 403 as the guide says. Default: no.
+    pub aws_exact: bool,
+    /// `$context.accountId`. Default: `123456789012`.
+    pub account_id: String,
+    /// PEM of CAs that https backends may be certified by, besides those of the system.
+    pub upstream_cas: Vec<String>,
+    /// The time by which certificates are judged and requests are recorded. Default: the system's.
+    pub clock: Clock,
+}
+
+/// Bounds on what strangers can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the accepted connection to the end of the TLS handshake. Default: 10 s.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its headers. Default: 10 s.
+    pub header_timeout: Duration,
+    /// Between requests of a connection. Default: 75 s.
+    pub idle_timeout: Duration,
+    /// Without a byte in either direction while a request is served. Default: 60 s.
+    pub stall_timeout: Duration,
+    /// Request line and headers, in bytes. Default: 10,240, AWS's limit.
+    pub header_bytes: usize,
+    /// A request's payload, in bytes. Default: 10 MiB, AWS's limit.
+    pub body_bytes: u64,
+    /// Connections of the whole edge. Default: 100,000.
+    pub connections: usize,
+    /// Connections of one address (IPv6: of one /64). Default: 10,000.
+    pub connections_per_address: u32,
+    /// Requests at a time on one HTTP/2 connection. Default: 128.
+    pub http2_streams: u32,
+    /// Requests that a client may take back on one connection before it is closed, if they are the most of its requests
+    /// (CVE-2023-44487). Default: 100.
+    pub http2_resets: u32,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self {
+            https: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            runtimes: std::thread::available_parallelism().map_or(1, usize::from),
+            limits: Limits::default(),
+            aws_exact: false,
+            account_id: "123456789012".to_owned(),
+            upstream_cas: Vec::new(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(60),
+            header_bytes: 10_240,
+            body_bytes: 10 * 1024 * 1024,
+            connections: 100_000,
+            connections_per_address: 10_000,
+            http2_streams: 128,
+            http2_resets: 100,
+        }
+    }
+}

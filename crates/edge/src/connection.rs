@@ -1,0 +1,424 @@
+//! One connection of a client: whom it is of, what it is doing, and when it must end.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use model::Revision;
+use model::snapshot::{Domain, Snapshot};
+use tokio::net::TcpStream;
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+use trust::UnixSeconds;
+
+use crate::addresses::Counted;
+use crate::exchange;
+use crate::forward;
+use crate::record::{self, Record};
+use crate::refuse;
+use crate::runtime::Runtime;
+use crate::socket::{Io, Socket};
+use crate::tls::{Failure, Hello, PlainAlert, Session};
+use crate::verdicts::{self, Chain, Client};
+
+/// What a client may still take of a request when its connection must end.
+const LAST_RESPONSE: Duration = Duration::from_secs(30);
+/// The same where it is no longer trusted and has several requests under way.
+const LAST_STREAMS: Duration = Duration::from_millis(500);
+
+/// A connection whose handshake has ended, or failed of trust.
+pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// The server name of its handshake, lowercase: the one domain that its requests may be for.
+    pub(crate) name: String,
+    pub(crate) is_http2: bool,
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) cipher_suite: Option<&'static str>,
+    standing: RefCell<Standing>,
+    pub(crate) activity: Activity,
+    closing: Cell<Option<Close>>,
+    notify: Notify,
+    linger: Cell<bool>,
+    /// `Forwarded` of requests for [`name`](Self::name).
+    forwarded: OnceCell<HeaderValue>,
+}
+
+/// Under which settings the client was looked at last, and what it was found to be.
+struct Standing {
+    revision: Revision,
+    domain: Arc<Domain>,
+    client: Rc<Client>,
+}
+
+/// Why, and thereby how, a connection ends before its client ends it. In the order of their force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Close {
+    /// The gateway stops, or the client was idle for too long: what was begun is ended.
+    Gracefully,
+    /// The client is trusted no more.
+    Refused,
+    /// At once.
+    Now,
+}
+
+/// What a connection is doing, by the runtime's ticks (milliseconds since its start, advanced a few times a second).
+pub(crate) struct Activity {
+    tick: Rc<Cell<u64>>,
+    serving: Cell<u32>,
+    served: Cell<u32>,
+    taken_back: Cell<u32>,
+    idle_since: Cell<u64>,
+    head_since: Cell<Option<u64>>,
+    moved: Cell<u64>,
+}
+
+/// Serves one accepted connection to its end.
+pub(crate) async fn run(runtime: Rc<Runtime>, stream: TcpStream, peer: SocketAddr, counted: Counted) {
+    let _counted = counted;
+    let Ok(local) = stream.local_addr() else { return };
+    let _ = stream.set_nodelay(true);
+    let deadline = Instant::now() + runtime.config.limits.handshake_timeout;
+    let accepted = timeout_at(deadline, handshake(&runtime, stream, peer, local)).await;
+    let Ok(Some((session, connection))) = accepted else { return };
+    let client = connection.standing().1;
+    let resumed_refusal = client.refusal.is_some();
+    let socket = Rc::new(Socket::new(session.stream, connection.clone()));
+    if resumed_refusal {
+        return refuse::connection(&runtime, &connection, socket).await;
+    }
+    let _registered = runtime.register(&connection);
+    if connection.is_http2 {
+        serve_http2(&runtime, &connection, &socket).await;
+    } else {
+        serve_http1(&runtime, &connection, &socket).await;
+    }
+    socket.close().await;
+}
+
+/// `None`: the connection has ended, and was recorded if need be.
+async fn handshake(
+    runtime: &Rc<Runtime>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Option<(Session, Rc<Connection>)> {
+    let hello = match Hello::read(stream).await {
+        Ok(hello) => hello,
+        Err(failure) => {
+            runtime.record_failure(peer, None, &failure);
+            return None;
+        }
+    };
+    let name = hello.server_name();
+    let snapshot = runtime.snapshot.borrow().clone();
+    let Some((name, domain)) = name.as_deref().and_then(|name| Some((name, snapshot.domain(name)?))) else {
+        if runtime.may_record_failure() {
+            record::handshake_failed(runtime, peer, name.as_deref(), "no domain has the server name of the handshake");
+        }
+        hello.refuse(PlainAlert::UnrecognizedName).await;
+        return None;
+    };
+    let tls = match runtime.domain_tls.of(domain, &runtime.tls) {
+        Ok(tls) => tls,
+        Err(why) => {
+            if runtime.may_record_failure() {
+                record::handshake_failed(runtime, peer, Some(name), &why);
+            }
+            hello.refuse(PlainAlert::InternalError).await;
+            return None;
+        }
+    };
+    match hello.finish(tls).await {
+        Ok(session) => {
+            let at = runtime.now_seconds();
+            let client = match &domain.trust {
+                Some(trust) => verdicts::judge(trust, session.chain(), at),
+                None => runtime.anonymous.clone(),
+            };
+            let standing = Standing { revision: snapshot.revision, domain: domain.clone(), client };
+            let connection = Connection::new(runtime, peer, local, name, standing, Some(&session));
+            Some((session, Rc::new(connection)))
+        }
+        Err(failure) => {
+            let client = match (&failure, &domain.trust) {
+                (Failure::Refused(client), _) => Some(client.clone()),
+                (Failure::Missing, Some(trust)) => Some(verdicts::judge(trust, Chain::none(), runtime.now_seconds())),
+                _ => None,
+            };
+            match client {
+                Some(client) => {
+                    let standing = Standing { revision: snapshot.revision, domain: domain.clone(), client };
+                    let connection = Rc::new(Connection::new(runtime, peer, local, name, standing, None));
+                    Record::of_connection(runtime, &connection).refused();
+                }
+                None => runtime.record_failure(peer, Some(name), &failure),
+            }
+            None
+        }
+    }
+}
+
+async fn serve_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
+    let service = service_fn({
+        let (runtime, connection) = (runtime.clone(), connection.clone());
+        move |request| exchange::serve(runtime.clone(), connection.clone(), request)
+    });
+    let limits = &runtime.config.limits;
+    let http = http1::Builder::new()
+        // Ours are kept by the runtime, without a timer for each request.
+        .header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size((limits.header_bytes * 2).max(16 * 1024))
+        .serve_connection(TokioIo::new(Io(socket.clone())), service);
+    let http = std::pin::pin!(http);
+    if let Some(Err(error)) = drive(connection, http, |http| http.graceful_shutdown()).await {
+        if error.is_parse() {
+            let (status, why) = match error.is_parse_too_large() {
+                true => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request line and headers are too large"),
+                false => (StatusCode::BAD_REQUEST, "the request is no HTTP"),
+            };
+            Record::of_connection(runtime, connection).unreadable(status, why);
+        }
+        connection.linger();
+    }
+}
+
+async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
+    let service = service_fn({
+        let (runtime, connection) = (runtime.clone(), connection.clone());
+        move |request| exchange::serve(runtime.clone(), connection.clone(), request)
+    });
+    let limits = &runtime.config.limits;
+    let http = http2::Builder::new(LocalExecutor)
+        .max_concurrent_streams(limits.http2_streams)
+        // Its list counts 32 bytes more for each header than AWS does; what is between the two is refused by us.
+        .max_header_list_size(u32::try_from(limits.header_bytes * 2).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(128)
+        .max_send_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(Io(socket.clone())), service);
+    let http = std::pin::pin!(http);
+    drive(connection, http, |http| http.graceful_shutdown()).await;
+}
+
+/// Polls a connection to its end, or until it must end.
+async fn drive<H: Future>(
+    connection: &Connection,
+    mut http: Pin<&mut H>,
+    graceful_shutdown: fn(Pin<&mut H>),
+) -> Option<H::Output> {
+    let close = select! {
+        biased;
+        output = &mut http => return Some(output),
+        close = connection.must_close(Close::Gracefully) => close,
+    };
+    let time = match close {
+        Close::Now => return None,
+        _ if connection.activity.is_idle() && !connection.is_http2 => return None,
+        Close::Refused if connection.is_http2 => LAST_STREAMS,
+        Close::Refused | Close::Gracefully => LAST_RESPONSE,
+    };
+    graceful_shutdown(http.as_mut());
+    select! {
+        biased;
+        output = &mut http => Some(output),
+        _ = connection.must_close(Close::Now) => None,
+        () = sleep(time) => None,
+    }
+}
+
+impl Connection {
+    fn new(
+        runtime: &Runtime,
+        peer: SocketAddr,
+        local: SocketAddr,
+        name: &str,
+        standing: Standing,
+        session: Option<&Session>,
+    ) -> Self {
+        Self {
+            peer,
+            local,
+            name: name.to_owned(),
+            is_http2: session.is_some_and(Session::is_http2),
+            tls_version: session.map(Session::version),
+            cipher_suite: session.and_then(Session::cipher_suite),
+            standing: RefCell::new(standing),
+            activity: Activity::new(runtime.tick.clone()),
+            closing: Cell::new(None),
+            notify: Notify::new(),
+            linger: Cell::new(false),
+            forwarded: OnceCell::new(),
+        }
+    }
+
+    /// Domain, client and the revision under which they were looked at.
+    pub(crate) fn standing(&self) -> (Arc<Domain>, Rc<Client>, Revision) {
+        let standing = self.standing.borrow();
+        (standing.domain.clone(), standing.client.clone(), standing.revision)
+    }
+
+    /// Looks at domain and client again where `snapshot` is another one, or the verdict may be another one by now. `false`:
+    /// the domain is no more.
+    pub(crate) fn review(&self, snapshot: &Snapshot, at: UnixSeconds) -> bool {
+        let mut standing = self.standing.borrow_mut();
+        if standing.revision != snapshot.revision {
+            let Some(domain) = snapshot.domain(&self.name) else { return false };
+            standing.domain = domain.clone();
+            standing.revision = snapshot.revision;
+        }
+        if !standing.client.holds(standing.domain.trust.as_ref(), at) {
+            let chain = &standing.client.chain;
+            standing.client = match &standing.domain.trust {
+                Some(trust) => verdicts::judge_again(trust, chain, at),
+                None => Rc::new(Client::anonymous()),
+            };
+        }
+        true
+    }
+
+    /// Reviews a connection on which no request may come for long, and ends it where its client is trusted no more.
+    pub(crate) fn review_in_background(self: &Rc<Self>, runtime: &Rc<Runtime>) {
+        if self.is_closing() {
+            return;
+        }
+        let snapshot = runtime.snapshot.borrow().clone();
+        if !self.review(&snapshot, runtime.now_seconds()) {
+            self.close(Close::Gracefully);
+        } else if self.standing.borrow().client.refusal.is_some() {
+            Record::of_connection(runtime, self).refused();
+            self.close(Close::Refused);
+        }
+    }
+
+    /// The last second at which the client is surely what it is now.
+    pub(crate) fn holds_until(&self) -> UnixSeconds {
+        self.standing.borrow().client.holds_until()
+    }
+
+    /// Ends the connection; a weaker reason than the one that is already known changes nothing.
+    pub(crate) fn close(&self, close: Close) {
+        if self.closing.get() < Some(close) {
+            self.closing.set(Some(close));
+            self.notify.notify_one();
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get().is_some()
+    }
+
+    /// The client may still be sending something that nobody reads.
+    pub(crate) fn linger(&self) {
+        self.linger.set(true);
+    }
+
+    pub(crate) fn lingers(&self) -> bool {
+        self.linger.get()
+    }
+
+    /// `Forwarded` of a request for `host`.
+    pub(crate) fn forwarded(&self, host: &str) -> HeaderValue {
+        let make = || forward::forwarded(self.local.ip(), self.peer.ip(), host);
+        if host == self.name { self.forwarded.get_or_init(make).clone() } else { make() }
+    }
+
+    async fn must_close(&self, at_least: Close) -> Close {
+        loop {
+            match self.closing.get() {
+                Some(close) if close >= at_least => return close,
+                _ => self.notify.notified().await,
+            }
+        }
+    }
+}
+
+impl Activity {
+    fn new(tick: Rc<Cell<u64>>) -> Self {
+        let now = tick.get();
+        Self {
+            tick,
+            serving: Cell::new(0),
+            served: Cell::new(0),
+            taken_back: Cell::new(0),
+            idle_since: Cell::new(now),
+            head_since: Cell::new(None),
+            moved: Cell::new(now),
+        }
+    }
+
+    /// Bytes came from the client.
+    pub(crate) fn read(&self) {
+        let now = self.tick.get();
+        self.moved.set(now);
+        if self.serving.get() == 0 && self.head_since.get().is_none() {
+            self.head_since.set(Some(now));
+        }
+    }
+
+    /// Bytes went to the client.
+    pub(crate) fn wrote(&self) {
+        self.moved.set(self.tick.get());
+    }
+
+    /// A request's head has come.
+    pub(crate) fn begin(&self) {
+        self.serving.set(self.serving.get() + 1);
+        self.served.set(self.served.get().saturating_add(1));
+        self.head_since.set(None);
+        self.moved.set(self.tick.get());
+    }
+
+    /// A request has ended, answered or not.
+    pub(crate) fn end(&self, answered: bool) {
+        self.serving.set(self.serving.get().saturating_sub(1));
+        self.idle_since.set(self.tick.get());
+        if !answered {
+            self.taken_back.set(self.taken_back.get().saturating_add(1));
+        }
+    }
+
+    /// Nothing is served, and nothing of a request has come.
+    fn is_idle(&self) -> bool {
+        self.serving.get() == 0 && self.head_since.get().is_none()
+    }
+
+    /// Whether, and how, the connection has to end at `now`.
+    pub(crate) fn verdict(&self, now: u64, limits: &crate::Limits, is_http2: bool) -> Option<Close> {
+        let longer = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
+        if self.taken_back.get() > limits.http2_resets && self.taken_back.get() > self.served.get() / 2 {
+            return Some(Close::Now);
+        }
+        if self.serving.get() > 0 {
+            return longer(self.moved.get(), limits.stall_timeout).then_some(Close::Now);
+        }
+        // In HTTP/2 what comes need not be a head.
+        if !is_http2 && self.head_since.get().is_some_and(|since| longer(since, limits.header_timeout)) {
+            return Some(Close::Now);
+        }
+        longer(self.idle_since.get(), limits.idle_timeout).then_some(Close::Gracefully)
+    }
+}
+
+/// Runs HTTP/2's streams where their connection runs.
+#[derive(Clone, Copy)]
+pub(crate) struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future<Output: 'static> + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

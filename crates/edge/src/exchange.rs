@@ -1,0 +1,101 @@
+//! The path of a request, from its head to the head of its answer.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use model::snapshot::{Integration, Paths, Snapshot};
+
+use crate::admit;
+use crate::answer::Answer;
+use crate::body::ResponseBody;
+use crate::connection::{Close, Connection};
+use crate::forward;
+use crate::record::Record;
+use crate::runtime::Runtime;
+
+/// Answers one request. Its record is written when the answer was sent, or the client went away.
+pub(crate) async fn serve(
+    runtime: Rc<Runtime>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let version = request.version();
+    let (parts, body) = request.into_parts();
+    let mut record = Record::of_request(&runtime, &connection, &parts);
+    let answer = match route(&runtime, &connection, &mut record, &parts) {
+        Ok(routed) => match forward::forward(&runtime, &mut record, routed, parts, body).await {
+            Ok((head, backend)) => {
+                return Ok(Response::from_parts(head, ResponseBody::backend(backend.body, backend.lease, record)));
+            }
+            Err(answer) => answer,
+        },
+        Err(answer) => answer,
+    };
+    if answer == Answer::Refused {
+        connection.close(Close::Refused);
+    }
+    if answer.closes() || record.upload.as_ref().is_none_or(|progress| !progress.has_ended()) {
+        // Something of the request may still be under way.
+        connection.linger();
+    }
+    Ok(answer.response(version, record))
+}
+
+/// Where a request goes.
+pub(crate) struct Routed {
+    pub(crate) integration: Arc<Integration>,
+    /// Path and query for the backend.
+    pub(crate) path: String,
+    /// The request's host.
+    pub(crate) host: String,
+}
+
+fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
+    let snapshot = runtime.snapshot.borrow().clone();
+    if !connection.review(&snapshot, runtime.now_seconds()) {
+        return Err(Answer::Misdirected);
+    }
+    record.stands();
+    record.find_stage(parts);
+    if record.client.refusal.is_some() {
+        return Err(Answer::Refused);
+    }
+    admit::check(parts)?;
+    if admit::head_bytes(parts) > runtime.config.limits.header_bytes {
+        return Err(Answer::HeadersTooLarge);
+    }
+    let host = admit::host(parts)?;
+    if host != connection.name && !is_same_domain(&snapshot, &host, connection) {
+        return Err(Answer::Misdirected);
+    }
+    let (domain, path) = (record.domain.clone(), parts.uri.path());
+    let (stage, _, rest) = domain.paths.find(path).ok_or(Answer::NotFound)?;
+    if stage.endpoint_disabled && matches!(domain.paths, Paths::Stages(_)) {
+        return Err(if runtime.config.aws_exact { Answer::EndpointDisabledAsAws } else { Answer::EndpointDisabled });
+    }
+    let router = stage.router.as_ref().ok_or(Answer::NotFound)?;
+    let found = router.find(parts.method.as_str(), rest).ok_or(Answer::NotFound)?;
+    record.route_key = Some(found.route.key.clone());
+    let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
+    if declared_length(parts).is_some_and(|length| length > runtime.config.limits.body_bytes) {
+        return Err(Answer::PayloadTooLarge);
+    }
+    let mut target = String::with_capacity(path.len() + 16);
+    let rest = found.route.is_default.then_some(rest);
+    integration.target.write_path(&found.variables, rest, parts.uri.query(), &mut target);
+    Ok(Routed { integration, path: target, host })
+}
+
+/// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.
+fn is_same_domain(snapshot: &Snapshot, host: &str, connection: &Connection) -> bool {
+    snapshot.domain(host).is_some_and(|domain| Arc::ptr_eq(domain, &connection.standing().0))
+}
+
+fn declared_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

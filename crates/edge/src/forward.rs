@@ -1,0 +1,235 @@
+//! To the backend and back: headers that belong to one connection stay on it, the client's claims about itself are
+//! dropped, and ours are added.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
+
+use crate::answer::{Answer, REQUEST_ID};
+use crate::body::{Progress, RequestBody};
+use crate::connection::Connection;
+use crate::exchange::Routed;
+use crate::identity;
+use crate::record::Record;
+use crate::runtime::Runtime;
+use crate::upstream::Backend;
+
+/// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What a client says of where it comes from; `Forwarded` says what we know.
+const FORWARDING: [HeaderName; 6] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+const VIA_US: HeaderValue = HeaderValue::from_static("HTTP/1.1 AmazonAPIGateway");
+
+/// Sends a request to its backend; gives the head to answer with, and the backend's payload.
+pub(crate) async fn forward(
+    runtime: &Rc<Runtime>,
+    record: &mut Record,
+    routed: Routed,
+    parts: Parts,
+    body: Incoming,
+) -> Result<(response::Parts, Backend), Answer> {
+    let Routed { integration, path, host } = routed;
+    let (body, progress) = RequestBody::new(body, runtime.config.limits.body_bytes);
+    record.upload = Some(progress.clone());
+    let mut request = Request::new(body);
+    *request.uri_mut() = Uri::try_from(path).map_err(|_| Answer::NoIntegration)?;
+    *request.method_mut() = match &integration.method {
+        Some(method) => Method::from_bytes(method.as_bytes()).map_err(|_| Answer::NoIntegration)?,
+        None => parts.method,
+    };
+    let mut headers = parts.headers;
+    rewrite_request(&mut headers, parts.version, record.connection(), &host);
+    let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
+    headers.insert(HOST, authority);
+    if request.body().size_hint().exact().is_none() && !request.body().is_end_stream() {
+        // hyper sends no payload of a GET whose length is unknown unless it is told to.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    *request.headers_mut() = headers;
+    record.integration_started = Some(std::time::Instant::now());
+    let timeout = Duration::from_millis(integration.timeout_ms.into());
+    let answered = select! {
+        biased;
+        answered = runtime.upstreams.send(&integration, request) => answered,
+        () = stalled(&progress, timeout) => {
+            let waits = progress.waits_for_client();
+            return Err(if waits { Answer::PayloadTimeout } else { Answer::IntegrationTimeout });
+        }
+    };
+    let (mut head, backend) = match answered {
+        Ok(answered) => answered,
+        Err(_) if progress.is_too_large() => return Err(Answer::PayloadTooLarge),
+        Err(_) => return Err(Answer::IntegrationFailure),
+    };
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Nobody asked for it.
+        return Err(Answer::IntegrationFailure);
+    }
+    record.integrated(head.status);
+    strip_hop_by_hop(&mut head.headers);
+    if let Ok(id) = HeaderValue::from_bytes(record.id.as_bytes()) {
+        head.headers.insert(REQUEST_ID, id);
+    }
+    // hyper writes the version of the client's connection.
+    head.version = Version::HTTP_11;
+    Ok((head, backend))
+}
+
+/// Ends when neither payload nor answer have moved for `timeout`.
+async fn stalled(progress: &Progress, timeout: Duration) {
+    loop {
+        let until = Instant::from_std(progress.moved()) + timeout;
+        if until <= Instant::now() {
+            return;
+        }
+        sleep_until(until).await;
+    }
+}
+
+fn rewrite_request(headers: &mut HeaderMap, version: Version, connection: &Connection, host: &str) {
+    strip_hop_by_hop(headers);
+    identity::strip(headers);
+    for name in &FORWARDING {
+        headers.remove(name);
+    }
+    // We have answered it ourselves when the payload was asked for.
+    headers.remove(EXPECT);
+    if version == Version::HTTP_2 {
+        join_cookies(headers);
+    }
+    headers.append(VIA, VIA_US);
+    headers.insert(FORWARDED, connection.forwarded(host));
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+        for token in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+            // These are of the message: a client cannot make us lose them.
+            match HeaderName::try_from(token.trim()) {
+                Ok(HOST | CONTENT_LENGTH) | Err(_) => {}
+                Ok(name) => drop(headers.remove(name)),
+            }
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// HTTP/2 clients may send cookies in pieces; HTTP/1.1 has one header (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// `by={us};for={client};host={host};proto=https` (RFC 7239), as AWS sends it.
+pub(crate) fn forwarded(by: IpAddr, client: IpAddr, host: &str) -> HeaderValue {
+    let mut text = String::with_capacity(64 + host.len());
+    let address = |text: &mut String, name: &str, address: IpAddr| {
+        // Writing into a string does not fail.
+        let _ = match address.to_canonical() {
+            IpAddr::V4(v4) => write!(text, "{name}={v4};"),
+            IpAddr::V6(v6) => write!(text, "{name}=\"[{v6}]\";"),
+        };
+    };
+    address(&mut text, "by", by);
+    address(&mut text, "for", client);
+    text.push_str("host=");
+    // A host with a colon is an IPv6 address, and no token.
+    let quote = if host.contains(':') { "\"" } else { "" };
+    for part in [quote, host, quote, ";proto=https"] {
+        text.push_str(part);
+    }
+    // Host names were checked to be made of letters, digits and punctuation.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("proto=https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_headers_go_and_the_message_stays() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, X-Secret"),
+            ("connection", "content-length, host, te"),
+            ("x-secret", "1"),
+            ("content-length", "3"),
+            ("host", "a.test"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic eA=="),
+            ("transfer-encoding", "chunked"),
+            ("trailer", "x"),
+            ("accept", "*/*"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "content-length", "host"]);
+    }
+
+    #[test]
+    fn cookies_in_pieces_become_one() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn forwarded_is_as_rfc_7239_wants_it() {
+        let by = "192.0.2.1".parse().unwrap();
+        for (client, wanted) in [
+            ("198.51.100.7", "by=192.0.2.1;for=198.51.100.7;host=api.test;proto=https"),
+            ("::ffff:198.51.100.7", "by=192.0.2.1;for=198.51.100.7;host=api.test;proto=https"),
+            ("2001:db8::1", "by=192.0.2.1;for=\"[2001:db8::1]\";host=api.test;proto=https"),
+        ] {
+            assert_eq!(forwarded(by, client.parse().unwrap(), "api.test"), wanted);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! One record for every request and every refused connection, whatever becomes of it: it is written when it is dropped.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Uri};
+use model::snapshot::{AccessLog, Domain, Stage};
+use model::template::{Context, Template, Value, Variable};
+use model::{Revision, UnixMillis};
+use trust::Code;
+
+use crate::answer::Answer;
+use crate::body::Progress;
+use crate::connection::Connection;
+use crate::request_id::RequestId;
+use crate::runtime::Runtime;
+use crate::verdicts::{Client, Refusal};
+
+/// Format of lines under a domain's own group, `/countersign/domains/{domain}`: of requests and connections that are
+/// refused before a stage is known.
+pub const DOMAIN_LOG_FORMAT: &str = concat!(
+    r#"{"requestId":"$context.requestId","requestTime":"$context.requestTime","domainName":"$context.domainName","#,
+    r#""ip":"$context.identity.sourceIp","tlsVersion":"$context.tlsVersion","httpMethod":"$context.httpMethod","#,
+    r#""path":"$context.path","status":"$context.status","errorMessage":"$context.error.message","#,
+    r#""errorResponseType":"$context.error.responseType","subjectDN":"$context.identity.clientCert.subjectDN","#,
+    r#""issuerDN":"$context.identity.clientCert.issuerDN","#,
+    r#""serialNumber":"$context.identity.clientCert.serialNumber","#,
+    r#""notBefore":"$context.identity.clientCert.validity.notBefore","#,
+    r#""notAfter":"$context.identity.clientCert.validity.notAfter"}"#,
+);
+
+/// A refusal, for the person at the terminal. The request id leads to its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalLine {
+    /// `$context.requestId`
+    pub request_id: String,
+    /// Domain that the client asked for.
+    pub domain: String,
+    /// The client's address and port.
+    pub source: SocketAddr,
+    /// Subject of the client's certificate, if it sent one that can be read.
+    pub subject: Option<String>,
+    /// The reason.
+    pub code: Code,
+    /// What the explainer says.
+    pub explanation: String,
+}
+
+/// What is known so far of one request, or of a connection that came to none.
+pub(crate) struct Record {
+    pub(crate) id: RequestId,
+    runtime: Rc<Runtime>,
+    connection: Rc<Connection>,
+    pub(crate) domain: Arc<Domain>,
+    pub(crate) client: Rc<Client>,
+    revision: Revision,
+    at: UnixMillis,
+    started: Instant,
+    request: Option<Request>,
+    stage: Option<Arc<Stage>>,
+    base_path: Box<str>,
+    pub(crate) route_key: Option<Arc<str>>,
+    pub(crate) upload: Option<Rc<Progress>>,
+    pub(crate) integration_started: Option<Instant>,
+    integration_millis: Option<u64>,
+    integration_status: Option<StatusCode>,
+    integration_error: Option<&'static str>,
+    /// What the client was sent.
+    status: Option<StatusCode>,
+    answer: Option<Answer>,
+    sent: u64,
+    complete: bool,
+    cut: Option<&'static str>,
+}
+
+struct Request {
+    method: Method,
+    uri: Uri,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Record {
+    /// Of a request that has come on `connection`; counts as being served until it is dropped.
+    pub(crate) fn of_request(runtime: &Rc<Runtime>, connection: &Rc<Connection>, parts: &Parts) -> Box<Self> {
+        connection.activity.begin();
+        let mut record = Self::of_connection(runtime, connection);
+        record.request = Some(Request {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            user_agent: parts.headers.get(USER_AGENT).cloned(),
+        });
+        record
+    }
+
+    /// Of a connection that comes to no request.
+    pub(crate) fn of_connection(runtime: &Rc<Runtime>, connection: &Rc<Connection>) -> Box<Self> {
+        let (domain, client, revision) = connection.standing();
+        Box::new(Self {
+            id: runtime.ids.next(),
+            runtime: runtime.clone(),
+            connection: connection.clone(),
+            domain,
+            client,
+            revision,
+            at: runtime.config.clock.now(),
+            started: Instant::now(),
+            request: None,
+            stage: None,
+            base_path: Box::default(),
+            route_key: None,
+            upload: None,
+            integration_started: None,
+            integration_millis: None,
+            integration_status: None,
+            integration_error: None,
+            status: None,
+            answer: None,
+            sent: 0,
+            complete: false,
+            cut: None,
+        })
+    }
+
+    /// The connection's domain and client were looked at again.
+    pub(crate) fn stands(&mut self) {
+        (self.domain, self.client, self.revision) = self.connection.standing();
+    }
+
+    /// The stage that the path leads to, if any: it is in its format that the request is logged.
+    pub(crate) fn find_stage(&mut self, parts: &Parts) {
+        let path = parts.uri.path();
+        if let Some((stage, base_path, _)) = self.domain.paths.find(path).filter(|_| path.starts_with('/')) {
+            self.stage = Some(stage.clone());
+            self.base_path = base_path.into();
+        }
+    }
+
+    /// The gateway answers itself.
+    pub(crate) fn answered(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+        self.status = Some(answer.status());
+        if matches!(answer, Answer::IntegrationFailure | Answer::IntegrationTimeout) {
+            self.integration_error = Some(answer.message());
+        }
+        self.integration_ended();
+    }
+
+    /// The gateway refuses without an answer.
+    pub(crate) fn refused(&mut self) {
+        self.answer = Some(Answer::Refused);
+        self.complete = true;
+    }
+
+    /// hyper answered itself what it could not read.
+    pub(crate) fn unreadable(&mut self, status: StatusCode, why: &'static str) {
+        self.answer = Some(Answer::BadRequest(why));
+        self.status = Some(status);
+        self.complete = true;
+    }
+
+    /// The backend's head has come, and is passed on.
+    pub(crate) fn integrated(&mut self, status: StatusCode) {
+        self.integration_status = Some(status);
+        self.status = Some(status);
+        self.integration_ended();
+    }
+
+    fn integration_ended(&mut self) {
+        self.integration_millis =
+            self.integration_millis.or(self.integration_started.map(|at| at.elapsed().as_millis() as u64));
+    }
+
+    /// Bytes of the payload went out.
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// The payload ended too early.
+    pub(crate) fn cut(&mut self, why: &'static str) {
+        self.cut = Some(why);
+    }
+
+    /// Everything was sent.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// The name that was asked for.
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        self.client.refusal.as_ref().filter(|_| self.answer == Some(Answer::Refused))
+    }
+
+    /// `$context.error.message`
+    fn error_message(&self) -> Option<&'static str> {
+        match (self.answer, self.refusal()) {
+            (_, Some(refusal)) => Some(refusal.code.message()),
+            (Some(answer), None) => Some(answer.message()),
+            (None, None) if self.cut.is_some() => self.cut,
+            (None, None) if self.complete || self.is_head() => None,
+            (None, None) => Some("the client closed the connection"),
+        }
+    }
+
+    fn is_head(&self) -> bool {
+        self.status.is_some_and(|status| status == StatusCode::NOT_MODIFIED || status == StatusCode::NO_CONTENT)
+            || self.request.as_ref().is_some_and(|request| request.method == Method::HEAD)
+    }
+
+    /// Where the line goes; `None`: nobody asked for it.
+    fn log(&self) -> Option<(Cow<'_, str>, Cow<'_, str>, &Template)> {
+        match &self.stage {
+            Some(stage) => {
+                let AccessLog { region, group, format } = stage.access_log.as_ref()?;
+                Some((region.as_str().into(), group.as_str().into(), format))
+            }
+            None => {
+                let group = format!("/countersign/domains/{}", self.domain.name);
+                Some((self.domain.region.as_str().into(), group.into(), &self.runtime.domain_log))
+            }
+        }
+    }
+
+    fn write(&self) {
+        let mut message = self.runtime.line.take();
+        message.clear();
+        let (region, group) = match self.log() {
+            Some((region, group, template)) => {
+                self.client.chain.with_line(template, |line| line.render(self, &mut message));
+                (region, group)
+            }
+            None => (Cow::Borrowed(""), Cow::Borrowed("")),
+        };
+        let stream = if group.is_empty() { "" } else { self.runtime.log_stream.as_str() };
+        let identity = self.client.chain.identity();
+        let record = journal::AccessRecord {
+            time_ms: self.at,
+            region,
+            group,
+            stream: stream.into(),
+            message: message.as_str().into(),
+            request_id: self.id.as_str().into(),
+            domain: self.connection.name.as_str().into(),
+            api_id: self.stage.as_ref().map(|stage| stage.api_id.as_str().into()),
+            stage: self.stage.as_ref().map(|stage| stage.name.as_str().into()),
+            status: self.status.map_or(0, |status| status.as_u16()),
+            refusal: self.refusal().map(Refusal::to_record),
+            revision: self.revision,
+            truststore: self.client.trust.as_ref().map(|trust| journal::Truststore {
+                digest: self.client.truststore.as_str().into(),
+                version: Some(trust.version.as_str().into()),
+            }),
+            client: identity.map(|identity| journal::Client {
+                subject: identity.certificate.subject_dn.as_str().into(),
+                issuer: identity.certificate.issuer_dn.as_str().into(),
+                serial: identity.certificate.serial_number.as_str().into(),
+                fingerprint: identity.fingerprint.as_str().into(),
+            }),
+            source: self.connection.peer,
+        };
+        self.runtime.writer.borrow_mut().append(&record);
+        drop(record);
+        self.runtime.line.replace(message);
+        if let Some(refusal) = self.refusal() {
+            // A full channel loses the line for the person; the record is kept.
+            let _ = self.runtime.refusals.try_send(RefusalLine {
+                request_id: self.id.as_str().to_owned(),
+                domain: self.connection.name.clone(),
+                source: self.connection.peer,
+                subject: identity.map(|identity| identity.certificate.subject_dn.clone()),
+                code: refusal.code,
+                explanation: refusal.explanation.clone(),
+            });
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.request.is_some() {
+            self.connection.activity.end(self.complete || self.status.is_some());
+        }
+        self.write();
+    }
+}
+
+impl Context for Record {
+    fn value(&self, variable: &Variable, out: &mut Value<'_>) {
+        let request = self.request.as_ref();
+        match variable {
+            Variable::RequestId | Variable::ExtendedRequestId => out.push_str(self.id.as_str()),
+            Variable::RequestTime => self.runtime.time_text.with(self.at, |text| out.push_str(text)),
+            Variable::RequestTimeEpoch => out.push_number(self.at.unsigned_abs()),
+            Variable::AccountId => out.push_str(&self.runtime.config.account_id),
+            Variable::ApiId => out.push_str(self.stage.as_ref().map_or("", |stage| &stage.api_id)),
+            Variable::Stage => out.push_str(self.stage.as_ref().map_or("", |stage| &stage.name)),
+            Variable::BasePathMatched => out.push_str(&self.base_path),
+            Variable::DomainName => out.push_str(&self.connection.name),
+            Variable::DomainPrefix => {
+                out.push_str(self.connection.name.split_once('.').map_or(&*self.connection.name, |(first, _)| first));
+            }
+            Variable::RouteKey => out.push_str(self.route_key.as_deref().unwrap_or_default()),
+            Variable::HttpMethod => out.push_str(request.map_or("", |request| request.method.as_str())),
+            Variable::Path => out.push_str(request.map_or("", |request| request.uri.path())),
+            // As on AWS, for HTTP/2 too.
+            Variable::Protocol => out.push_str(request.map_or("", |_| "HTTP/1.1")),
+            Variable::IdentitySourceIp => out.push_display(self.connection.peer.ip().to_canonical()),
+            Variable::IdentityUserAgent => {
+                out.push_bytes(request.and_then(|request| request.user_agent.as_ref()).map_or(b"", |v| v.as_bytes()));
+            }
+            Variable::TlsVersion => out.push_str(self.connection.tls_version.unwrap_or_default()),
+            Variable::CipherSuite => out.push_str(self.connection.cipher_suite.unwrap_or_default()),
+            _ => self.outcome(variable, out),
+        }
+    }
+}
+
+impl Record {
+    /// The variables that say what became of the request.
+    fn outcome(&self, variable: &Variable, out: &mut Value<'_>) {
+        let mut number = |number: Option<u64>| {
+            if let Some(number) = number {
+                out.push_number(number);
+            }
+        };
+        match variable {
+            Variable::Status => number(self.status.map(|status| status.as_u16().into())),
+            Variable::ResponseLength => number(self.status.map(|_| self.sent)),
+            Variable::ResponseLatency => number(Some(self.started.elapsed().as_millis() as u64)),
+            Variable::DataProcessed => {
+                number(Some(self.sent + self.upload.as_ref().map_or(0, |progress| progress.bytes())));
+            }
+            Variable::IntegrationLatency | Variable::IntegrationLatencyOf => number(self.integration_millis),
+            Variable::IntegrationStatus | Variable::IntegrationStatusOf | Variable::IntegrationIntegrationStatus => {
+                number(self.integration_status.map(|status| status.as_u16().into()));
+            }
+            Variable::IntegrationError | Variable::IntegrationErrorMessage => {
+                out.push_str(self.integration_error.unwrap_or_default());
+            }
+            Variable::ErrorMessage => out.push_str(self.error_message().unwrap_or_default()),
+            Variable::ErrorMessageString => {
+                if let Some(message) = self.error_message() {
+                    out.push_str("\"");
+                    out.push_str(message);
+                    out.push_str("\"");
+                }
+            }
+            Variable::ErrorResponseType => out.push_str(self.answer.map_or("", Answer::response_type)),
+            // What this gateway has no counterpart of.
+            _ => {}
+        }
+    }
+}
+
+impl Refusal {
+    fn to_record(&self) -> journal::Refusal<'_> {
+        let evidence = self.evidence.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+        journal::Refusal {
+            code: self.code,
+            detail: self.detail.as_str().into(),
+            explanation: self.explanation.as_str().into(),
+            fix: self.fix.as_str().into(),
+            evidence: evidence.collect(),
+        }
+    }
+}
+
+/// Records a connection that ended before a domain was known, or before its client was.
+pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option<&str>, why: &str) {
+    let at = runtime.config.clock.now();
+    let id = runtime.ids.next();
+    let message = serde_json::json!({
+        "requestId": id.as_str(),
+        "serverName": name,
+        "ip": peer.ip().to_canonical().to_string(),
+        "errorMessage": why,
+    });
+    runtime.writer.borrow_mut().append(&journal::AccessRecord {
+        time_ms: at,
+        region: Cow::Borrowed(""),
+        group: Cow::Borrowed(""),
+        stream: Cow::Borrowed(""),
+        message: message.to_string().into(),
+        request_id: id.as_str().into(),
+        domain: name.unwrap_or_default().into(),
+        api_id: None,
+        stage: None,
+        status: 0,
+        refusal: None,
+        revision: runtime.snapshot.borrow().revision,
+        truststore: None,
+        client: None,
+        source: peer,
+    });
+}

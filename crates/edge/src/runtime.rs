@@ -1,0 +1,254 @@
+//! What belongs to one thread: its listener, its connections, and all that a request needs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Snapshot;
+use model::template::Template;
+use tokio::net::TcpListener;
+use tokio::select;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use trust::UnixSeconds;
+
+use crate::EdgeConfig;
+use crate::addresses::Addresses;
+use crate::clock::TimeText;
+use crate::connection::{self, Close, Connection};
+use crate::record::{self, DOMAIN_LOG_FORMAT, RefusalLine};
+use crate::request_id::RequestIds;
+use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
+use crate::upstream::Upstreams;
+use crate::verdicts::Client;
+
+/// How often connections are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How often records are handed to the journal.
+const FLUSH: Duration = Duration::from_millis(50);
+/// Failed handshakes that are recorded, a second and runtime: strangers make as many as they like.
+const FAILURES_PER_SECOND: u32 = 50;
+/// Chains that are judged again before requests get their turn.
+const REVIEWED_AT_ONCE: usize = 16;
+
+/// One thread's part of the edge.
+pub(crate) struct Runtime {
+    pub(crate) config: Arc<EdgeConfig>,
+    pub(crate) snapshot: RefCell<Arc<Snapshot>>,
+    pub(crate) tls: Arc<SharedTls>,
+    pub(crate) domain_tls: DomainTlsCache,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) writer: RefCell<journal::Writer>,
+    pub(crate) refusals: mpsc::Sender<RefusalLine>,
+    pub(crate) ids: RequestIds,
+    pub(crate) time_text: TimeText,
+    pub(crate) domain_log: Template,
+    /// Name of the log stream that this runtime's lines are in.
+    pub(crate) log_stream: String,
+    /// Reused for every line.
+    pub(crate) line: Cell<String>,
+    pub(crate) anonymous: Rc<Client>,
+    /// Milliseconds since its start, as of the last sweep.
+    pub(crate) tick: Rc<Cell<u64>>,
+    started: Instant,
+    connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    next_connection: Cell<u64>,
+    gone: Notify,
+    failures: Cell<(UnixSeconds, u32)>,
+}
+
+/// What one runtime is made of; sent to its thread.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<EdgeConfig>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) tls: Arc<SharedTls>,
+    pub(crate) upstream_tls: UpstreamTls,
+    pub(crate) writer: journal::Writer,
+    pub(crate) refusals: mpsc::Sender<RefusalLine>,
+    pub(crate) log_stream: String,
+}
+
+/// What the edge tells a runtime.
+pub(crate) enum Command {
+    /// Serve this from now on, and say when.
+    Publish(Arc<Snapshot>, oneshot::Sender<()>),
+    /// Stop accepting, end what was begun until then, and end.
+    Drain(Instant),
+}
+
+/// A connection that is known to its runtime until this is dropped.
+pub(crate) struct Registered {
+    runtime: Rc<Runtime>,
+    id: u64,
+}
+
+impl Runtime {
+    pub(crate) fn new(parts: Parts) -> Rc<Self> {
+        let format = Template::parse(DOMAIN_LOG_FORMAT).expect("a constant, tested to be within AWS's limit");
+        Rc::new(Self {
+            config: parts.config,
+            snapshot: RefCell::new(parts.snapshot),
+            tls: parts.tls,
+            domain_tls: DomainTlsCache::default(),
+            upstreams: Upstreams::new(parts.upstream_tls),
+            writer: RefCell::new(parts.writer),
+            refusals: parts.refusals,
+            ids: RequestIds::new(),
+            time_text: TimeText::default(),
+            domain_log: format,
+            log_stream: parts.log_stream,
+            line: Cell::default(),
+            anonymous: Rc::new(Client::anonymous()),
+            tick: Rc::default(),
+            started: Instant::now(),
+            connections: RefCell::default(),
+            next_connection: Cell::new(0),
+            gone: Notify::new(),
+            failures: Cell::default(),
+        })
+    }
+
+    /// Serves until it is told to drain, or nobody can tell it anything any more.
+    pub(crate) async fn run(
+        self: Rc<Self>,
+        listener: TcpListener,
+        addresses: Arc<Addresses>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+    ) {
+        let accepting = tokio::task::spawn_local(self.clone().accept(listener, addresses));
+        let sweeping = tokio::task::spawn_local(self.clone().sweep());
+        let deadline = loop {
+            match commands.recv().await {
+                Some(Command::Publish(snapshot, done)) => {
+                    self.publish(snapshot);
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+                Some(Command::Drain(deadline)) => break deadline,
+                None => break Instant::now(),
+            }
+        };
+        accepting.abort();
+        // The listener is closed when its task is gone.
+        let _ = accepting.await;
+        self.drain(deadline).await;
+        sweeping.abort();
+        self.writer.borrow_mut().flush();
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener, addresses: Arc<Addresses>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // One too many is closed without a word.
+                    if let Some(counted) = addresses.count(peer.ip()) {
+                        tokio::task::spawn_local(connection::run(self.clone(), stream, peer, counted));
+                    }
+                }
+                // Out of file descriptors, most likely; trying again at once would only burn the core.
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
+        self.domain_tls.retain(&snapshot);
+        self.snapshot.replace(snapshot);
+        tokio::task::spawn_local(self.clone().review());
+    }
+
+    /// Ends the connections of clients that are trusted no more. Their next requests would be refused anyway.
+    async fn review(self: Rc<Self>) {
+        let connections: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
+        for some in connections.chunks(REVIEWED_AT_ONCE) {
+            for connection in some {
+                connection.review_in_background(&self);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn sweep(self: Rc<Self>) {
+        let mut sweep = interval(SWEEP);
+        let mut flush = interval(FLUSH);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            select! {
+                _ = flush.tick() => self.writer.borrow_mut().flush(),
+                _ = sweep.tick() => {
+                    self.sweep_once();
+                    self.upstreams.sweep();
+                }
+            }
+        }
+    }
+
+    fn sweep_once(self: &Rc<Self>) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tick.set(now);
+        let seconds = self.now_seconds();
+        let mut expired = false;
+        for connection in self.connections.borrow().values() {
+            expired |= connection.holds_until() < seconds && !connection.is_closing();
+            if let Some(close) = connection.activity.verdict(now, &self.config.limits, connection.is_http2) {
+                connection.close(close);
+            }
+        }
+        if expired {
+            tokio::task::spawn_local(self.clone().review());
+        }
+    }
+
+    async fn drain(&self, deadline: Instant) {
+        for connection in self.connections.borrow().values() {
+            connection.close(Close::Gracefully);
+        }
+        while !self.connections.borrow().is_empty() {
+            if tokio::time::timeout_at(deadline, self.gone.notified()).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Takes a connection into the index.
+    pub(crate) fn register(self: &Rc<Self>, connection: &Rc<Connection>) -> Registered {
+        let id = self.next_connection.get();
+        self.next_connection.set(id + 1);
+        self.connections.borrow_mut().insert(id, connection.clone());
+        Registered { runtime: self.clone(), id }
+    }
+
+    pub(crate) fn now_seconds(&self) -> UnixSeconds {
+        self.config.clock.now().div_euclid(1000)
+    }
+
+    /// Records a handshake that failed of other things than trust.
+    pub(crate) fn record_failure(&self, peer: SocketAddr, name: Option<&str>, failure: &Failure) {
+        if let Failure::Tls(error) = failure
+            && self.may_record_failure()
+        {
+            record::handshake_failed(self, peer, name, &error.to_string());
+        }
+    }
+
+    /// Whether this second's share of records about failed handshakes is not yet used up.
+    pub(crate) fn may_record_failure(&self) -> bool {
+        let now = self.now_seconds();
+        let (second, count) = self.failures.get();
+        let count = if second == now { count + 1 } else { 1 };
+        self.failures.set((now, count));
+        count <= FAILURES_PER_SECOND
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let removed = self.runtime.connections.borrow_mut().remove(&self.id);
+        drop(removed);
+        self.runtime.gone.notify_one();
+    }
+}

@@ -1,0 +1,232 @@
+//! Connections to backends, kept by the runtime that made them.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, Request, Uri, response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use model::snapshot::Integration;
+use tokio::net::TcpStream;
+
+use crate::body::RequestBody;
+use crate::tls::{UpstreamStream, UpstreamTls};
+
+/// Idle connections that are kept to one backend.
+const IDLE: usize = 128;
+/// For how long.
+const IDLE_TIME: Duration = Duration::from_secs(50);
+/// How long a connection may take to become usable again when its answer has ended.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// The connections of one runtime.
+pub(crate) struct Upstreams {
+    pools: Rc<Pools>,
+    tls: UpstreamTls,
+}
+
+/// A backend's payload, and the connection that it comes on.
+pub(crate) struct Backend {
+    pub(crate) body: Incoming,
+    pub(crate) lease: Lease,
+}
+
+/// A connection that is in use. Dropped, it is closed.
+pub(crate) struct Lease {
+    sender: SendRequest<RequestBody>,
+    key: Rc<str>,
+    pools: Weak<Pools>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("cannot connect: {0}")]
+    Connect(#[from] io::Error),
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+}
+
+type Pools = RefCell<HashMap<Rc<str>, Vec<Idle>>>;
+
+struct Idle {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+impl Upstreams {
+    pub(crate) fn new(tls: UpstreamTls) -> Self {
+        Self { pools: Rc::default(), tls }
+    }
+
+    /// Sends a request (origin form, with Host) and waits for the head of the answer.
+    ///
+    /// On a connection that was idle the backend may have closed it in the same moment: what was not sent is sent again on
+    /// another one; what was sent only where that cannot matter.
+    pub(crate) async fn send(
+        &self,
+        integration: &Integration,
+        mut request: Request<RequestBody>,
+    ) -> Result<(response::Parts, Backend), UpstreamError> {
+        let key = key(integration);
+        while let Some((key, mut sender)) = self.idle(&key) {
+            let again = Again::of(&request);
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.backend(key, sender, response)),
+                Err(mut error) => match (error.take_message(), again) {
+                    (Some(unsent), _) => request = unsent,
+                    (None, Some(again)) => request = again.with(error.into_error())?,
+                    (None, None) => return Err(error.into_error().into()),
+                },
+            }
+        }
+        let mut sender = self.connect(integration).await?;
+        let response = sender.send_request(request).await?;
+        Ok(self.backend(key.into(), sender, response))
+    }
+
+    /// Closes what has been idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.pools.borrow_mut().retain(|_, idle| {
+            idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_TIME);
+            !idle.is_empty()
+        });
+    }
+
+    fn idle(&self, key: &str) -> Option<(Rc<str>, SendRequest<RequestBody>)> {
+        let mut pools = self.pools.borrow_mut();
+        let name = pools.get_key_value(key)?.0.clone();
+        let pool = pools.get_mut(key)?;
+        while let Some(idle) = pool.pop() {
+            if idle.sender.is_ready() {
+                return Some((name, idle.sender));
+            }
+        }
+        None
+    }
+
+    fn backend(
+        &self,
+        key: Rc<str>,
+        sender: SendRequest<RequestBody>,
+        response: http::Response<Incoming>,
+    ) -> (response::Parts, Backend) {
+        let (head, body) = response.into_parts();
+        (head, Backend { body, lease: Lease { sender, key, pools: Rc::downgrade(&self.pools) } })
+    }
+
+    async fn connect(&self, integration: &Integration) -> Result<SendRequest<RequestBody>, UpstreamError> {
+        let target = &integration.target;
+        let (host, port) = host_and_port(&target.authority, target.tls);
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        let stream = match target.tls {
+            true => self.tls.connect(integration.server_name.as_deref().unwrap_or(host), stream).await?,
+            false => UpstreamStream::Plain(stream),
+        };
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::task::spawn_local(async move {
+            // What goes wrong is told to whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+}
+
+impl Lease {
+    /// The answer has ended: the next request may use the connection.
+    pub(crate) fn give_back(self) {
+        if self.sender.is_ready() {
+            self.into_pool();
+        } else if !self.sender.is_closed() {
+            tokio::task::spawn_local(async move {
+                let mut lease = self;
+                if let Ok(Ok(())) = tokio::time::timeout(SETTLE_TIME, lease.sender.ready()).await {
+                    lease.into_pool();
+                }
+            });
+        }
+    }
+
+    fn into_pool(self) {
+        let Some(pools) = self.pools.upgrade() else { return };
+        let mut pools = pools.borrow_mut();
+        let pool = pools.entry(self.key).or_default();
+        if pool.len() < IDLE {
+            pool.push(Idle { sender: self.sender, since: Instant::now() });
+        }
+    }
+}
+
+/// A request that may be sent twice: it has no payload, and its method does the same however often it is done (RFC 9110
+/// section 9.2.2).
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Again {
+    fn of(request: &Request<RequestBody>) -> Option<Self> {
+        (request.body().is_end_stream() && request.method().is_idempotent()).then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    /// The request again, if `error` says that its connection ended before there was an answer.
+    fn with(self, error: hyper::Error) -> Result<Request<RequestBody>, hyper::Error> {
+        if error.is_parse() || error.is_user() || error.is_timeout() {
+            return Err(error);
+        }
+        let mut request = Request::new(RequestBody::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+}
+
+/// What connections can stand in for one another.
+fn key(integration: &Integration) -> Cow<'_, str> {
+    let target = &integration.target;
+    match (target.tls, &integration.server_name) {
+        (false, _) => Cow::Borrowed(&target.authority),
+        // An authority has neither space nor slash in it.
+        (true, name) => Cow::Owned(format!("https://{} {}", target.authority, name.as_deref().unwrap_or_default())),
+    }
+}
+
+fn host_and_port(authority: &str, tls: bool) -> (&str, u16) {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    (host, port.unwrap_or(if tls { 443 } else { 80 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_authorities() {
+        for (authority, tls, wanted) in [
+            ("b.test", false, ("b.test", 80)),
+            ("b.test", true, ("b.test", 443)),
+            ("b.test:9000", true, ("b.test", 9000)),
+            ("[::1]", false, ("::1", 80)),
+            ("[::1]:9000", false, ("::1", 9000)),
+        ] {
+            assert_eq!(host_and_port(authority, tls), wanted, "{authority}");
+        }
+    }
+}

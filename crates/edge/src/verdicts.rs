@@ -1,0 +1,397 @@
+//! What the judge said of clients' chains, remembered per runtime (that is: per thread).
+//!
+//! A verdict is of one chain under one [`Trust`], for as long as it holds by the clock. Accepted and refused chains are
+//! remembered apart, so that strangers cannot push out clients.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use model::snapshot::Trust;
+use model::template::{Line, Template};
+use trust::{Certificate, ClientCert, Code, Neighbour, UnixSeconds, Unrevoked};
+
+/// Certificates that are judged; a longer chain is refused unread.
+const MAX_CHAIN: usize = 10;
+/// Bytes that are judged, of all certificates together.
+const MAX_CHAIN_BYTES: usize = 64 * 1024;
+/// Accepted chains that a runtime remembers.
+const ACCEPTED: usize = 4096;
+/// Refused chains that a runtime remembers.
+const REFUSED: usize = 1024;
+/// Access log formats for which a chain's part of the line is kept.
+const LINES: usize = 8;
+
+/// One chain as one client sent it, and what it says of the client; parsed when somebody asks.
+pub(crate) struct Chain {
+    digest: [u8; 32],
+    certificates: Box<[Box<[u8]>]>,
+    identity: OnceCell<Option<Identity>>,
+    lines: RefCell<Vec<Line>>,
+}
+
+/// Whom a leaf certificate names.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) certificate: ClientCert,
+    /// SHA-256 of the leaf, lowercase hexadecimal.
+    pub(crate) fingerprint: String,
+}
+
+/// A chain with its verdict.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) chain: Rc<Chain>,
+    /// Under what it was judged; none where clients are not asked for certificates.
+    pub(crate) trust: Option<Arc<Trust>>,
+    /// Digest of its truststore, hexadecimal.
+    pub(crate) truststore: String,
+    /// None: accepted.
+    pub(crate) refusal: Option<Refusal>,
+    judged_at: UnixSeconds,
+    holds_until: UnixSeconds,
+}
+
+/// Why not, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    pub(crate) detail: String,
+    pub(crate) explanation: String,
+    pub(crate) fix: String,
+    pub(crate) evidence: Vec<(String, String)>,
+}
+
+thread_local! {
+    static VERDICTS: RefCell<Verdicts> = RefCell::default();
+}
+
+/// What is known of `chain` under `trust` at `at`, judged if it is not remembered.
+pub(crate) fn judge(trust: &Arc<Trust>, chain: Chain, at: UnixSeconds) -> Rc<Client> {
+    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.digest, at) {
+        Some(client) => client,
+        None => verdicts.judge(trust, Rc::new(chain), at),
+    })
+}
+
+/// As [`judge`], of somebody who was judged before under another trust or at another time.
+pub(crate) fn judge_again(trust: &Arc<Trust>, chain: &Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
+    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.digest, at) {
+        Some(client) => client,
+        None => verdicts.judge(trust, chain.clone(), at),
+    })
+}
+
+/// Whether a signature of this certificate's key can be checked; not where the key cannot be read, or is RSA below the
+/// 2048 bits from which on aws-lc verifies RSA-PSS.
+pub(crate) fn can_prove_possession(leaf: &[u8]) -> bool {
+    trust::public_key(leaf).is_some_and(|key| rsa_bits(key).is_none_or(|bits| bits >= 2048))
+}
+
+impl Chain {
+    pub(crate) fn new<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> Self {
+        let certificates: Box<[Box<[u8]>]> = certificates.map(Box::from).collect();
+        let mut digest = Context::new(&SHA256);
+        for certificate in &certificates {
+            digest.update(&(certificate.len() as u64).to_be_bytes());
+            digest.update(certificate);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.finish().as_ref());
+        Self { digest: bytes, certificates, identity: OnceCell::new(), lines: RefCell::default() }
+    }
+
+    /// Of a client that was not asked.
+    pub(crate) fn none() -> Self {
+        Self::new(std::iter::empty())
+    }
+
+    /// `None` where nothing was sent, or its leaf cannot be read.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        let read = || {
+            let leaf = Certificate::from_der(self.certificates.first()?).ok()?;
+            Some(Identity { certificate: leaf.client_cert(), fingerprint: leaf.fingerprint_hex() })
+        };
+        self.identity.get_or_init(read).as_ref()
+    }
+
+    /// Calls `render` with the line of `template` in which this client's certificate already stands.
+    pub(crate) fn with_line<R>(&self, template: &Template, render: impl FnOnce(&Line) -> R) -> R {
+        let mut lines = self.lines.borrow_mut();
+        if let Some(line) = lines.iter().find(|line| line.is_of(template)) {
+            return render(line);
+        }
+        if lines.len() == LINES {
+            lines.remove(0);
+        }
+        let line = template.bind(self.identity().map(|identity| &identity.certificate));
+        let result = render(&line);
+        lines.push(line);
+        result
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.certificates.len() > MAX_CHAIN
+            || self.certificates.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN_BYTES
+    }
+}
+
+impl Client {
+    /// Somebody who is not asked.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            chain: Rc::new(Chain::none()),
+            trust: None,
+            truststore: String::new(),
+            refusal: None,
+            judged_at: UnixSeconds::MIN,
+            holds_until: UnixSeconds::MAX,
+        }
+    }
+
+    /// Whether this is what the judge would say now.
+    pub(crate) fn holds(&self, trust: Option<&Arc<Trust>>, at: UnixSeconds) -> bool {
+        let same = match (&self.trust, trust) {
+            (Some(mine), Some(trust)) => Arc::ptr_eq(mine, trust),
+            (None, None) => true,
+            _ => false,
+        };
+        same && self.holds_at(at)
+    }
+
+    /// The last second at which the verdict is sure to be the same.
+    pub(crate) fn holds_until(&self) -> UnixSeconds {
+        self.holds_until
+    }
+
+    fn holds_at(&self, at: UnixSeconds) -> bool {
+        self.judged_at <= at && at <= self.holds_until
+    }
+
+    fn judge(trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Self {
+        let (refusal, holds_until) = match chain.is_too_large() {
+            true => (Refusal::of_code(Code::ClientCertMaxSizeExceeded), UnixSeconds::MAX),
+            false => judgment(trust, &chain, at),
+        };
+        let truststore = trust.truststore.digest().to_string();
+        Self { chain, trust: Some(trust.clone()), truststore, refusal, judged_at: at, holds_until }
+    }
+}
+
+/// What the judge says, explained, and until when.
+fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
+    let certificates: Vec<&[u8]> = chain.certificates.iter().map(AsRef::as_ref).collect();
+    let judgment = trust.truststore.judge(&certificates, &trust.policy, &Unrevoked, at);
+    let Some(refused) = judgment.refusal() else {
+        // Such a handshake was let pass without a proof, so that the answer can be a 403.
+        let unproven = certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
+        let refusal = if unproven { Refusal::of_code(Code::ClientCertWeakKey) } else { None };
+        return (refusal, judgment.holds_until);
+    };
+    let newer =
+        trust.newer.as_ref().map(|(version, truststore)| (format!("version {version} of {}", trust.uri), truststore));
+    let neighbours: Vec<Neighbour<'_>> =
+        newer.iter().map(|(name, truststore)| Neighbour { name, newer_version: true, truststore }).collect();
+    let refusal = trust::explain(&judgment, &certificates, &trust.truststore, &neighbours, &trust.policy, at)
+        .map(|explained| Refusal {
+            code: refused.code,
+            detail: refused.detail.clone(),
+            explanation: explained.explanation,
+            fix: explained.fix,
+            evidence: explained.evidence,
+        })
+        .or_else(|| Refusal::of_code(refused.code));
+    (refusal, judgment.holds_until)
+}
+
+impl Refusal {
+    fn of_code(code: Code) -> Option<Self> {
+        Some(Self {
+            code,
+            detail: code.summary().to_owned(),
+            explanation: code.summary().to_owned(),
+            fix: code.fix().to_owned(),
+            evidence: Vec::new(),
+        })
+    }
+}
+
+struct Verdicts {
+    accepted: Memory,
+    refused: Memory,
+}
+
+impl Verdicts {
+    fn recall(&mut self, trust: &Arc<Trust>, digest: &[u8; 32], at: UnixSeconds) -> Option<Rc<Client>> {
+        let key = Key { digest: *digest, trust: Arc::as_ptr(trust) as usize };
+        let client = self.accepted.find(&key).or_else(|| self.refused.find(&key))?;
+        client.holds(Some(trust), at).then(|| client.clone())
+    }
+
+    fn judge(&mut self, trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
+        let key = Key { digest: chain.digest, trust: Arc::as_ptr(trust) as usize };
+        let client = Rc::new(Client::judge(trust, chain, at));
+        let memory = if client.refusal.is_none() { &mut self.accepted } else { &mut self.refused };
+        memory.insert(key, client.clone());
+        client
+    }
+}
+
+impl Default for Verdicts {
+    fn default() -> Self {
+        Self { accepted: Memory::new(ACCEPTED), refused: Memory::new(REFUSED) }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    digest: [u8; 32],
+    /// Where the [`Trust`] is: it lives while a verdict under it is remembered, so that its place is its name.
+    trust: usize,
+}
+
+/// A bounded map that forgets by the clock algorithm: first what was not found since the hand last came by.
+struct Memory {
+    limit: usize,
+    places: HashMap<Key, usize>,
+    slots: Vec<Slot>,
+    hand: usize,
+}
+
+struct Slot {
+    key: Key,
+    client: Rc<Client>,
+    found: bool,
+}
+
+impl Memory {
+    fn new(limit: usize) -> Self {
+        Self { limit, places: HashMap::new(), slots: Vec::new(), hand: 0 }
+    }
+
+    fn find(&mut self, key: &Key) -> Option<&Rc<Client>> {
+        let slot = &mut self.slots[*self.places.get(key)?];
+        slot.found = true;
+        Some(&slot.client)
+    }
+
+    fn insert(&mut self, key: Key, client: Rc<Client>) {
+        let slot = Slot { key: key.clone(), client, found: false };
+        if let Some(&place) = self.places.get(&key) {
+            self.slots[place] = slot;
+        } else if self.slots.len() < self.limit {
+            self.places.insert(key, self.slots.len());
+            self.slots.push(slot);
+        } else {
+            while std::mem::take(&mut self.slots[self.hand].found) {
+                self.hand = (self.hand + 1) % self.limit;
+            }
+            self.places.remove(&self.slots[self.hand].key);
+            self.places.insert(key, self.hand);
+            self.slots[self.hand] = slot;
+            self.hand = (self.hand + 1) % self.limit;
+        }
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Bits of an RSA modulus; `None` where the SubjectPublicKeyInfo holds no RSA key (RFC 3279 section 2.3.1).
+fn rsa_bits(spki: &[u8]) -> Option<usize> {
+    const RSA_ENCRYPTION: [u8; 11] = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    let (inner, _) = der_value(0x30, spki)?;
+    let (algorithm, rest) = der_value(0x30, inner)?;
+    if !algorithm.starts_with(&RSA_ENCRYPTION) {
+        return None;
+    }
+    let (key, _) = der_value(0x03, rest)?;
+    let Some((modulus, _)) =
+        der_value(0x30, key.get(1..).unwrap_or_default()).and_then(|(key, _)| der_value(0x02, key))
+    else {
+        return Some(0);
+    };
+    let significant = &modulus[modulus.iter().take_while(|&&byte| byte == 0).count()..];
+    Some(significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize))
+}
+
+/// The value of an element with this tag, and what follows it.
+fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = der.split_first_chunk::<2>()?;
+    if found != tag {
+        return None;
+    }
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x84 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Rc<Client> {
+        Rc::new(Client::anonymous())
+    }
+
+    fn key(n: usize) -> Key {
+        Key { digest: [0; 32], trust: n }
+    }
+
+    #[test]
+    fn forgets_what_was_not_asked_for_first() {
+        let mut memory = Memory::new(3);
+        for n in 0..3 {
+            memory.insert(key(n), client());
+        }
+        assert!(memory.find(&key(0)).is_some());
+        memory.insert(key(3), client());
+        memory.insert(key(4), client());
+        let known: Vec<usize> = (0..5).filter(|n| memory.find(&key(*n)).is_some()).collect();
+        assert_eq!(known, [0, 3, 4]);
+        assert_eq!(memory.places.len(), 3);
+    }
+
+    #[test]
+    fn digests_tell_apart_what_concatenates_to_the_same() {
+        let chain = |parts: &[&[u8]]| Chain::new(parts.iter().copied()).digest;
+        assert_ne!(chain(&[b"ab", b"c"]), chain(&[b"a", b"bc"]));
+        assert_ne!(chain(&[b"abc"]), chain(&[b"abc", b""]));
+        assert_eq!(chain(&[b"abc"]), chain(&[b"abc"]));
+    }
+
+    #[test]
+    fn reads_the_size_of_rsa_keys_and_nothing_else() {
+        let rsa = |modulus: &[u8]| {
+            let element = |tag: u8, value: &[u8]| {
+                let length = value.len() as u16;
+                [&[tag, 0x82][..], &length.to_be_bytes(), value].concat()
+            };
+            let key = element(0x30, &[element(2, modulus), vec![2, 1, 3]].concat());
+            let algorithm = [0x30, 13, 0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+            element(0x30, &[&algorithm[..], &element(3, &[&[0][..], &key].concat())].concat())
+        };
+        let mut modulus = vec![0];
+        modulus.extend([0xff; 128]);
+        assert_eq!(rsa_bits(&rsa(&modulus)), Some(1024));
+        modulus.extend([0; 128]);
+        assert_eq!(rsa_bits(&rsa(&modulus)), Some(2048));
+        assert_eq!(rsa_bits(&rsa(&[0x7f])), Some(7));
+        assert_eq!(rsa_bits(&rsa(&[])), Some(0));
+        assert_eq!(rsa_bits(&[0x30, 2, 0x30, 0]), None);
+        for length in 0..20 {
+            assert_eq!(rsa_bits(&rsa(&modulus)[..length]), None, "cut to {length}");
+        }
+    }
+}
