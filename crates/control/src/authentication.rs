@@ -9,6 +9,7 @@ use http::request::Parts;
 use model::resource::AccessKey;
 use model::{Keyring, State};
 use sigv4::{PayloadHash, Rules, SecretKey, Verified};
+use zeroize::Zeroizing;
 
 use crate::control::sealed_for;
 use crate::{Control, Origin};
@@ -16,23 +17,22 @@ use crate::{Control, Origin};
 /// Secrets of access keys, opened: kept as long as the key itself is the same, overwritten when they are dropped.
 #[derive(Default)]
 pub(crate) struct OpenedKeys {
-    by_id: Mutex<HashMap<String, (Arc<AccessKey>, SecretKey)>>,
+    by_id: Mutex<HashMap<String, (Arc<AccessKey>, Zeroizing<String>)>>,
 }
 
 impl OpenedKeys {
     /// The secret of an access key of `state`; `None` when there is no such key, or it does not open.
-    pub(crate) fn secret(&self, state: &State, keyring: &Keyring, id: &str) -> Option<SecretKey> {
+    pub(crate) fn secret(&self, state: &State, keyring: &Keyring, id: &str) -> Option<Zeroizing<String>> {
         let mut opened = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(key) = state.access_keys.get(id) else {
             opened.remove(id);
             return None;
         };
-        if let Some((same, secret)) = opened.get(id).filter(|(same, _)| Arc::ptr_eq(same, key)) {
-            debug_assert_eq!(same.id, id);
+        if let Some((_, secret)) = opened.get(id).filter(|(same, _)| Arc::ptr_eq(same, key)) {
             return Some(secret.clone());
         }
         let secret = keyring.open(&sealed_for(id), &key.secret).ok()?;
-        let secret = SecretKey::new(std::str::from_utf8(&secret).ok()?);
+        let secret = Zeroizing::new(std::str::from_utf8(&secret).ok()?.to_owned());
         opened.insert(id.to_owned(), (Arc::clone(key), secret.clone()));
         Some(secret)
     }
@@ -40,13 +40,13 @@ impl OpenedKeys {
 
 impl Control {
     /// The secret of an access key, for services that verify signatures themselves (S3).
-    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<SecretKey> {
+    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<Zeroizing<String>> {
         self.shared.keys.secret(&self.settings().state(), self.keyring(), access_key_id)
     }
 
     /// Verifies the signature of a request whose body has been read.
     pub(crate) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Verified, sigv4::Error> {
-        let keys = |id: &str| self.secret_of(id);
+        let keys = |id: &str| self.secret_of(id).map(|secret| SecretKey::new(secret.as_str()));
         let at = self.now().div_euclid(1000);
         let verified = sigv4::verify(parts, sigv4::Body::Bytes(body), keys, &Rules::default(), at)?;
         // Nobody is given temporary credentials here, so no session token is one of ours.

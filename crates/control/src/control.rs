@@ -1,17 +1,21 @@
 //! The control API as one value: what every operation stands on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use aws::Error;
 use data_encoding::BASE64;
 use journal::Journal;
 use model::resource::AccessKey;
 use model::{Change, Keyring, UnixMillis};
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::Settings;
 use crate::authentication::OpenedKeys;
-use crate::ids;
+use crate::authorization::{Action, authorize};
+use crate::objects::Objects;
+use crate::s3::{S3Handler, S3Options, S3Surroundings};
+use crate::{Settings, ids};
 
 /// The control API. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub struct ControlParts {
     pub settings: Settings,
     /// Opens and seals secrets.
     pub keyring: Arc<Keyring>,
+    /// What S3 serves, and truststores are read from.
+    pub objects: Arc<Objects>,
     /// Where records are read from.
     pub journal: Journal,
 }
@@ -54,9 +60,16 @@ pub(crate) struct Shared {
     pub(crate) config: ControlConfig,
     pub(crate) settings: Settings,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) objects: Arc<Objects>,
     pub(crate) journal: Journal,
     pub(crate) keys: OpenedKeys,
+    pub(crate) s3: S3Handler,
+    /// Held while a newer version of a truststore's object is noted.
+    pub(crate) object_notes: Mutex<()>,
 }
+
+/// What S3 asks of the control API that it is a part of.
+struct AroundS3(Weak<Shared>);
 
 /// An access key with its secret, to be handed to its owner.
 pub struct AdminKey {
@@ -71,8 +84,23 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, journal } = parts;
-        Self { shared: Arc::new(Shared { config, settings, keyring, journal, keys: OpenedKeys::default() }) }
+        let ControlParts { config, settings, keyring, objects, journal } = parts;
+        let options =
+            S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
+        let shared = Arc::new_cyclic(|shared| {
+            let around = Arc::new(AroundS3(Weak::clone(shared)));
+            Shared {
+                s3: S3Handler::new(Arc::clone(&objects), around, options),
+                config,
+                settings,
+                keyring,
+                objects,
+                journal,
+                keys: OpenedKeys::default(),
+                object_notes: Mutex::new(()),
+            }
+        });
+        Self { shared }
     }
 
     /// What the operations read and change.
@@ -88,6 +116,11 @@ impl Control {
     /// Opens and seals secrets.
     pub fn keyring(&self) -> &Arc<Keyring> {
         &self.shared.keyring
+    }
+
+    /// What S3 serves, and truststores are read from.
+    pub fn objects(&self) -> &Arc<Objects> {
+        &self.shared.objects
     }
 
     /// Where records are read from.
@@ -132,7 +165,47 @@ impl Control {
     }
 }
 
+#[async_trait]
+impl S3Surroundings for AroundS3 {
+    fn secret(&self, access_key_id: &str) -> Option<Zeroizing<String>> {
+        Control { shared: self.0.upgrade()? }.secret_of(access_key_id)
+    }
+
+    fn authorize(&self, access_key_id: &str, operation: &str, resource: &str) -> Result<(), String> {
+        let denied = || "Access Denied".to_owned();
+        let shared = self.0.upgrade().ok_or_else(denied)?;
+        let state = shared.settings.state();
+        let principal = &state.access_keys.get(access_key_id).ok_or_else(denied)?.principal_arn;
+        let allowed = authorize(&shared.config.account, principal, &Action { service: "s3", operation }, resource);
+        allowed.map_err(|error| error.message)
+    }
+
+    async fn object_written(&self, bucket: &str, key: &str) {
+        let Some(shared) = self.0.upgrade() else { return };
+        // The object is written all the same; what is missing is a hint, and the next write or update brings it.
+        let _ = Control { shared }.object_written(bucket, key).await;
+    }
+}
+
 /// The additional data that an access key's secret is sealed with.
 pub(crate) fn sealed_for(access_key_id: &str) -> String {
     format!("access-keys/{access_key_id}")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Of a server for tests.
+    pub(crate) fn config() -> ControlConfig {
+        ControlConfig {
+            account: "123456789012".to_owned(),
+            default_region: "us-east-1".to_owned(),
+            host_names: Vec::new(),
+            https_port: 8443,
+            execute_api_suffix: "localhost".to_owned(),
+            aws_exact: false,
+            clock: || 1_763_830_800_000,
+        }
+    }
 }

@@ -56,14 +56,27 @@ impl Control {
         if let Err(error) = refuse_unsigned_body(&parts, &origin) {
             return looks.refuse(&error, &request_id);
         }
-        match Scope::of(&parts) {
-            Ok(Some(scope)) => match service(&scope, &parts) {
+        match (Scope::of(&parts), looks) {
+            (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body).await,
+            (Ok(Some(scope)), _) => match service(&scope, &parts) {
                 Some(service) => self.operation(service, parts, body, &origin, request_id).await,
                 None => looks.refuse(&unknown_service(&scope), &request_id),
             },
-            Ok(None) => looks.unauthenticated(&sigv4::Error::MissingAuthenticationToken, &request_id),
-            Err(error) => looks.unauthenticated(&error, &request_id),
+            (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body).await,
+            (Ok(None), Looks::LikeAnOperation(protocol)) => {
+                let error = protocol.authentication_error(&sigv4::Error::MissingAuthenticationToken);
+                looks.refuse(&error, &request_id)
+            }
+            (Err(error), Looks::LikeAnOperation(protocol)) => {
+                looks.refuse(&protocol.authentication_error(&error), &request_id)
+            }
         }
+    }
+
+    /// S3 reads bodies and verifies signatures by itself.
+    async fn s3(&self, parts: Parts, body: Incoming) -> Response<Body> {
+        let answer = self.shared.s3.handle(Request::from_parts(parts, body)).await;
+        answer.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 
     async fn operation(
@@ -117,11 +130,12 @@ impl Control {
         body: &[u8],
     ) -> Response<Bytes> {
         let may = |operation: &'static aws::Operation| {
-            authorize(caller, &Action { service: service.signing_name, operation: operation.name }, "*")
+            let action = Action { service: service.signing_name, operation: operation.name };
+            authorize(&caller.account, &caller.arn, &action, "*")
         };
         match service.name {
+            "apigatewayv2" => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
             _ => {
-                let _ = (may, parts, body);
                 let error = Error::internal("The service is not connected.");
                 service.protocol.render_error(&error, &caller.request_id)
             }
@@ -200,13 +214,6 @@ impl Looks {
             Self::LikeAnOperation(Protocol::Query)
         } else {
             Self::LikeS3
-        }
-    }
-
-    fn unauthenticated(self, error: &sigv4::Error, request_id: &str) -> Response<Body> {
-        match self {
-            Self::LikeAnOperation(protocol) => self.refuse(&protocol.authentication_error(error), request_id),
-            Self::LikeS3 => self.refuse(&Error::access_denied("Access Denied"), request_id),
         }
     }
 

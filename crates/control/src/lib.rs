@@ -7,6 +7,7 @@
 //! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
 //! (`store`).
 
+mod apigatewayv2;
 mod authentication;
 mod authorization;
 mod control;

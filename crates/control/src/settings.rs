@@ -48,7 +48,7 @@ impl Settings {
     /// has the change. Without changes nothing is committed.
     pub async fn change<T: Send>(
         &self,
-        rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send,
+        rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
     ) -> Result<T, Error> {
         let _turn = self.shared.turn.lock().await;
         loop {

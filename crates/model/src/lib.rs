@@ -17,7 +17,7 @@ mod tags;
 mod target;
 pub mod template;
 
-pub use change::{Change, Key};
+pub use change::{Change, Key, Resource};
 pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use snapshot::Snapshot;

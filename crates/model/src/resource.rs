@@ -380,6 +380,12 @@ pub struct AccessKey {
     pub created: UnixMillis,
 }
 
+/// The log group of what is refused under a domain name before a stage is known: `/countersign/domains/{name}`, where `_`
+/// stands for the `*` of a wildcard, which CloudWatch Logs has not in its names.
+pub fn domain_log_group(name: &str) -> String {
+    format!("/countersign/domains/{}", name.replace('*', "_"))
+}
+
 /// Bytes as base64 in JSON: a truststore's text need not be UTF-8.
 mod base64_bytes {
     use data_encoding::BASE64;

@@ -1,0 +1,351 @@
+//! API Gateway v2: HTTP APIs, custom domain names and mutual TLS.
+//!
+//! An operation is a pure rule over a [`Draft`], in the file of its resource; here each is given its caller and
+//! committed. Only the truststore of a domain is read from elsewhere, before the rule.
+
+mod api;
+mod check;
+mod deployment;
+mod domain;
+mod domain_name;
+mod draft;
+mod integration;
+mod mapping;
+mod page;
+mod parameters;
+mod quick_create;
+mod route;
+mod stage;
+mod tags;
+mod truststore;
+
+use std::sync::Arc;
+
+use aws::apigatewayv2::*;
+use aws::{Caller, Error};
+
+use crate::Control;
+use crate::authorization::{Action, authorize};
+use draft::Draft;
+use truststore::{Loaded, Newest, Wanted};
+
+/// How often an update of a domain starts again because somebody else changed its truststore meanwhile.
+const MAX_ATTEMPTS: usize = 8;
+
+impl Control {
+    /// To be called after an object was put or deleted, or a version of it: a domain whose truststore it is tells when it has
+    /// a newer version than is enforced. What is enforced does not change.
+    pub async fn object_written(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        let uri = format!("s3://{bucket}/{key}");
+        let is_it =
+            |domain: &model::resource::Domain| domain.mutual_tls.as_ref().is_some_and(|set| set.truststore_uri == uri);
+        // In turn, so that what was read last is also noted last.
+        let _turn = self.shared.object_notes.lock().await;
+        if !self.settings().state().domains.values().any(|domain| is_it(domain)) {
+            return Ok(());
+        }
+        let Wanted::From { location, .. } = Wanted::of(None, Some(&unpinned(&uri)))? else { return Ok(()) };
+        let objects = Arc::clone(self.objects());
+        let newest = blocking(move || Newest::read(&objects, &location)).await?;
+        let at = self.now();
+        self.settings()
+            .change(|state| {
+                let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
+                truststore::note_newest(&mut draft, &uri, newest.as_ref())?;
+                Ok((draft.into_changes(), ()))
+            })
+            .await
+    }
+
+    fn draft<'a>(&'a self, caller: &'a Caller) -> Draft<'a> {
+        Draft::of(&self.settings().state(), self.config(), caller)
+    }
+
+    /// Commits what a rule makes of a draft.
+    async fn edit<T: Send>(
+        &self,
+        caller: &Caller,
+        rule: impl Fn(&mut Draft<'_>) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error> {
+        self.settings()
+            .change(|state| {
+                let mut draft = Draft::of(state, self.config(), caller);
+                let answer = rule(&mut draft)?;
+                Ok((draft.into_changes(), answer))
+            })
+            .await
+    }
+
+    /// Reads the truststore that a domain is to have, with the caller's rights.
+    async fn load(&self, caller: &Caller, wanted: &Wanted) -> Result<Option<Loaded>, Error> {
+        let Wanted::From { location, version } = wanted.clone() else { return Ok(None) };
+        let operation = if version.is_some() { "GetObjectVersion" } else { "GetObject" };
+        let arn = format!("arn:aws:s3:::{}/{}", location.bucket, location.key);
+        authorize(&caller.account, &caller.arn, &Action { service: "s3", operation }, &arn)
+            .map_err(|_| location.inaccessible(version.as_deref()))?;
+        let (objects, at) = (Arc::clone(self.objects()), caller.at.saturating_mul(1000));
+        blocking(move || Loaded::read(&objects, location, version, at)).await.map(Some)
+    }
+
+    fn show_domain(&self, caller: &Caller, domain: &model::resource::Domain) -> DomainName {
+        domain::show(&self.draft(caller), domain, self.settings().applied())
+    }
+}
+
+impl ApiGatewayV2 for Control {
+    async fn create_api(&self, caller: &Caller, input: CreateApiRequest) -> Result<CreateApiResponse, Error> {
+        self.edit(caller, |draft| api::create(draft, &input)).await
+    }
+
+    async fn update_api(&self, caller: &Caller, input: UpdateApiRequest) -> Result<UpdateApiResponse, Error> {
+        self.edit(caller, |draft| api::update(draft, &input)).await
+    }
+
+    async fn delete_api(&self, caller: &Caller, input: DeleteApiRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| api::delete(draft, &input)).await
+    }
+
+    async fn get_api(&self, caller: &Caller, input: GetApiRequest) -> Result<GetApiResponse, Error> {
+        let draft = self.draft(caller);
+        Ok(api::show(&draft, &*draft.api(&input.api_id)?))
+    }
+
+    async fn get_apis(&self, caller: &Caller, input: GetApisRequest) -> Result<GetApisResponse, Error> {
+        api::list(&self.draft(caller), &input)
+    }
+
+    async fn create_integration(
+        &self,
+        caller: &Caller,
+        input: CreateIntegrationRequest,
+    ) -> Result<CreateIntegrationResult, Error> {
+        self.edit(caller, |draft| integration::create(draft, &input)).await
+    }
+
+    async fn update_integration(
+        &self,
+        caller: &Caller,
+        input: UpdateIntegrationRequest,
+    ) -> Result<UpdateIntegrationResult, Error> {
+        self.edit(caller, |draft| integration::update(draft, &input)).await
+    }
+
+    async fn delete_integration(&self, caller: &Caller, input: DeleteIntegrationRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| integration::delete(draft, &input)).await
+    }
+
+    async fn get_integration(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationRequest,
+    ) -> Result<GetIntegrationResult, Error> {
+        integration::get(&self.draft(caller), &input)
+    }
+
+    async fn get_integrations(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationsRequest,
+    ) -> Result<GetIntegrationsResponse, Error> {
+        integration::list(&self.draft(caller), &input)
+    }
+
+    async fn create_route(&self, caller: &Caller, input: CreateRouteRequest) -> Result<CreateRouteResult, Error> {
+        self.edit(caller, |draft| route::create(draft, &input)).await
+    }
+
+    async fn update_route(&self, caller: &Caller, input: UpdateRouteRequest) -> Result<UpdateRouteResult, Error> {
+        self.edit(caller, |draft| route::update(draft, &input)).await
+    }
+
+    async fn delete_route(&self, caller: &Caller, input: DeleteRouteRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| route::delete(draft, &input)).await
+    }
+
+    async fn get_route(&self, caller: &Caller, input: GetRouteRequest) -> Result<GetRouteResult, Error> {
+        route::get(&self.draft(caller), &input)
+    }
+
+    async fn get_routes(&self, caller: &Caller, input: GetRoutesRequest) -> Result<GetRoutesResponse, Error> {
+        route::list(&self.draft(caller), &input)
+    }
+
+    async fn create_stage(&self, caller: &Caller, input: CreateStageRequest) -> Result<CreateStageResponse, Error> {
+        self.edit(caller, |draft| stage::create(draft, &input)).await
+    }
+
+    async fn update_stage(&self, caller: &Caller, input: UpdateStageRequest) -> Result<UpdateStageResponse, Error> {
+        self.edit(caller, |draft| stage::update(draft, &input)).await
+    }
+
+    async fn delete_stage(&self, caller: &Caller, input: DeleteStageRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| stage::delete(draft, &input)).await
+    }
+
+    async fn delete_access_log_settings(
+        &self,
+        caller: &Caller,
+        input: DeleteAccessLogSettingsRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| stage::delete_access_log(draft, &input)).await
+    }
+
+    async fn get_stage(&self, caller: &Caller, input: GetStageRequest) -> Result<GetStageResponse, Error> {
+        stage::get(&self.draft(caller), &input)
+    }
+
+    async fn get_stages(&self, caller: &Caller, input: GetStagesRequest) -> Result<GetStagesResponse, Error> {
+        stage::list(&self.draft(caller), &input)
+    }
+
+    async fn create_deployment(
+        &self,
+        caller: &Caller,
+        input: CreateDeploymentRequest,
+    ) -> Result<CreateDeploymentResponse, Error> {
+        self.edit(caller, |draft| deployment::create(draft, &input)).await
+    }
+
+    async fn update_deployment(
+        &self,
+        caller: &Caller,
+        input: UpdateDeploymentRequest,
+    ) -> Result<UpdateDeploymentResponse, Error> {
+        self.edit(caller, |draft| deployment::update(draft, &input)).await
+    }
+
+    async fn delete_deployment(&self, caller: &Caller, input: DeleteDeploymentRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| deployment::delete(draft, &input)).await
+    }
+
+    async fn get_deployment(
+        &self,
+        caller: &Caller,
+        input: GetDeploymentRequest,
+    ) -> Result<GetDeploymentResponse, Error> {
+        deployment::get(&self.draft(caller), &input)
+    }
+
+    async fn get_deployments(
+        &self,
+        caller: &Caller,
+        input: GetDeploymentsRequest,
+    ) -> Result<GetDeploymentsResponse, Error> {
+        deployment::list(&self.draft(caller), &input)
+    }
+
+    async fn create_domain_name(
+        &self,
+        caller: &Caller,
+        input: CreateDomainNameRequest,
+    ) -> Result<CreateDomainNameResponse, Error> {
+        let wanted = Wanted::of(None, input.mutual_tls_authentication.as_ref())?;
+        let loaded = self.load(caller, &wanted).await?;
+        let domain = self.edit(caller, |draft| domain::create(draft, &input, loaded.as_ref())).await?;
+        Ok(self.show_domain(caller, &domain))
+    }
+
+    async fn update_domain_name(
+        &self,
+        caller: &Caller,
+        input: UpdateDomainNameRequest,
+    ) -> Result<UpdateDomainNameResponse, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let wanted = domain::wanted(&self.draft(caller), &input)?;
+            let loaded = self.load(caller, &wanted).await?;
+            // A patch without a URI reads from the one that is set; somebody may have set another one since.
+            let stale = |draft: &Draft<'_>| match (domain::wanted(draft, &input)?, &loaded) {
+                (now @ Wanted::From { .. }, Some(loaded)) => Ok::<_, Error>(!loaded.answers(&now)),
+                (Wanted::From { .. }, None) => Ok(true),
+                (Wanted::AsIs | Wanted::Off, _) => Ok(false),
+            };
+            let rule = |draft: &mut Draft<'_>| match stale(draft)? {
+                true => Ok(None),
+                false => domain::update(draft, &input, loaded.as_ref()).map(Some),
+            };
+            if let Some(domain) = self.edit(caller, rule).await? {
+                return Ok(self.show_domain(caller, &domain));
+            }
+        }
+        Err(Error::conflict("Unable to complete operation due to concurrent modification. Please try again later."))
+    }
+
+    async fn delete_domain_name(&self, caller: &Caller, input: DeleteDomainNameRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| domain::delete(draft, &input)).await
+    }
+
+    async fn get_domain_name(
+        &self,
+        caller: &Caller,
+        input: GetDomainNameRequest,
+    ) -> Result<GetDomainNameResponse, Error> {
+        let draft = self.draft(caller);
+        Ok(domain::show(&draft, &*draft.domain(&input.domain_name)?, self.settings().applied()))
+    }
+
+    async fn get_domain_names(
+        &self,
+        caller: &Caller,
+        input: GetDomainNamesRequest,
+    ) -> Result<GetDomainNamesResponse, Error> {
+        domain::list(&self.draft(caller), &input, self.settings().applied())
+    }
+
+    async fn create_api_mapping(
+        &self,
+        caller: &Caller,
+        input: CreateApiMappingRequest,
+    ) -> Result<CreateApiMappingResponse, Error> {
+        self.edit(caller, |draft| mapping::create(draft, &input)).await
+    }
+
+    async fn update_api_mapping(
+        &self,
+        caller: &Caller,
+        input: UpdateApiMappingRequest,
+    ) -> Result<UpdateApiMappingResponse, Error> {
+        self.edit(caller, |draft| mapping::update(draft, &input)).await
+    }
+
+    async fn delete_api_mapping(&self, caller: &Caller, input: DeleteApiMappingRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| mapping::delete(draft, &input)).await
+    }
+
+    async fn get_api_mapping(
+        &self,
+        caller: &Caller,
+        input: GetApiMappingRequest,
+    ) -> Result<GetApiMappingResponse, Error> {
+        mapping::get(&self.draft(caller), &input)
+    }
+
+    async fn get_api_mappings(
+        &self,
+        caller: &Caller,
+        input: GetApiMappingsRequest,
+    ) -> Result<GetApiMappingsResponse, Error> {
+        mapping::list(&self.draft(caller), &input)
+    }
+
+    async fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> Result<GetTagsResponse, Error> {
+        tags::get(&self.draft(caller), &input)
+    }
+
+    async fn tag_resource(&self, caller: &Caller, input: TagResourceRequest) -> Result<TagResourceResponse, Error> {
+        self.edit(caller, |draft| tags::tag(draft, &input)).await
+    }
+
+    async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| tags::untag(draft, &input)).await
+    }
+}
+
+fn unpinned(uri: &str) -> MutualTlsAuthenticationInput {
+    MutualTlsAuthenticationInput { truststore_uri: Some(uri.to_owned()), truststore_version: None }
+}
+
+/// Runs what reads from the disk or computes for long away from the tasks that serve.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
+}

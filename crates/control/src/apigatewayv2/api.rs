@@ -1,0 +1,183 @@
+//! APIs.
+
+use aws::apigatewayv2 as wire;
+use aws::{Error, Timestamp};
+use model::State;
+use model::resource::{Api, Cors, Deployment, Integration, Route, Stage};
+
+use super::check::{NOT_FOR_HTTP, NOT_HERE, length, optional, other_tags, refuse};
+use super::draft::Draft;
+use super::quick_create::{quick_create, quick_update};
+use super::{deployment, page};
+
+const ROUTE_SELECTION: &str = "$request.method $request.path";
+const API_KEY_SELECTION: &str = "$request.header.x-api-key";
+const MAX_NAME_CHARS: usize = 128;
+const MAX_DESCRIPTION_CHARS: usize = 1024;
+const MAX_VERSION_CHARS: usize = 64;
+
+pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> Result<wire::Api, Error> {
+    let input = input.clone();
+    refuse(input.protocol_type != wire::ProtocolType::Http, "protocolType WEBSOCKET", NOT_HERE)?;
+    unsupported(&Unsupported {
+        route_selection: input.route_selection_expression.as_deref(),
+        api_key_selection: input.api_key_selection_expression.as_deref(),
+        disable_schema_validation: input.disable_schema_validation,
+        ip_address_type: input.ip_address_type,
+    })?;
+    length("name", &input.name, 1, MAX_NAME_CHARS)?;
+    let tags = input.tags.unwrap_or_default();
+    other_tags(&tags)?;
+    let api = Api {
+        id: draft.fresh_id(10, |state, id| state.apis.contains_key(id))?,
+        region: draft.region.to_owned(),
+        name: input.name,
+        description: optional("description", input.description, MAX_DESCRIPTION_CHARS)?,
+        version: optional("version", input.version, MAX_VERSION_CHARS)?,
+        disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
+        cors: input.cors_configuration.map(cors).transpose()?.flatten(),
+        created: draft.at,
+        tags,
+    };
+    draft.put(&api)?;
+    match (input.target, input.route_key) {
+        (Some(target), key) => quick_create(draft, &api, target, key.as_deref().unwrap_or("$default"))?,
+        (None, Some(_)) => return Err(Error::bad_request("A target is required when routeKey is set")),
+        (None, None) => {}
+    }
+    Ok(show(draft, &api))
+}
+
+pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateApiRequest) -> Result<wire::Api, Error> {
+    let input = input.clone();
+    let mut api = Api::clone(&*draft.api(&input.api_id)?);
+    unsupported(&Unsupported {
+        route_selection: input.route_selection_expression.as_deref(),
+        api_key_selection: input.api_key_selection_expression.as_deref(),
+        disable_schema_validation: input.disable_schema_validation,
+        ip_address_type: input.ip_address_type,
+    })?;
+    if let Some(name) = input.name {
+        length("name", &name, 1, MAX_NAME_CHARS)?;
+        api.name = name;
+    }
+    if input.description.is_some() {
+        api.description = optional("description", input.description, MAX_DESCRIPTION_CHARS)?;
+    }
+    if input.version.is_some() {
+        api.version = optional("version", input.version, MAX_VERSION_CHARS)?;
+    }
+    if let Some(disable) = input.disable_execute_api_endpoint {
+        api.disable_execute_api_endpoint = disable;
+    }
+    if let Some(configuration) = input.cors_configuration {
+        api.cors = cors(configuration)?;
+    }
+    draft.put(&api)?;
+    quick_update(draft, &api, input.target, input.route_key)?;
+    deployment::auto_deploy(draft, &api.id)?;
+    Ok(show(draft, &api))
+}
+
+pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteApiRequest) -> Result<(), Error> {
+    let api = draft.api(&input.api_id)?;
+    let state = draft.state.clone();
+    if state.mappings.values().flat_map(|of_domain| of_domain.values()).any(|mapping| mapping.api_id == api.id) {
+        let message = format!(
+            "Deleting API {} failed. Please remove all API mappings for the API from your custom domain names.",
+            api.id
+        );
+        return Err(Error::bad_request(message));
+    }
+    State::of(&state.routes, &api.id).try_for_each(|route| draft.delete::<Route>(route))?;
+    State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
+    State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
+    State::of(&state.integrations, &api.id).try_for_each(|integration| draft.delete::<Integration>(integration))?;
+    draft.delete::<Api>(&api)
+}
+
+pub(super) fn list(draft: &Draft<'_>, input: &wire::GetApisRequest) -> Result<wire::GetApisResponse, Error> {
+    let apis = draft.state.apis.values().filter(|api| api.region == draft.region);
+    let (items, next_token) = page::page(
+        apis,
+        |api| api.id.clone(),
+        |api| show(draft, api),
+        input.max_results.as_deref(),
+        input.next_token.as_deref(),
+    )?;
+    Ok(wire::GetApisResponse { items, next_token })
+}
+
+pub(super) fn show(draft: &Draft<'_>, api: &Api) -> wire::Api {
+    let config = draft.config;
+    wire::Api {
+        api_endpoint: Some(format!(
+            "https://{}.execute-api.{}.{}:{}",
+            api.id, api.region, config.execute_api_suffix, config.https_port
+        )),
+        api_gateway_managed: None,
+        api_id: Some(api.id.clone()),
+        api_key_selection_expression: Some(API_KEY_SELECTION.to_owned()),
+        cors_configuration: api.cors.clone().map(show_cors),
+        created_date: Some(Timestamp(api.created)),
+        description: api.description.clone(),
+        disable_execute_api_endpoint: Some(api.disable_execute_api_endpoint),
+        disable_schema_validation: None,
+        import_info: None,
+        ip_address_type: Some(wire::IpAddressType::Ipv4),
+        name: Some(api.name.clone()),
+        protocol_type: Some(wire::ProtocolType::Http),
+        route_selection_expression: Some(ROUTE_SELECTION.to_owned()),
+        tags: Some(api.tags.clone()),
+        version: api.version.clone(),
+        warnings: None,
+    }
+}
+
+/// What both create and update take but HTTP APIs (or we) do not have, or have in one way only.
+struct Unsupported<'a> {
+    route_selection: Option<&'a str>,
+    api_key_selection: Option<&'a str>,
+    disable_schema_validation: Option<bool>,
+    ip_address_type: Option<wire::IpAddressType>,
+}
+
+fn unsupported(input: &Unsupported<'_>) -> Result<(), Error> {
+    refuse(input.disable_schema_validation == Some(true), "disableSchemaValidation", NOT_FOR_HTTP)?;
+    let other = input.route_selection.is_some_and(|expression| !["", ROUTE_SELECTION].contains(&expression));
+    refuse(other, "A routeSelectionExpression other than $request.method $request.path", NOT_FOR_HTTP)?;
+    let other = input.api_key_selection.is_some_and(|expression| !["", API_KEY_SELECTION].contains(&expression));
+    refuse(other, "apiKeySelectionExpression", NOT_FOR_HTTP)?;
+    refuse(input.ip_address_type == Some(wire::IpAddressType::Dualstack), "ipAddressType dualstack", NOT_HERE)
+}
+
+/// An empty configuration is none.
+fn cors(input: wire::Cors) -> Result<Option<Cors>, Error> {
+    let cors = Cors {
+        allow_credentials: input.allow_credentials,
+        allow_headers: input.allow_headers.unwrap_or_default(),
+        allow_methods: input.allow_methods.unwrap_or_default(),
+        allow_origins: input.allow_origins.unwrap_or_default(),
+        expose_headers: input.expose_headers.unwrap_or_default(),
+        max_age: input.max_age,
+    };
+    if cors.allow_credentials == Some(true) && cors.allow_origins.iter().any(|origin| origin == "*") {
+        return Err(Error::bad_request("Invalid CORS configuration: allowCredentials needs origins other than *"));
+    }
+    if cors.max_age.is_some_and(|age| !(-1..=86_400).contains(&age)) {
+        return Err(Error::bad_request("Invalid CORS configuration: maxAge must be between -1 and 86400 seconds"));
+    }
+    Ok((cors != Cors::default()).then_some(cors))
+}
+
+fn show_cors(cors: Cors) -> wire::Cors {
+    let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+    wire::Cors {
+        allow_credentials: cors.allow_credentials,
+        allow_headers: list(cors.allow_headers),
+        allow_methods: list(cors.allow_methods),
+        allow_origins: list(cors.allow_origins),
+        expose_headers: list(cors.expose_headers),
+        max_age: cors.max_age,
+    }
+}

@@ -1,0 +1,270 @@
+//! Custom domain names.
+
+use std::sync::Arc;
+
+use aws::apigatewayv2 as wire;
+use aws::{Error, Timestamp};
+use model::resource::{ApiMapping, Certificate, CertificateOrigin, Domain, LogGroup, MutualTls, domain_log_group};
+use model::{Revision, State};
+
+use super::check::{NOT_HERE, domain_tags, refuse};
+use super::domain_name::{DomainName, covers};
+use super::draft::Draft;
+use super::page;
+use super::tags::domain_arn;
+use super::truststore::{Loaded, Wanted, drop_unused};
+
+/// Hosted zone that aliases to regional endpoints have on AWS (us-east-1). Nothing here resolves it; it has to be there for templates that make
+/// alias records.
+const HOSTED_ZONE_ID: &str = "Z1UJRXOUMOOFQ8";
+const MAPPING_SELECTION: &str = "$request.basepath";
+
+/// Makes a domain name. `loaded` is the truststore that the input names, if it names one.
+pub(super) fn create(
+    draft: &mut Draft<'_>,
+    input: &wire::CreateDomainNameRequest,
+    loaded: Option<&Loaded>,
+) -> Result<Domain, Error> {
+    let name = DomainName::parse(&input.domain_name, draft.config)?;
+    let configuration = only(input.domain_name_configurations.as_deref())?.ok_or_else(one_expected)?;
+    if draft.state.domains.contains_key(name.as_str()) {
+        return Err(Error::bad_request("The domain name you provided already exists."));
+    }
+    let tags = input.tags.clone().unwrap_or_default();
+    domain_tags(&tags)?;
+    check_routing(input.routing_mode)?;
+    let taken = |state: &State, id: &str| state.domains.values().any(|other| other.target_id == format!("d-{id}"));
+    let mut domain = Domain {
+        name: name.as_str().to_owned(),
+        region: draft.region.to_owned(),
+        certificate_arn: String::new(),
+        security_policy: "TLS_1_2".to_owned(),
+        endpoint_type: "REGIONAL".to_owned(),
+        ownership_certificate_arn: None,
+        hosted_zone_id: HOSTED_ZONE_ID.to_owned(),
+        target_id: format!("d-{}", draft.fresh_id(10, taken)?),
+        mutual_tls: None,
+        routing_mode: "API_MAPPING_ONLY".to_owned(),
+        revision: 0,
+        created: draft.at,
+        tags,
+    };
+    configure(draft, &mut domain, configuration)?;
+    if domain.certificate_arn.is_empty() {
+        return Err(Error::bad_request("A certificate was not provided for the endpoint type REGIONAL."));
+    }
+    let wanted = Wanted::of(None, input.mutual_tls_authentication.as_ref())?;
+    put(draft, domain, &wanted, loaded)
+}
+
+/// Patches a domain name. `loaded` is the truststore that [`wanted`] said.
+pub(super) fn update(
+    draft: &mut Draft<'_>,
+    input: &wire::UpdateDomainNameRequest,
+    loaded: Option<&Loaded>,
+) -> Result<Domain, Error> {
+    let mut domain = Domain::clone(&*draft.domain(&input.domain_name)?);
+    let wanted = wanted(draft, input)?;
+    check_routing(input.routing_mode)?;
+    if let Some(configuration) = only(input.domain_name_configurations.as_deref())? {
+        configure(draft, &mut domain, configuration)?;
+    }
+    put(draft, domain, &wanted, loaded)
+}
+
+/// What an update says of mutual TLS.
+pub(super) fn wanted(draft: &Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Wanted, Error> {
+    let domain = draft.domain(&input.domain_name)?;
+    let configuration = only(input.domain_name_configurations.as_deref())?;
+    if input.mutual_tls_authentication.is_some() && configuration.is_none() {
+        return Err(one_expected());
+    }
+    Wanted::of(domain.mutual_tls.as_ref(), input.mutual_tls_authentication.as_ref())
+}
+
+pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {
+    let domain = draft.domain(&input.domain_name)?;
+    let state = draft.state.clone();
+    State::of(&state.mappings, &domain.name).try_for_each(|mapping| draft.delete::<ApiMapping>(mapping))?;
+    draft.delete::<Domain>(&domain)?;
+    drop_unused(draft)
+}
+
+pub(super) fn list(
+    draft: &Draft<'_>,
+    input: &wire::GetDomainNamesRequest,
+    applied: Revision,
+) -> Result<wire::GetDomainNamesResponse, Error> {
+    let domains = draft.state.domains.values().filter(|domain| domain.region == draft.region);
+    let (items, next_token) = page::page(
+        domains,
+        |domain| domain.name.clone(),
+        |domain| show(draft, domain, applied),
+        input.max_results.as_deref(),
+        input.next_token.as_deref(),
+    )?;
+    Ok(wire::GetDomainNamesResponse { items, next_token })
+}
+
+/// `applied` is the revision that every live node enforces.
+pub(super) fn show(draft: &Draft<'_>, domain: &Domain, applied: Revision) -> wire::DomainName {
+    let status = match applied >= domain.revision {
+        true => wire::DomainNameStatus::Available,
+        false => wire::DomainNameStatus::Updating,
+    };
+    let uploaded = draft.state.certificates.get(&domain.certificate_arn).map(|found| Timestamp(found.created));
+    let suffix = &draft.config.execute_api_suffix;
+    let configuration = wire::DomainNameConfiguration {
+        api_gateway_domain_name: Some(format!("{}.execute-api.{}.{suffix}", domain.target_id, domain.region)),
+        certificate_arn: Some(domain.certificate_arn.clone()),
+        certificate_name: None,
+        certificate_upload_date: uploaded,
+        domain_name_status: Some(status),
+        domain_name_status_message: None,
+        endpoint_type: wire::EndpointType::parse(&domain.endpoint_type),
+        hosted_zone_id: Some(domain.hosted_zone_id.clone()),
+        ip_address_type: Some(wire::IpAddressType::Ipv4),
+        ownership_verification_certificate_arn: domain.ownership_certificate_arn.clone(),
+        security_policy: wire::SecurityPolicy::parse(&domain.security_policy),
+    };
+    wire::DomainName {
+        api_mapping_selection_expression: Some(MAPPING_SELECTION.to_owned()),
+        domain_name: Some(domain.name.clone()),
+        domain_name_arn: Some(domain_arn(domain)),
+        domain_name_configurations: Some(vec![configuration]),
+        mutual_tls_authentication: domain.mutual_tls.as_ref().map(show_mutual_tls),
+        routing_mode: wire::RoutingMode::parse(&domain.routing_mode),
+        tags: Some(domain.tags.clone()),
+    }
+}
+
+/// With its truststore, its log group and its revision.
+fn put(draft: &mut Draft<'_>, domain: Domain, wanted: &Wanted, loaded: Option<&Loaded>) -> Result<Domain, Error> {
+    let mutual_tls = match wanted {
+        Wanted::AsIs => domain.mutual_tls.clone(),
+        Wanted::Off => None,
+        Wanted::From { .. } => {
+            let loaded = loaded.ok_or_else(|| Error::internal("The truststore was not read."))?;
+            loaded.put(draft)?;
+            Some(loaded.mutual_tls())
+        }
+    };
+    let domain = Domain { mutual_tls, revision: draft.next_revision(), ..domain };
+    check_ownership(draft, &domain)?;
+    draft.put(&domain)?;
+    drop_unused(draft)?;
+    let group = domain_log_group(&domain.name);
+    if State::one(&draft.state.log_groups, &domain.region, &group).is_none() {
+        draft.put(&LogGroup {
+            region: domain.region.clone(),
+            name: group,
+            created: draft.at,
+            retention_days: None,
+            streams: Default::default(),
+            tags: Default::default(),
+        })?;
+    }
+    Ok(domain)
+}
+
+fn configure(
+    draft: &Draft<'_>,
+    domain: &mut Domain,
+    configuration: &wire::DomainNameConfiguration,
+) -> Result<(), Error> {
+    if configuration.endpoint_type == Some(wire::EndpointType::Edge) {
+        let message = "Only REGIONAL domain names can be managed through the API Gateway V2 API. For EDGE domain names, please use \
+                       the API Gateway V1 API. Also note that only REST APIs can be attached to EDGE domain names.";
+        return Err(Error::bad_request(message));
+    }
+    if configuration.security_policy == Some(wire::SecurityPolicy::Tls10) {
+        let message = "Only REGIONAL domain names with a security policy of TLS 1.2 can be managed through the API Gateway V2 API.";
+        return Err(Error::bad_request(message));
+    }
+    let dualstack = configuration.ip_address_type == Some(wire::IpAddressType::Dualstack);
+    refuse(dualstack, "ipAddressType dualstack", NOT_HERE)?;
+    if let Some(arn) = configuration.certificate_arn.as_ref().filter(|arn| !arn.is_empty()) {
+        let certificate = certificate(draft, arn)?;
+        if !covers(&certificate, &domain.name) {
+            let message = format!(
+                "The domain name to be created is not covered by the provided certificate. {arn} is for {}, not for {}.",
+                certificate.domain_name, domain.name
+            );
+            return Err(Error::bad_request(message));
+        }
+        domain.certificate_arn = arn.clone();
+    }
+    if let Some(arn) = &configuration.ownership_verification_certificate_arn {
+        let arn = Some(arn).filter(|arn| !arn.is_empty());
+        domain.ownership_certificate_arn = arn.map(|arn| certificate(draft, arn).map(|_| arn.clone())).transpose()?;
+    }
+    Ok(())
+}
+
+fn certificate(draft: &Draft<'_>, arn: &str) -> Result<Arc<Certificate>, Error> {
+    let region = draft.region;
+    if !arn.starts_with(&format!("arn:aws:acm:{region}:")) {
+        let message = format!("Invalid certificate ARN: {arn}. Certificate must be in '{region}'.");
+        return Err(Error::bad_request(message));
+    }
+    let found = draft.state.certificates.get(arn).filter(|found| found.region == region);
+    found.cloned().ok_or_else(|| {
+        Error::bad_request(format!("Invalid certificate ARN: {arn}. There is no such certificate in ACM."))
+    })
+}
+
+/// AWS wants to see a public certificate where the server's own was imported and clients are asked for theirs. Nobody
+/// but you can prove ownership to your own machine, so this is asked for only where AWS is to be followed exactly.
+fn check_ownership(draft: &Draft<'_>, domain: &Domain) -> Result<(), Error> {
+    let imported = draft.state.certificates.get(&domain.certificate_arn);
+    let imported = imported.is_some_and(|found| found.origin == CertificateOrigin::Imported);
+    let missing = domain.mutual_tls.is_some() && imported && domain.ownership_certificate_arn.is_none();
+    if draft.config.aws_exact && missing {
+        return Err(Error::bad_request("Missing ownershipVerificationCertificate."));
+    }
+    Ok(())
+}
+
+fn check_routing(mode: Option<wire::RoutingMode>) -> Result<(), Error> {
+    let rules = mode.is_some_and(|mode| mode != wire::RoutingMode::ApiMappingOnly);
+    refuse(rules, "A routingMode other than API_MAPPING_ONLY", NOT_HERE)
+}
+
+/// The one configuration, if there is one.
+fn only(
+    configurations: Option<&[wire::DomainNameConfiguration]>,
+) -> Result<Option<&wire::DomainNameConfiguration>, Error> {
+    match configurations {
+        None => Ok(None),
+        Some([configuration]) => Ok(Some(configuration)),
+        Some(_) => Err(one_expected()),
+    }
+}
+
+fn one_expected() -> Error {
+    Error::bad_request("Invalid input. Expected one domain name configuration")
+}
+
+fn show_mutual_tls(mutual_tls: &MutualTls) -> wire::MutualTlsAuthentication {
+    let mut warnings = mutual_tls.warnings.clone();
+    if let Some(newest) = &mutual_tls.newest {
+        let uri = &mutual_tls.truststore_uri;
+        let (newer, enforced) = (&newest.version, &mutual_tls.read_version);
+        warnings.push(match (&newest.digest, newer == enforced) {
+            (Some(_), false) => format!(
+                "{uri} has version {newer}, which is newer than the enforced version {enforced}: update the domain name to use it."
+            ),
+            (Some(_), true) => {
+                format!("{uri} has other content than is enforced: update the domain name to use it.")
+            }
+            (None, _) => format!(
+                "{uri} was deleted, or is no truststore any more (version {newer}); version {enforced} is still enforced."
+            ),
+        });
+    }
+    wire::MutualTlsAuthentication {
+        truststore_uri: Some(mutual_tls.truststore_uri.clone()),
+        truststore_version: mutual_tls.truststore_version.clone(),
+        truststore_warnings: (!warnings.is_empty()).then_some(warnings),
+    }
+}

@@ -1,0 +1,245 @@
+//! Integrations: the backends of an API. HTTP_PROXY is the kind that there is.
+
+use std::collections::BTreeMap;
+
+use aws::Error;
+use aws::apigatewayv2 as wire;
+use model::resource::{Integration, IntegrationKind};
+use model::{State, Target};
+
+use super::check::{self, NOT_FOR_HTTP, NOT_HERE, optional, refuse};
+use super::draft::Draft;
+use super::{deployment, page, parameters};
+
+const MAX_INTEGRATIONS: usize = 300;
+const MAX_DESCRIPTION_CHARS: usize = 1024;
+const MAX_URI_BYTES: usize = 2048;
+const TIMEOUT_MS: std::ops::RangeInclusive<i32> = 50..=30_000;
+const DEFAULT_TIMEOUT_MS: u32 = 30_000;
+const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+pub(super) fn create(
+    draft: &mut Draft<'_>,
+    input: &wire::CreateIntegrationRequest,
+) -> Result<wire::Integration, Error> {
+    let api_id = draft.api(&input.api_id)?.id.clone();
+    if State::of(&draft.state.integrations, &api_id).count() >= MAX_INTEGRATIONS {
+        let message = "Maximum number of Integrations for this API has been reached.";
+        return Err(Error::too_many_requests("MaxIntegrations", message));
+    }
+    // To create is to update what is empty; only the type must be given.
+    let taken = |state: &State, id: &str| State::one(&state.integrations, &api_id, id).is_some();
+    let empty = Integration {
+        id: draft.fresh_id(7, taken)?,
+        api_id: api_id.clone(),
+        kind: IntegrationKind::HttpProxy,
+        method: None,
+        uri: String::new(),
+        timeout_ms: DEFAULT_TIMEOUT_MS,
+        payload_format_version: "1.0".to_owned(),
+        request_parameters: BTreeMap::new(),
+        response_parameters: BTreeMap::new(),
+        server_name_to_verify: None,
+        description: None,
+        api_gateway_managed: false,
+    };
+    let integration = patched(empty, input.clone().into())?;
+    if integration.uri.is_empty() {
+        return Err(Error::bad_request("Invalid integration: integrationUri is required for HTTP_PROXY"));
+    }
+    draft.put(&integration)?;
+    deployment::auto_deploy(draft, &api_id)?;
+    Ok(show(&integration))
+}
+
+pub(super) fn update(
+    draft: &mut Draft<'_>,
+    input: &wire::UpdateIntegrationRequest,
+) -> Result<wire::Integration, Error> {
+    let api = draft.api(&input.api_id)?;
+    let integration = Integration::clone(&*draft.integration(&api.id, &input.integration_id)?);
+    let integration = patched(integration, input.clone().into())?;
+    draft.put(&integration)?;
+    deployment::auto_deploy(draft, &api.id)?;
+    Ok(show(&integration))
+}
+
+pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteIntegrationRequest) -> Result<(), Error> {
+    let api = draft.api(&input.api_id)?;
+    let integration = draft.integration(&api.id, &input.integration_id)?;
+    let routes = State::of(&draft.state.routes, &api.id)
+        .filter(|route| route.integration_id.as_ref() == Some(&integration.id))
+        .map(|route| route.id.as_str());
+    let routes: Vec<&str> = routes.collect();
+    if !routes.is_empty() {
+        let routes = routes.join(", ");
+        let message =
+            format!("Cannot delete Integration because it is referenced by the following Routes with Ids: [{routes}]");
+        return Err(Error::conflict(message));
+    }
+    draft.delete::<Integration>(&integration)?;
+    deployment::auto_deploy(draft, &api.id)
+}
+
+pub(super) fn get(draft: &Draft<'_>, input: &wire::GetIntegrationRequest) -> Result<wire::Integration, Error> {
+    let api = draft.api(&input.api_id)?;
+    Ok(show(&*draft.integration(&api.id, &input.integration_id)?))
+}
+
+pub(super) fn list(
+    draft: &Draft<'_>,
+    input: &wire::GetIntegrationsRequest,
+) -> Result<wire::GetIntegrationsResponse, Error> {
+    let api = draft.api(&input.api_id)?;
+    let (items, next_token) = page::page(
+        State::of(&draft.state.integrations, &api.id),
+        |integration| integration.id.clone(),
+        |integration| show(integration),
+        input.max_results.as_deref(),
+        input.next_token.as_deref(),
+    )?;
+    Ok(wire::GetIntegrationsResponse { items, next_token })
+}
+
+/// Checks an `integrationUri`. Stage variables are not known yet, so they stand for a host here.
+pub(super) fn checked_uri(uri: &str) -> Result<String, Error> {
+    if uri.starts_with("arn:") {
+        return Err(Error::bad_request(format!("The integration {uri} {NOT_HERE}: HTTP_PROXY to a URL is")));
+    }
+    if uri.len() > MAX_URI_BYTES {
+        return Err(Error::bad_request(format!("Invalid integrationUri: it may have {MAX_URI_BYTES} characters")));
+    }
+    let parsed = Target::parse(uri, &sample_variables(uri));
+    parsed.map(|_| uri.to_owned()).map_err(|error| Error::bad_request(error.to_string()))
+}
+
+/// A patch of an integration, and all that it may hold but we do not have.
+struct Patch {
+    integration_type: Option<wire::IntegrationType>,
+    unavailable: [(bool, &'static str, &'static str); 8],
+    uri: Option<String>,
+    method: Option<String>,
+    timeout_ms: Option<i32>,
+    payload_format_version: Option<String>,
+    request_parameters: Option<BTreeMap<String, String>>,
+    response_parameters: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    tls: Option<wire::TlsConfigInput>,
+    description: Option<String>,
+}
+
+/// Create and update take the same members, but as two types of the wire.
+macro_rules! patch_from {
+    ($input:ty, $integration_type:expr) => {
+        impl From<$input> for Patch {
+            fn from(input: $input) -> Self {
+                let integration_type: fn(&$input) -> Option<wire::IntegrationType> = $integration_type;
+                let vpc = input.connection_type == Some(wire::ConnectionType::VpcLink);
+                Self {
+                    integration_type: integration_type(&input),
+                    unavailable: [
+                        (vpc, "connectionType VPC_LINK", NOT_HERE),
+                        (input.connection_id.is_some(), "connectionId", NOT_HERE),
+                        (input.content_handling_strategy.is_some(), "contentHandlingStrategy", NOT_FOR_HTTP),
+                        (input.credentials_arn.is_some(), "credentialsArn", "is for integrations with AWS services"),
+                        (input.integration_subtype.is_some(), "integrationSubtype", "is for AWS_PROXY integrations"),
+                        (input.passthrough_behavior.is_some(), "passthroughBehavior", NOT_FOR_HTTP),
+                        (input.request_templates.is_some(), "requestTemplates", NOT_FOR_HTTP),
+                        (input.template_selection_expression.is_some(), "templateSelectionExpression", NOT_FOR_HTTP),
+                    ],
+                    uri: input.integration_uri,
+                    method: input.integration_method,
+                    timeout_ms: input.timeout_in_millis,
+                    payload_format_version: input.payload_format_version,
+                    request_parameters: input.request_parameters,
+                    response_parameters: input.response_parameters,
+                    tls: input.tls_config,
+                    description: input.description,
+                }
+            }
+        }
+    };
+}
+
+patch_from!(wire::CreateIntegrationRequest, |input| Some(input.integration_type));
+patch_from!(wire::UpdateIntegrationRequest, |input| input.integration_type);
+
+fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Error> {
+    if let Some(kind) = patch.integration_type.filter(|kind| *kind != wire::IntegrationType::HttpProxy) {
+        let message = format!("integrationType {kind} {NOT_HERE}: HTTP_PROXY is the type that is served");
+        return Err(Error::bad_request(message));
+    }
+    patch.unavailable.iter().try_for_each(|(given, what, why)| refuse(*given, what, why))?;
+    if let Some(uri) = patch.uri {
+        integration.uri = checked_uri(&uri)?;
+    }
+    if let Some(method) = patch.method {
+        if !METHODS.contains(&method.as_str()) {
+            return Err(Error::bad_request(format!("Invalid HTTP method specified: {method}")));
+        }
+        integration.method = Some(method);
+    }
+    if let Some(timeout) = patch.timeout_ms {
+        let allowed = u32::try_from(timeout).ok().filter(|_| TIMEOUT_MS.contains(&timeout));
+        integration.timeout_ms =
+            allowed.ok_or_else(|| Error::bad_request("Timeout should be between 50 ms and 30000 ms"))?;
+    }
+    if let Some(version) = patch.payload_format_version {
+        refuse(version != "1.0", "A payloadFormatVersion other than 1.0", "is not supported for HTTP_PROXY")?;
+        integration.payload_format_version = version;
+    }
+    check::merge(&mut integration.request_parameters, patch.request_parameters);
+    parameters::check_request(&integration.request_parameters)?;
+    for (status, patch) in patch.response_parameters.unwrap_or_default() {
+        let of_status = integration.response_parameters.entry(status).or_default();
+        check::merge(of_status, Some(patch));
+    }
+    integration.response_parameters.retain(|_, of_status| !of_status.is_empty());
+    parameters::check_response(&integration.response_parameters)?;
+    if let Some(tls) = patch.tls {
+        integration.server_name_to_verify = optional("serverNameToVerify", tls.server_name_to_verify, 512)?;
+    }
+    if patch.description.is_some() {
+        integration.description = optional("description", patch.description, MAX_DESCRIPTION_CHARS)?;
+    }
+    Ok(integration)
+}
+
+/// A value for each stage variable that the URI may name: a digit is good in a host, a port and a path.
+fn sample_variables(uri: &str) -> BTreeMap<String, String> {
+    let names = uri.split("stageVariables.").skip(1).map(|rest| {
+        let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        (rest[..length].to_owned(), "1".to_owned())
+    });
+    names.collect()
+}
+
+fn show(integration: &Integration) -> wire::Integration {
+    let IntegrationKind::HttpProxy = integration.kind;
+    let parameters = &integration.request_parameters;
+    let responses = &integration.response_parameters;
+    wire::Integration {
+        api_gateway_managed: integration.api_gateway_managed.then_some(true),
+        connection_id: None,
+        connection_type: Some(wire::ConnectionType::Internet),
+        content_handling_strategy: None,
+        credentials_arn: None,
+        description: integration.description.clone(),
+        integration_id: Some(integration.id.clone()),
+        integration_method: Some(integration.method.clone().unwrap_or_else(|| "ANY".to_owned())),
+        integration_response_selection_expression: None,
+        integration_subtype: None,
+        integration_type: Some(wire::IntegrationType::HttpProxy),
+        integration_uri: Some(integration.uri.clone()),
+        passthrough_behavior: None,
+        payload_format_version: Some(integration.payload_format_version.clone()),
+        request_parameters: (!parameters.is_empty()).then(|| parameters.clone()),
+        request_templates: None,
+        response_parameters: (!responses.is_empty()).then(|| responses.clone()),
+        template_selection_expression: None,
+        timeout_in_millis: i32::try_from(integration.timeout_ms).ok(),
+        tls_config: integration
+            .server_name_to_verify
+            .clone()
+            .map(|name| wire::TlsConfig { server_name_to_verify: Some(name) }),
+    }
+}

@@ -1,0 +1,92 @@
+//! Tags, by the ARN of a resource.
+
+use aws::Error;
+use aws::apigatewayv2 as wire;
+use model::State;
+use model::resource::{Api, Domain, Stage, Tags};
+
+use super::check::{domain_tags, other_tags};
+use super::draft::{Draft, not_found};
+
+/// A resource that can have tags.
+enum Tagged {
+    Api(Api),
+    Domain(Domain),
+    Stage(Stage),
+}
+
+pub(super) fn get(draft: &Draft<'_>, input: &wire::GetTagsRequest) -> Result<wire::GetTagsResponse, Error> {
+    let mut resource = Tagged::find(draft, &input.resource_arn)?;
+    Ok(wire::GetTagsResponse { tags: Some(std::mem::take(resource.tags())) })
+}
+
+pub(super) fn tag(draft: &mut Draft<'_>, input: &wire::TagResourceRequest) -> Result<wire::TagResourceResponse, Error> {
+    let mut resource = Tagged::find(draft, &input.resource_arn)?;
+    resource.tags().extend(input.tags.clone().unwrap_or_default());
+    resource.put(draft)?;
+    Ok(wire::TagResourceResponse {})
+}
+
+pub(super) fn untag(draft: &mut Draft<'_>, input: &wire::UntagResourceRequest) -> Result<(), Error> {
+    let mut resource = Tagged::find(draft, &input.resource_arn)?;
+    resource.tags().retain(|name, _| !input.tag_keys.contains(name));
+    resource.put(draft)
+}
+
+/// `arn:aws:apigateway:{region}::/domainnames/{name}`
+pub(super) fn domain_arn(domain: &Domain) -> String {
+    format!("arn:aws:apigateway:{}::/domainnames/{}", domain.region, domain.name)
+}
+
+impl Tagged {
+    fn find(draft: &Draft<'_>, arn: &str) -> Result<Self, Error> {
+        let path = arn.strip_prefix("arn:aws:apigateway:").and_then(|rest| rest.split_once("::/"));
+        let (region, path) = path.ok_or_else(|| invalid(arn))?;
+        if region != draft.region {
+            return Err(not_found("Resource", "Invalid resource identifier specified"));
+        }
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["apis", id] => Ok(Self::Api(Api::clone(&*draft.api(id)?))),
+            ["apis", id, "stages", name] => {
+                let api = draft.api(id)?;
+                Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
+            }
+            ["domainnames", name] => Ok(Self::Domain(Domain::clone(&*draft.domain(name)?))),
+            _ => Err(invalid(arn)),
+        }
+    }
+
+    fn tags(&mut self) -> &mut Tags {
+        match self {
+            Self::Api(api) => &mut api.tags,
+            Self::Domain(domain) => &mut domain.tags,
+            Self::Stage(stage) => &mut stage.tags,
+        }
+    }
+
+    /// Stores the resource, if it is not as it was.
+    fn put(self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        let state: &State = &draft.state;
+        match self {
+            Self::Api(api) if state.apis.get(&api.id).is_some_and(|now| **now == api) => Ok(()),
+            Self::Api(api) => {
+                other_tags(&api.tags)?;
+                draft.put(&api)
+            }
+            Self::Stage(stage) => {
+                other_tags(&stage.tags)?;
+                draft.put(&stage)
+            }
+            Self::Domain(domain) if state.domains.get(&domain.name).is_some_and(|now| **now == domain) => Ok(()),
+            Self::Domain(domain) => {
+                domain_tags(&domain.tags)?;
+                // An extension changes what is enforced: the domain is updating until it is.
+                draft.put(&Domain { revision: draft.next_revision(), ..domain })
+            }
+        }
+    }
+}
+
+fn invalid(arn: &str) -> Error {
+    Error::bad_request(format!("Invalid resource ARN specified in the request: {arn}"))
+}
