@@ -30,11 +30,7 @@ impl Service {
     ) -> Result<(&'static Operation, Value), Error> {
         let (operation, outside) = self.route(parts, body)?;
         if !operation.served {
-            return Err(Error::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "NotImplementedException",
-                format!("AWS has the operation {} of {}; Countersign does not.", operation.name, self.name),
-            ));
+            return Err(self.lacking(operation));
         }
         authorize(operation)?;
         let mut input = match self.protocol {
@@ -69,6 +65,16 @@ impl Service {
             Ok(self.protocol.response(status, Bytes::from(body), request_id))
         });
         rendered.unwrap_or_else(|error| self.render_error(&error, request_id))
+    }
+
+    /// What AWS answers when it has no such operation; the message says that it is we who lack it.
+    fn lacking(&self, operation: &Operation) -> Error {
+        let message = format!("Countersign does not have the operation {} of {}.", operation.name, self.name);
+        match self.protocol {
+            Protocol::Query => Error::client("InvalidAction", message),
+            Protocol::Json11 => Error::client("UnknownOperationException", message),
+            Protocol::RestJson => Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", message),
+        }
     }
 
     fn route(&'static self, parts: &Parts, body: &[u8]) -> Result<(&'static Operation, Outside), Error> {

@@ -145,9 +145,9 @@ fn json_errors() {
         (
             "CertificateManager.ExportCertificate",
             json!({}),
-            501,
-            "NotImplementedException",
-            "AWS has the operation ExportCertificate of acm; Countersign does not.",
+            400,
+            "UnknownOperationException",
+            "Countersign does not have the operation ExportCertificate of acm.",
         ),
         (
             "CertificateManager.GetCertificate",
@@ -348,7 +348,7 @@ fn query_errors() {
             400,
             "<Message>Could not find operation &lt;x&gt; for version NO_VERSION_SPECIFIED</Message>",
         ),
-        ("Action=AssumeRole", 501, "<Type>Receiver</Type><Code>NotImplemented</Code>"),
+        ("Action=AssumeRole", 400, "<Type>Sender</Type><Code>InvalidAction</Code>"),
         ("%ff=%f&Action=%00", 400, "<Code>InvalidAction</Code>"),
     ] {
         let response = sts("/", form);

@@ -173,7 +173,7 @@ fn unknown_service(scope: &Scope) -> Error {
         "apigateway" => "Countersign has version 2 of API Gateway's API (apigatewayv2), not version 1.".to_owned(),
         other => format!("Countersign does not have the service {other}."),
     };
-    Error::new(StatusCode::NOT_IMPLEMENTED, "NotImplementedException", message)
+    Error::client("UnknownOperationException", message)
 }
 
 fn wrong_host() -> Error {
