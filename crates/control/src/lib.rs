@@ -7,6 +7,7 @@
 //! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
 //! (`store`).
 
+mod acm;
 mod apigatewayv2;
 mod authentication;
 mod authorization;
@@ -14,10 +15,12 @@ mod control;
 mod dispatch;
 mod host;
 mod ids;
+pub mod local_ca;
 pub mod objects;
 pub mod s3;
 mod server;
 mod settings;
+mod sts;
 
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};

@@ -256,6 +256,12 @@ impl Certificate {
         self.signature_algorithm.to_string()
     }
 
+    /// Whether the key of `issuer` made its signature: nothing is said about names, time or what `issuer` may do. False
+    /// too for signatures that are not accepted (SHA-1, RSA below 2048 bits).
+    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        crate::key::signed_by(self, issuer)
+    }
+
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         self.subject_der() == self.issuer_der()

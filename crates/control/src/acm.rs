@@ -1,0 +1,226 @@
+//! AWS Certificate Manager: the certificates that domains show, imported or issued by the local CA.
+
+mod detail;
+mod import;
+mod request;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws::acm::*;
+use aws::{Caller, Error};
+use model::resource::{Certificate, CertificateOrigin, Tags};
+use model::{Change, State};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::{Control, ids};
+
+const MAX_TAGS: usize = 50;
+const MAX_PAGE: usize = 1_000;
+
+impl Acm for Control {
+    async fn import_certificate(
+        &self,
+        caller: &Caller,
+        input: ImportCertificateRequest,
+    ) -> Result<ImportCertificateResponse, Error> {
+        let at = self.now();
+        let chain = input.certificate_chain.as_ref().map(|chain| chain.0.as_slice());
+        let material = import::Material::read(&input.certificate.0, &input.private_key.0.0, chain, at)?;
+        let replaced = input.certificate_arn;
+        if replaced.is_some() && input.tags.is_some() {
+            return Err(validation("Tagging is not permitted on re-import."));
+        }
+        let tags = checked_tags(Tags::new(), input.tags.unwrap_or_default())?;
+        let arn = replaced.clone().map_or_else(|| self.new_certificate_arn(caller), Ok)?;
+        let sealed = self.keyring().seal(&arn, material.private_key.as_bytes());
+        let made = Certificate {
+            region: caller.region.clone(),
+            domain_name: material.domain_name,
+            alternative_names: material.alternative_names,
+            certificate: material.certificate,
+            chain: material.chain,
+            private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
+            origin: CertificateOrigin::Imported,
+            key_algorithm: material.key_algorithm.to_owned(),
+            created: at,
+            tags,
+            arn,
+        };
+        let rule = |state: &State| {
+            let mut made = made.clone();
+            if replaced.is_some() {
+                let old = find(state, caller, &made.arn)?;
+                if old.origin != CertificateOrigin::Imported {
+                    return Err(validation(format!("The certificate {} was not imported.", made.arn)));
+                }
+                made.tags = old.tags.clone();
+            }
+            Ok((vec![Change::put(&made)], ()))
+        };
+        self.settings().change(rule).await?;
+        Ok(ImportCertificateResponse { certificate_arn: Some(made.arn) })
+    }
+
+    async fn request_certificate(
+        &self,
+        caller: &Caller,
+        input: RequestCertificateRequest,
+    ) -> Result<RequestCertificateResponse, Error> {
+        let arn = self.issue_certificate(caller, input).await?;
+        Ok(RequestCertificateResponse { certificate_arn: Some(arn) })
+    }
+
+    async fn describe_certificate(
+        &self,
+        caller: &Caller,
+        input: DescribeCertificateRequest,
+    ) -> Result<DescribeCertificateResponse, Error> {
+        let state = self.settings().state();
+        let certificate = find(&state, caller, &input.certificate_arn)?;
+        Ok(DescribeCertificateResponse { certificate: Some(detail::detail(&state, certificate, self.now())) })
+    }
+
+    async fn get_certificate(
+        &self,
+        caller: &Caller,
+        input: GetCertificateRequest,
+    ) -> Result<GetCertificateResponse, Error> {
+        let state = self.settings().state();
+        let found = find(&state, caller, &input.certificate_arn)?;
+        Ok(GetCertificateResponse {
+            certificate: Some(found.certificate.clone()),
+            certificate_chain: found.chain.clone(),
+        })
+    }
+
+    /// All key types are listed; AWS leaves out all but RSA up to 2048 bits unless `includes.keyTypes` names them.
+    async fn list_certificates(
+        &self,
+        caller: &Caller,
+        input: ListCertificatesRequest,
+    ) -> Result<ListCertificatesResponse, Error> {
+        let (state, now) = (self.settings().state(), self.now());
+        let mut found: Vec<_> = state.certificates.values().filter(|c| c.region == caller.region).collect();
+        found.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
+        if input.sort_order == Some(SortOrder::Descending) {
+            found.reverse();
+        }
+        if let Some(token) = &input.next_token {
+            let last = found.iter().position(|c| c.arn == *token);
+            let last = last.ok_or_else(|| validation("The next token is not valid."))?;
+            found.drain(..=last);
+        }
+        let mut list: Vec<CertificateSummary> = found
+            .into_iter()
+            .map(|certificate| detail::summary(&state, certificate, now))
+            .filter(|summary| detail::wanted(summary, input.certificate_statuses.as_deref(), input.includes.as_ref()))
+            .collect();
+        let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+        let more = list.len() > limit;
+        list.truncate(limit);
+        let next_token = list.last().filter(|_| more).and_then(|last| last.certificate_arn.clone());
+        Ok(ListCertificatesResponse { certificate_summary_list: Some(list), next_token })
+    }
+
+    async fn delete_certificate(&self, caller: &Caller, input: DeleteCertificateRequest) -> Result<(), Error> {
+        let arn = input.certificate_arn;
+        let rule = |state: &State| {
+            let found = find(state, caller, &arn)?;
+            if !detail::in_use_by(state, &arn).is_empty() {
+                let message = format!("Certificate {arn} in account {} is in use.", caller.account);
+                return Err(Error::client("ResourceInUseException", message));
+            }
+            Ok((vec![Change::delete(found.as_ref())], ()))
+        };
+        self.settings().change(rule).await
+    }
+
+    async fn add_tags_to_certificate(&self, caller: &Caller, input: AddTagsToCertificateRequest) -> Result<(), Error> {
+        let rule = |state: &State| {
+            let mut certificate = Certificate::clone(find(state, caller, &input.certificate_arn)?);
+            certificate.tags = checked_tags(certificate.tags, input.tags.clone())?;
+            Ok((vec![Change::put(&certificate)], ()))
+        };
+        self.settings().change(rule).await
+    }
+
+    async fn remove_tags_from_certificate(
+        &self,
+        caller: &Caller,
+        input: RemoveTagsFromCertificateRequest,
+    ) -> Result<(), Error> {
+        let rule = |state: &State| {
+            let mut certificate = Certificate::clone(find(state, caller, &input.certificate_arn)?);
+            for tag in &input.tags {
+                // With a value, only the tag that has it is meant.
+                let meant = tag.value.as_ref().is_none_or(|value| certificate.tags.get(&tag.key) == Some(value));
+                if meant {
+                    certificate.tags.remove(&tag.key);
+                }
+            }
+            Ok((vec![Change::put(&certificate)], ()))
+        };
+        self.settings().change(rule).await
+    }
+
+    async fn list_tags_for_certificate(
+        &self,
+        caller: &Caller,
+        input: ListTagsForCertificateRequest,
+    ) -> Result<ListTagsForCertificateResponse, Error> {
+        let state = self.settings().state();
+        let tags = find(&state, caller, &input.certificate_arn)?.tags.clone();
+        let tags = tags.into_iter().map(|(key, value)| Tag { key, value: Some(value) });
+        Ok(ListTagsForCertificateResponse { tags: Some(tags.collect()) })
+    }
+}
+
+impl Control {
+    fn new_certificate_arn(&self, caller: &Caller) -> Result<String, Error> {
+        Ok(certificate_arn(caller, &ids::uuid()?))
+    }
+}
+
+/// The first certificate of a PEM text.
+pub(crate) fn first_certificate(pem: &str) -> Option<trust::Certificate> {
+    let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?.ok()?;
+    trust::Certificate::from_der(&der).ok()
+}
+
+fn certificate_arn(caller: &Caller, id: &str) -> String {
+    format!("arn:aws:acm:{}:{}:certificate/{id}", caller.region, caller.account)
+}
+
+fn find<'s>(state: &'s State, caller: &Caller, arn: &str) -> Result<&'s Arc<Certificate>, Error> {
+    let found = state.certificates.get(arn).filter(|certificate| certificate.region == caller.region);
+    found.ok_or_else(|| Error::resource_not_found(format!("Could not find certificate {arn}.")))
+}
+
+/// `tags` and `added` together.
+fn checked_tags(mut tags: BTreeMap<String, String>, added: Vec<Tag>) -> Result<BTreeMap<String, String>, Error> {
+    for Tag { key, value } in added {
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            let message = "aws: prefixed tag key names are not allowed for external use.";
+            return Err(Error::client("InvalidTagException", message));
+        }
+        if key.starts_with("countersign:") {
+            let message = format!("Unknown tag {key}: a certificate has no tags that start with countersign:.");
+            return Err(Error::client("InvalidTagException", message));
+        }
+        tags.insert(key, value.unwrap_or_default());
+    }
+    if tags.len() > MAX_TAGS {
+        let message = format!("The certificate would have more than {MAX_TAGS} tags.");
+        return Err(Error::client("TooManyTagsException", message));
+    }
+    Ok(tags)
+}
+
+fn validation(message: impl Into<String>) -> Error {
+    Error::client("ValidationException", message)
+}
+
+#[cfg(test)]
+mod tests;

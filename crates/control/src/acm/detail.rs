@@ -1,0 +1,222 @@
+//! Certificates as `DescribeCertificate` and `ListCertificates` show them.
+
+use aws::Timestamp;
+use aws::acm::*;
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use model::resource::{Certificate, CertificateOrigin};
+use model::{State, UnixMillis};
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix;
+
+use super::first_certificate;
+
+/// What is read from the leaf itself.
+#[derive(Default)]
+struct Leaf {
+    serial: Option<String>,
+    subject: Option<String>,
+    issuer: Option<String>,
+    signature_algorithm: Option<String>,
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    key_usages: Vec<KeyUsageName>,
+    extended_key_usages: Vec<(ExtendedKeyUsageName, String)>,
+}
+
+/// All of it.
+pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) -> CertificateDetail {
+    let leaf = Leaf::of(certificate);
+    let issued = certificate.origin == CertificateOrigin::AmazonIssued;
+    let in_use_by = in_use_by(state, &certificate.arn);
+    let created = Timestamp(certificate.created);
+    let extended = leaf.extended_key_usages.iter();
+    let eligible = issued && !in_use_by.is_empty();
+    CertificateDetail {
+        certificate_arn: Some(certificate.arn.clone()),
+        domain_name: Some(certificate.domain_name.clone()),
+        subject_alternative_names: Some(certificate.alternative_names.clone()),
+        domain_validation_options: issued.then(|| validated(&certificate.alternative_names)),
+        serial: leaf.serial.clone(),
+        subject: leaf.subject.clone(),
+        issuer: leaf.issuer.clone(),
+        created_at: Some(created),
+        issued_at: issued.then_some(created),
+        imported_at: (!issued).then_some(created),
+        status: Some(leaf.status(now)),
+        not_before: leaf.not_before,
+        not_after: leaf.not_after,
+        key_algorithm: KeyAlgorithm::parse(&certificate.key_algorithm),
+        signature_algorithm: leaf.signature_algorithm.clone(),
+        in_use_by: Some(in_use_by),
+        r#type: Some(if issued { CertificateType::AmazonIssued } else { CertificateType::Imported }),
+        key_usages: Some(leaf.key_usages.iter().map(|name| KeyUsage { name: Some(*name) }).collect()),
+        extended_key_usages: Some(
+            extended.map(|(name, oid)| ExtendedKeyUsage { name: Some(*name), oid: Some(oid.clone()) }).collect(),
+        ),
+        renewal_eligibility: Some(if eligible { RenewalEligibility::Eligible } else { RenewalEligibility::Ineligible }),
+        options: issued.then(|| CertificateOptions {
+            // The local CA has no log.
+            certificate_transparency_logging_preference: Some(CertificateTransparencyLoggingPreference::Disabled),
+            ..CertificateOptions::default()
+        }),
+        ..CertificateDetail::default()
+    }
+}
+
+/// A line of the list.
+pub(super) fn summary(state: &State, certificate: &Certificate, now: UnixMillis) -> CertificateSummary {
+    let leaf = Leaf::of(certificate);
+    let issued = certificate.origin == CertificateOrigin::AmazonIssued;
+    let created = Timestamp(certificate.created);
+    let in_use_by = in_use_by(state, &certificate.arn);
+    let eligible = issued && !in_use_by.is_empty();
+    CertificateSummary {
+        certificate_arn: Some(certificate.arn.clone()),
+        domain_name: Some(certificate.domain_name.clone()),
+        subject_alternative_name_summaries: Some(certificate.alternative_names.clone()),
+        has_additional_subject_alternative_names: Some(false),
+        status: Some(leaf.status(now)),
+        r#type: Some(if issued { CertificateType::AmazonIssued } else { CertificateType::Imported }),
+        key_algorithm: KeyAlgorithm::parse(&certificate.key_algorithm),
+        key_usages: Some(leaf.key_usages.clone()),
+        extended_key_usages: Some(leaf.extended_key_usages.iter().map(|(name, _)| *name).collect()),
+        in_use: Some(!in_use_by.is_empty()),
+        exported: Some(false),
+        renewal_eligibility: Some(if eligible { RenewalEligibility::Eligible } else { RenewalEligibility::Ineligible }),
+        not_before: leaf.not_before,
+        not_after: leaf.not_after,
+        created_at: Some(created),
+        issued_at: issued.then_some(created),
+        imported_at: (!issued).then_some(created),
+        ..CertificateSummary::default()
+    }
+}
+
+/// Whether the filters of a list let a certificate through.
+pub(super) fn wanted(
+    summary: &CertificateSummary,
+    statuses: Option<&[CertificateStatus]>,
+    includes: Option<&Filters>,
+) -> bool {
+    fn any<T: PartialEq>(has: Option<&[T]>, asked: Option<&[T]>) -> bool {
+        let has = has.unwrap_or_default();
+        asked.is_none_or(|asked| asked.is_empty() || asked.iter().any(|value| has.contains(value)))
+    }
+    let one = |value: Option<KeyAlgorithm>| value.map(|value| vec![value]);
+    let nothing = Filters::default();
+    let includes = includes.unwrap_or(&nothing);
+    any(summary.status.as_ref().map(std::slice::from_ref), statuses)
+        && any(one(summary.key_algorithm).as_deref(), includes.key_types.as_deref())
+        && any(summary.key_usages.as_deref(), includes.key_usage.as_deref())
+        && any(summary.extended_key_usages.as_deref(), includes.extended_key_usage.as_deref())
+        && includes.managed_by.is_none()
+}
+
+/// ARNs of the domains that show a certificate, or prove their ownership by it.
+pub(super) fn in_use_by(state: &State, arn: &str) -> Vec<String> {
+    let uses = state
+        .domains
+        .values()
+        .filter(|domain| domain.certificate_arn == arn || domain.ownership_certificate_arn.as_deref() == Some(arn));
+    uses.map(|domain| format!("arn:aws:apigateway:{}::/domainnames/{}", domain.region, domain.name)).collect()
+}
+
+impl Leaf {
+    fn of(certificate: &Certificate) -> Self {
+        let Some(leaf) = first_certificate(&certificate.certificate) else { return Self::default() };
+        let parsed = x509_cert::Certificate::from_der(leaf.der()).ok();
+        let tbs = parsed.as_ref().map(x509_cert::Certificate::tbs_certificate);
+        let usage = tbs.and_then(|tbs| tbs.get_extension::<pkix::KeyUsage>().ok().flatten());
+        let extended = tbs.and_then(|tbs| tbs.get_extension::<pkix::ExtendedKeyUsage>().ok().flatten());
+        let issuer = tbs.map(x509_cert::certificate::TbsCertificateInner::issuer);
+        let organization = issuer.and_then(|name| name.organization().ok().flatten());
+        let common_name = issuer.and_then(|name| name.common_name().ok().flatten());
+        Self {
+            serial: Some(with_colons(leaf.serial_bytes())),
+            subject: Some(leaf.subject().to_owned()),
+            issuer: organization.or(common_name).map(|name| name.value().into_owned()),
+            signature_algorithm: Some(signature_algorithm(&leaf.signature_name())),
+            not_before: Some(Timestamp::from_seconds(leaf.not_before())),
+            not_after: Some(Timestamp::from_seconds(leaf.not_after())),
+            key_usages: usage.map_or_else(Vec::new, |(_, usage)| key_usages(&usage)),
+            extended_key_usages: extended.map_or_else(Vec::new, |(_, extended)| {
+                extended.0.iter().map(|oid| (extended_key_usage(&oid.to_string()), oid.to_string())).collect()
+            }),
+        }
+    }
+
+    fn status(&self, now: UnixMillis) -> CertificateStatus {
+        match self.not_after {
+            Some(Timestamp(end)) if now > end => CertificateStatus::Expired,
+            _ => CertificateStatus::Issued,
+        }
+    }
+}
+
+/// The records that would have proven ownership, as proven: clients wait for them.
+fn validated(names: &[String]) -> Vec<DomainValidation> {
+    let one = |name: &String| {
+        let domain = name.strip_prefix("*.").unwrap_or(name);
+        let hash = HEXLOWER.encode(digest(&SHA256, domain.as_bytes()).as_ref());
+        DomainValidation {
+            domain_name: Some(name.clone()),
+            validation_domain: Some(name.clone()),
+            validation_status: Some(DomainStatus::Success),
+            validation_method: Some(ValidationMethod::Dns),
+            resource_record: Some(ResourceRecord {
+                name: Some(format!("_{}.{domain}.", &hash[..32])),
+                r#type: Some(RecordType::Cname),
+                value: Some(format!("_{}.acm-validations.aws.", &hash[32..])),
+            }),
+            ..DomainValidation::default()
+        }
+    };
+    names.iter().map(one).collect()
+}
+
+fn with_colons(bytes: &[u8]) -> String {
+    let octets: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    octets.join(":")
+}
+
+/// `ecdsa-with-SHA256` is `SHA256WITHECDSA` here.
+fn signature_algorithm(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    match (upper.strip_prefix("ECDSA-WITH-"), upper.strip_suffix("ENCRYPTION")) {
+        (Some(hash), _) => format!("{hash}WITHECDSA"),
+        (_, Some(with_rsa)) => with_rsa.to_owned(),
+        _ => upper,
+    }
+}
+
+fn key_usages(usage: &pkix::KeyUsage) -> Vec<KeyUsageName> {
+    let bits = [
+        (usage.digital_signature(), KeyUsageName::DigitalSignature),
+        (usage.non_repudiation(), KeyUsageName::NonRepudiation),
+        (usage.key_encipherment(), KeyUsageName::KeyEncipherment),
+        (usage.data_encipherment(), KeyUsageName::DataEncipherment),
+        (usage.key_agreement(), KeyUsageName::KeyAgreement),
+        (usage.key_cert_sign(), KeyUsageName::CertificateSigning),
+        (usage.crl_sign(), KeyUsageName::CrlSigning),
+        (usage.encipher_only(), KeyUsageName::EncipherOnly),
+        (usage.decipher_only(), KeyUsageName::DecipherOnly),
+    ];
+    bits.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect()
+}
+
+fn extended_key_usage(oid: &str) -> ExtendedKeyUsageName {
+    match oid {
+        "1.3.6.1.5.5.7.3.1" => ExtendedKeyUsageName::TlsWebServerAuthentication,
+        "1.3.6.1.5.5.7.3.2" => ExtendedKeyUsageName::TlsWebClientAuthentication,
+        "1.3.6.1.5.5.7.3.3" => ExtendedKeyUsageName::CodeSigning,
+        "1.3.6.1.5.5.7.3.4" => ExtendedKeyUsageName::EmailProtection,
+        "1.3.6.1.5.5.7.3.5" => ExtendedKeyUsageName::IpsecEndSystem,
+        "1.3.6.1.5.5.7.3.6" => ExtendedKeyUsageName::IpsecTunnel,
+        "1.3.6.1.5.5.7.3.7" => ExtendedKeyUsageName::IpsecUser,
+        "1.3.6.1.5.5.7.3.8" => ExtendedKeyUsageName::TimeStamping,
+        "1.3.6.1.5.5.7.3.9" => ExtendedKeyUsageName::OcspSigning,
+        "2.5.29.37.0" => ExtendedKeyUsageName::Any,
+        _ => ExtendedKeyUsageName::Custom,
+    }
+}
