@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use rcgen::{BasicConstraints, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use support::{Authority, NOW, bundle, ca_params, judge, leaf_params, new_key, outcome, pem_of, truststore};
+use support::{Authority, NOW, OpenSsl, bundle, ca_params, judge, leaf_params, new_key, outcome, pem_of, truststore};
 use trust::{Certificate, Policy, Profile, Truststore, Unrevoked, public_key};
 use x509_cert::der::{Decode, Encode};
 
@@ -243,5 +243,32 @@ proptest! {
         chain.extend(authorities.iter().map(|authority| &authority.der()[..]));
         let stranger = truststore(&EXAMPLE.root.pem());
         prop_assert!(!stranger.judge(&chain, &strict, &Unrevoked, NOW).is_accepted());
+    }
+}
+
+/// `openssl verify` with the authorities as its trusted file.
+fn openssl_accepts(openssl: &OpenSsl, authorities: &[rcgen::Certificate], leaf: &rcgen::Certificate) -> bool {
+    openssl.write("ca.pem", &authorities.iter().map(rcgen::Certificate::pem).collect::<String>());
+    openssl.write("leaf.pem", &leaf.pem());
+    openssl.succeeds(&format!("verify -CAfile ca.pem -no-CApath -no-CAstore -attime {NOW} -purpose sslclient leaf.pem"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn openssl_accepts_nobody_whom_ours_refuses(mut plan in plan()) {
+        // OpenSSL takes for a CA what has keyCertSign and no basic constraints; ours does not.
+        for planned in &mut plan.authorities {
+            planned.is_ca = true;
+        }
+        let authorities: Vec<rcgen::Certificate> = plan.authorities.iter().map(Planned::make).collect();
+        let leaf = leaf_params("client").signed_by(&new_key(), &issuer(plan.client.0, plan.client.1)).unwrap();
+        let pem: String = authorities.iter().map(rcgen::Certificate::pem).collect();
+        let ours = outcome(&judge(&truststore(&pem), &[leaf.der()], NOW));
+        // The other way round says nothing: OpenSSL does not go back when the first issuer of a name leads nowhere.
+        if openssl_accepts(&OpenSsl::new(), &authorities, &leaf) {
+            prop_assert!(ours == "accepted" || ours == "ClientCertMaxChainDepthExceeded", "{ours}");
+        }
     }
 }

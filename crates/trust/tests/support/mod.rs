@@ -27,13 +27,19 @@ impl OpenSsl {
 
     /// Runs `openssl` with blank-separated arguments; file names are relative to the directory.
     pub fn run(&self, arguments: &str) -> &Self {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .expect("openssl is installed");
+        let output = self.output(arguments);
         assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         self
+    }
+
+    /// Whether the command exits with 0.
+    pub fn succeeds(&self, arguments: &str) -> bool {
+        self.output(arguments).status.success()
+    }
+
+    fn output(&self, arguments: &str) -> std::process::Output {
+        let mut command = Command::new("openssl");
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).output().expect("openssl is installed")
     }
 
     pub fn write(&self, name: &str, text: &str) -> &Self {
