@@ -98,6 +98,7 @@ mod tests {
             created: 1,
             retention_days: Some(retention_days),
             streams: BTreeMap::new(),
+            deleted_streams: BTreeMap::new(),
             tags: BTreeMap::new(),
         }
     }

@@ -360,6 +360,9 @@ pub struct LogGroup {
     /// Streams made by `create-log-stream`; those of access logs need none. Name to creation time.
     #[serde(default)]
     pub streams: BTreeMap<String, UnixMillis>,
+    /// Streams that `delete-log-stream` was asked to delete: what came into them until then is not shown.
+    #[serde(default)]
+    pub deleted_streams: BTreeMap<String, UnixMillis>,
     /// `tags`
     #[serde(default)]
     pub tags: Tags,

@@ -158,6 +158,7 @@ mod tests {
             created: 1,
             retention_days: None,
             streams: BTreeMap::new(),
+            deleted_streams: BTreeMap::new(),
             tags: BTreeMap::new(),
         }
     }

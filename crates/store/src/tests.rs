@@ -19,6 +19,7 @@ fn group(name: &str) -> LogGroup {
         created: 1,
         retention_days: None,
         streams: BTreeMap::new(),
+        deleted_streams: BTreeMap::new(),
         tags: BTreeMap::new(),
     }
 }

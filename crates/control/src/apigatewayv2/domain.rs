@@ -161,6 +161,7 @@ fn put(draft: &mut Draft<'_>, domain: Domain, wanted: &Wanted, loaded: Option<&L
             created: draft.at,
             retention_days: None,
             streams: Default::default(),
+            deleted_streams: Default::default(),
             tags: Default::default(),
         })?;
     }
