@@ -16,7 +16,7 @@ use sigv4::Scope;
 use crate::authentication::refuse_unsigned_body;
 use crate::authorization::{Action, authorize};
 use crate::host::{Named, named};
-use crate::{Control, ids};
+use crate::{Control, ids, own_api};
 
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -50,6 +50,12 @@ impl Control {
         let looks = Looks::at(&parts);
         match named(&parts, &self.config().host_names) {
             None => return looks.refuse(&wrong_host(), &request_id),
+            Some(Named::Server) if parts.uri.path().starts_with(own_api::PREFIX) => {
+                return match self.own_api(&parts).await {
+                    Ok(answer) => json(StatusCode::OK, &answer),
+                    Err(error) => own_api::PROTOCOL.render_error(&error, &request_id).map(full),
+                };
+            }
             Some(Named::Server) if parts.uri.path().starts_with("/_countersign/") => return self.own(&parts),
             Some(Named::Server | Named::Bucket) => {}
         }
@@ -177,7 +183,7 @@ fn unknown_service(scope: &Scope) -> Error {
 }
 
 fn wrong_host() -> Error {
-    let message = "The Host of the request is not a name of this server. Its address and localhost are; others are set by control.hosts.";
+    let message = "The Host of the request is not a name of this server. Its address and localhost are; others are set by control.names.";
     Error::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequestException", message)
 }
 

@@ -17,6 +17,7 @@ mod host;
 mod ids;
 pub mod local_ca;
 pub mod objects;
+mod own_api;
 pub mod s3;
 mod server;
 mod settings;
