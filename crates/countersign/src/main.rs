@@ -1,1 +1,86 @@
-fn main() {}
+//! The program: puts the other crates together, and speaks with people.
+//!
+//! Here live the command line (one file a command), the data directory, the configuration file, and the composition of store,
+//! control plane and data plane into one process ([`server`]).
+//!
+//! What must not live here: decisions. Who is trusted is `trust`'s, what settings mean is `model`'s, what AWS answers is `control`'s.
+
+mod answer;
+mod ca;
+mod client;
+mod config;
+mod data_dir;
+mod demo;
+mod env;
+mod explain;
+mod gateway;
+mod pem;
+mod server;
+mod truststore;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use answer::Outcome;
+
+/// AWS API Gateway's mutual TLS on your own machines.
+#[derive(Parser)]
+#[command(name = "countersign", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway and the AWS APIs until told to stop
+    Up(up::Args),
+    /// Show the guide from its first step to its last, on a throw-away data directory
+    Demo(demo::Args),
+    /// Say why a request was refused, and what to do
+    Explain(explain::Args),
+    /// Print shell commands that point the aws CLI at the running server: eval "$(countersign env)"
+    Env(env::Args),
+    /// Judge a client certificate against a truststore, both in files
+    Verify(verify::Args),
+    /// Work with truststore files
+    Truststore(truststore::Args),
+    /// A small certificate authority in two files
+    Ca(ca::Args),
+    /// Print the version
+    Version,
+}
+
+fn main() -> ExitCode {
+    // Help and version are good answers; clap's exit code for bad usage is our "could not run".
+    answer::exit_code(run(Cli::parse().command))
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Up(args) => up::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Env(args) => env::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Ca(args) => ca::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Truststore(args) => truststore::run(&args),
+        Command::Version => {
+            answer::print(concat!("countersign ", env!("CARGO_PKG_VERSION")));
+            Ok(answer::Answer::Yes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,228 @@
+//! Calls to a server's control address, signed as an AWS client signs them.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use control::{Control, Origin, serve_connection};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::answer::Failure;
+
+/// A client of one server, with one access key.
+pub(crate) struct Client {
+    transport: Transport,
+    credentials: sigv4::Credentials,
+    region: String,
+}
+
+/// How requests reach the server.
+enum Transport {
+    /// Over the network.
+    Network { endpoint: Uri, tls: Option<Arc<rustls::ClientConfig>> },
+    /// It is in this process.
+    Within(Control),
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Seconds until an answer must have come.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const PIPE_BYTES: usize = 64 * 1024;
+const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+impl Client {
+    /// Of `http://HOST:PORT`, or `https://…`, whose certificate must lead to one of `ca_file`.
+    pub(crate) fn new(
+        endpoint: &str,
+        credentials: sigv4::Credentials,
+        region: &str,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let uri: Uri = endpoint.parse().map_err(|_| bad_endpoint(endpoint))?;
+        if uri.host().is_none() {
+            return Err(bad_endpoint(endpoint));
+        }
+        let tls = match uri.scheme_str() {
+            Some("http") => None,
+            Some("https") => Some(tls_config(ca_file)?),
+            _ => return Err(bad_endpoint(endpoint)),
+        };
+        let transport = Transport::Network { endpoint: uri, tls };
+        Ok(Self { transport, credentials, region: region.to_owned() })
+    }
+
+    /// Of the server in this process, whatever its addresses are.
+    pub(crate) fn within(control: Control, credentials: sigv4::Credentials, region: &str) -> Self {
+        Self { transport: Transport::Within(control), credentials, region: region.to_owned() }
+    }
+
+    /// Region of its requests.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Sends one request and reads the answer, whatever its status. `path` is encoded already and may have a query.
+    pub(crate) async fn send(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Reply, Failure> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.authority());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).map_err(|e| Failure::new(format!("cannot ask for {path}: {e}")))?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        sigv4::sign(&mut request, &body, &self.credentials, &self.region, service, now)
+            .map_err(|e| Failure::new(format!("cannot sign the request: {e}")))?;
+        let request = request.map(|()| Full::new(Bytes::from(body)));
+        let exchange = tokio::time::timeout(TIMEOUT, self.exchange(request)).await;
+        exchange
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+            .map_err(|e| Failure::new(format!("the server at {} does not answer: {e}", self.authority())))
+    }
+
+    /// A request of a service with JSON in both directions; an error answer is a failure that names it.
+    pub(crate) async fn json(&self, service: &str, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let headers = [("content-type", "application/json")];
+        self.send(service, method, path, &headers, bytes).await?.into_json()
+    }
+
+    /// An operation of a service that speaks AWS's JSON 1.1 protocol.
+    pub(crate) async fn action(&self, service: &str, target: &str, body: &Value) -> Result<Value, Failure> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        self.send(service, Method::POST, "/", &headers, body.to_string().into_bytes()).await?.into_json()
+    }
+
+    fn authority(&self) -> &str {
+        match &self.transport {
+            Transport::Network { endpoint, .. } => endpoint.authority().map_or("", |authority| authority.as_str()),
+            Transport::Within(_) => "localhost",
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
+        match &self.transport {
+            Transport::Network { endpoint, tls: None } => exchange(connect(endpoint, 80).await?, request).await,
+            Transport::Network { endpoint, tls: Some(tls) } => {
+                let name = ServerName::try_from(host(endpoint).to_owned()).map_err(|e| e.to_string())?;
+                let connector = tokio_rustls::TlsConnector::from(tls.clone());
+                let stream = connector.connect(name, connect(endpoint, 443).await?).await;
+                exchange(stream.map_err(|e| e.to_string())?, request).await
+            }
+            Transport::Within(control) => {
+                let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+                // Nobody can read or change what never leaves the process.
+                let origin = Origin { peer: (Ipv4Addr::LOCALHOST, 0).into(), tls: true };
+                let serving = tokio::spawn(serve_connection(theirs, origin, control.clone(), std::future::pending()));
+                let answer = exchange(ours, request).await;
+                serving.abort();
+                answer
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// The body, where the status is one of success; else what AWS's error says.
+    pub(crate) fn success(self) -> Result<Self, Failure> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let message = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str);
+        let message = message.map_or_else(|| String::from_utf8_lossy(&self.body).into_owned(), str::to_owned);
+        Err(Failure::new(format!("the server answers {}: {message}", self.status)))
+    }
+
+    /// Of an answer of success; an empty one is null.
+    pub(crate) fn into_json(self) -> Result<Value, Failure> {
+        let reply = self.success()?;
+        if reply.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&reply.body).map_err(|e| Failure::new(format!("the server's answer is no JSON: {e}")))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+async fn connect(endpoint: &Uri, default_port: u16) -> Result<TcpStream, String> {
+    let port = endpoint.port_u16().unwrap_or(default_port);
+    TcpStream::connect((host(endpoint), port)).await.map_err(|e| e.to_string())
+}
+
+fn host(endpoint: &Uri) -> &str {
+    endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
+/// One request on a connection of its own, HTTP/1.1.
+pub(crate) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Reply, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let connection = tokio::spawn(connection);
+    let answer = async {
+        let (head, body) = sender.send_request(request).await.map_err(|e| chain(&e))?.into_parts();
+        let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|e| e.to_string())?.to_bytes();
+        Ok(Reply { status: head.status, headers: head.headers, body })
+    };
+    let answer = answer.await;
+    connection.abort();
+    answer
+}
+
+/// Trusts the certificates of `ca_file` only.
+fn tls_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Failure> {
+    let file = ca_file.ok_or_else(|| {
+        Failure::new("the server's control address speaks TLS: name a file with its CA in AWS_CA_BUNDLE")
+    })?;
+    let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", file.display()));
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|e| failed(&e))? {
+        roots.add(certificate.map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.map_err(|e| failed(&e))?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn bad_endpoint(endpoint: &str) -> Failure {
+    Failure::new(format!("{endpoint} is no endpoint: expected http://HOST:PORT"))
+}
+
+/// An error with its causes; hyper's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,334 @@
+//! The data directory: who may use it, and the files in it that belong to the program itself.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::answer::Failure;
+use crate::env::quote;
+
+/// A data directory.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+}
+
+/// Held by the one process that serves a data directory.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// `run.json`: where the server of a data directory listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// `http://IP:PORT`, or `https://…`.
+    pub(crate) control: String,
+    /// `IP:PORT` of the gateway.
+    pub(crate) https: String,
+    /// Default region of its clients.
+    pub(crate) region: String,
+}
+
+/// Takes `run.json` away when the server ends.
+#[derive(Debug)]
+pub(crate) struct Running {
+    path: PathBuf,
+}
+
+/// `credentials.json`: the access key that `countersign env` hands out.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Credentials {
+    /// `AKIA…`
+    pub(crate) access_key_id: String,
+    /// Its secret.
+    pub(crate) secret_access_key: String,
+}
+
+const LOCK: &str = "lock";
+const RUN: &str = "run.json";
+const CREDENTIALS: &str = "credentials.json";
+const CA: &str = "ca.pem";
+const SEALING_KEY: &str = "sealing.key";
+const SETTINGS: &str = "settings.redb";
+const SEALING_KEY_BYTES: usize = 32;
+
+impl DataDir {
+    /// `given`, else `$XDG_DATA_HOME/countersign`, else `~/.local/share/countersign`.
+    pub(crate) fn find(given: Option<&Path>) -> Result<Self, Failure> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let path = given.map(Path::to_owned).or_else(|| {
+            let base = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")))?;
+            Some(base.join("countersign"))
+        });
+        let path = path.ok_or_else(|| Failure::new("no data directory: set HOME or give --data-dir DIR"))?;
+        Ok(Self { path: std::path::absolute(&path).unwrap_or(path) })
+    }
+
+    /// Makes the directory (0700) where there is none, and locks it for this process.
+    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| self.failure("create", "", &e))?;
+        let file = private().truncate(false).open(self.file(LOCK)).map_err(|e| self.failure("open", LOCK, &e))?;
+        // `env` and others hold the lock, shared, for the moment in which they look whether a server runs.
+        for _ in 0..50 {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Err(TryLockError::Error(e)) => return Err(self.failure("lock", LOCK, &e)),
+            }
+        }
+        let holder = self.run().map_or(String::new(), |run| format!(" (process {})", run.pid));
+        Err(Failure::new(format!(
+            "another countersign{holder} uses {}: stop it, or give another --data-dir",
+            self.path.display()
+        )))
+    }
+
+    /// The running server of this directory. What a killed one left behind does not count.
+    pub(crate) fn running(&self) -> Result<Run, Failure> {
+        let none = || {
+            let here = self.path.display();
+            Failure::new(format!("no server runs on {here}: start one with `countersign up`, or give its --data-dir"))
+        };
+        let lock = File::open(self.file(LOCK)).map_err(|_| none())?;
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => self.run().ok_or_else(none),
+            Ok(()) | Err(TryLockError::Error(_)) => Err(none()),
+        }
+    }
+
+    fn run(&self) -> Option<Run> {
+        serde_json::from_slice(&fs::read(self.file(RUN)).ok()?).ok()
+    }
+
+    /// Tells other commands where this server listens, until the answer is dropped.
+    pub(crate) fn announce(&self, run: &Run) -> Result<Running, Failure> {
+        self.write_json(RUN, run)?;
+        Ok(Running { path: self.file(RUN) })
+    }
+
+    /// The key that seals secrets in the store: made where there is neither it nor a store.
+    pub(crate) fn sealing_key(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let path = self.file(SEALING_KEY);
+        match File::open(&path) {
+            Ok(file) => {
+                let mut key = Zeroizing::new(Vec::with_capacity(SEALING_KEY_BYTES + 1));
+                file.take(SEALING_KEY_BYTES as u64 + 1)
+                    .read_to_end(&mut key)
+                    .map_err(|e| self.failure("read", SEALING_KEY, &e))?;
+                if key.len() == SEALING_KEY_BYTES {
+                    Ok(key)
+                } else {
+                    let path = path.display();
+                    Err(Failure::new(format!("{path} is damaged: it should have 32 bytes; restore it from a backup")))
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.settings().exists() => {
+                let path = path.display();
+                Err(Failure::new(format!(
+                    "{path} is gone, and the settings are sealed with it: restore it from a backup"
+                )))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let mut key = Zeroizing::new(vec![0; SEALING_KEY_BYTES]);
+                aws_lc_rs::rand::fill(&mut key).map_err(|_| Failure::new("the system gives no random bytes"))?;
+                self.write_private(SEALING_KEY, &key)?;
+                Ok(key)
+            }
+            Err(e) => Err(self.failure("read", SEALING_KEY, &e)),
+        }
+    }
+
+    /// The access key that `env` hands out; none where it was not written yet.
+    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        self.read_json(CREDENTIALS)
+    }
+
+    /// As [`Self::credentials`], which a server has written.
+    pub(crate) fn credentials_of_admin(&self) -> Result<Credentials, Failure> {
+        self.credentials()?.ok_or_else(|| {
+            Failure::new(format!("{} is gone: restart the server, which writes it", self.file(CREDENTIALS).display()))
+        })
+    }
+
+    pub(crate) fn write_credentials(&self, credentials: &Credentials) -> Result<(), Failure> {
+        self.write_json(CREDENTIALS, credentials)
+    }
+
+    /// Writes the root of the certificates that the local ACM issues.
+    pub(crate) fn write_ca(&self, pem: &str) -> Result<(), Failure> {
+        self.write_private(CA, pem.as_bytes())
+    }
+
+    /// The root of the certificates that the local ACM issues.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.file(CA)
+    }
+
+    /// The store of the settings.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.file(SETTINGS)
+    }
+
+    /// What `countersign explain` needs to find this directory's server: nothing where it is the default one.
+    pub(crate) fn explain_options(&self) -> String {
+        match Self::find(None) {
+            Ok(default) if default.path == self.path => String::new(),
+            _ => format!(" --data-dir {}", quote(&self.path.to_string_lossy())),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        match fs::read(self.file(name)) {
+            Ok(mut bytes) => {
+                let read = serde_json::from_slice(&bytes);
+                bytes.zeroize();
+                read.map(Some).map_err(|_| {
+                    Failure::new(format!("{} is damaged: delete it and start again", self.file(name).display()))
+                })
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(self.failure("read", name, &e)),
+        }
+    }
+
+    fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Failure> {
+        let bytes = Zeroizing::new(serde_json::to_vec_pretty(value).expect("plain data with string keys"));
+        self.write_private(name, &bytes)
+    }
+
+    /// Replaces a file (0600) at once: a crash leaves the old one or the new one.
+    fn write_private(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let new = self.file(&format!("{name}.new"));
+        let write = || {
+            let mut file = private().truncate(true).open(&new)?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, self.file(name))?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|e| self.failure("write", name, &e))
+    }
+
+    fn failure(&self, what: &str, name: &str, error: &io::Error) -> Failure {
+        Failure::new(format!("cannot {what} {}: {error}", self.file(name).display()))
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    options
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Credentials {
+    /// To sign requests with.
+    pub(crate) fn signing(&self) -> sigv4::Credentials {
+        sigv4::Credentials {
+            access_key_id: self.access_key_id.clone(),
+            secret: sigv4::SecretKey::new(self.secret_access_key.as_str()),
+            session_token: None,
+        }
+    }
+}
+
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        self.secret_access_key.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, DataDir) {
+        let base = tempfile::tempdir().unwrap();
+        let dir = DataDir::find(Some(&base.path().join("data"))).unwrap();
+        (base, dir)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn one_server_a_directory() {
+        let (_base, dir) = scratch();
+        let lock = dir.lock().unwrap();
+        assert_eq!(mode(dir.path()), 0o700);
+        assert!(dir.lock().unwrap_err().to_string().contains("another countersign uses"));
+        drop(lock);
+        dir.lock().unwrap();
+    }
+
+    #[test]
+    fn a_server_is_found_while_it_runs() {
+        let (_base, dir) = scratch();
+        let run = Run {
+            pid: 7,
+            control: "http://127.0.0.1:1".into(),
+            https: "127.0.0.1:2".into(),
+            region: "eu-west-1".into(),
+        };
+        assert!(dir.running().unwrap_err().to_string().contains("countersign up"));
+        let lock = dir.lock().unwrap();
+        assert!(dir.running().is_err(), "it has not said where it listens");
+        let running = dir.announce(&run).unwrap();
+        assert_eq!(mode(&dir.file(RUN)), 0o600);
+        assert_eq!(dir.running().unwrap(), run);
+        // Killed: the file stays, the lock goes.
+        drop(lock);
+        assert!(dir.running().is_err());
+        drop(running);
+        assert!(!dir.file(RUN).exists());
+    }
+
+    #[test]
+    fn the_sealing_key_is_made_once_and_never_replaced() {
+        let (_base, dir) = scratch();
+        let _lock = dir.lock().unwrap();
+        let key = dir.sealing_key().unwrap();
+        assert_eq!(mode(&dir.file(SEALING_KEY)), 0o600);
+        assert_eq!(dir.sealing_key().unwrap(), key);
+        fs::write(dir.file(SEALING_KEY), b"short").unwrap();
+        assert!(dir.sealing_key().unwrap_err().to_string().contains("damaged"));
+        fs::write(dir.settings(), b"").unwrap();
+        fs::remove_file(dir.file(SEALING_KEY)).unwrap();
+        assert!(dir.sealing_key().unwrap_err().to_string().contains("is gone"));
+    }
+
+    #[test]
+    fn credentials_come_back() {
+        let (_base, dir) = scratch();
+        let _lock = dir.lock().unwrap();
+        assert!(dir.credentials().unwrap().is_none());
+        let written = Credentials { access_key_id: "AKIAX".into(), secret_access_key: "s".into() };
+        dir.write_credentials(&written).unwrap();
+        assert_eq!(mode(&dir.file(CREDENTIALS)), 0o600);
+        assert_eq!(dir.credentials().unwrap().unwrap().secret_access_key, "s");
+        fs::write(dir.file(CREDENTIALS), b"{").unwrap();
+        assert!(dir.credentials().is_err());
+    }
+}

@@ -1,0 +1,283 @@
+//! `countersign explain`: why a request was refused, and what to do.
+
+use std::path::PathBuf;
+
+use http::{Method, StatusCode};
+use journal::AccessRecord;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use trust::Code;
+
+use crate::answer::{self, Answer, Failure, Outcome};
+use crate::client::Client;
+use crate::data_dir::DataDir;
+use crate::env::quote;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What the client was told in apigw-requestid
+    request_id: String,
+    /// Data directory of the server
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Control address of the server, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    endpoint: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request, and what puts right what was wrong with it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Found {
+    record: AccessRecord<'static>,
+    /// Where there are some: for a shell.
+    commands: Vec<String>,
+}
+
+/// The server's answer.
+#[derive(Deserialize)]
+struct Answered {
+    record: AccessRecord<'static>,
+    domain: Option<Domain>,
+}
+
+/// What is set for the request's domain now.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Domain {
+    name: String,
+    certificate_arn: String,
+    truststore_uri: Option<String>,
+    truststore_version: Option<String>,
+    newest_version: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let client = client(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("cannot start: {e}")))?;
+    let found = runtime.block_on(find(&client, &args.request_id))?;
+    if args.json {
+        answer::print(&serde_json::to_string_pretty(&found).expect("plain data with string keys"));
+    } else {
+        answer::print(&found.text());
+    }
+    Ok(Answer::Yes)
+}
+
+/// Finds the record of a request.
+pub(crate) async fn find(client: &Client, request_id: &str) -> Result<Found, Failure> {
+    let path = format!("/_countersign/api/v1/requests/{}", utf8_percent_encode(request_id, NON_ALPHANUMERIC));
+    let reply = client.send("countersign", Method::GET, &path, &[], Vec::new()).await?;
+    if reply.status == StatusCode::NOT_FOUND {
+        return Err(Failure::new(format!(
+            "no request {request_id} is recorded here: is the id whole, and this its server?"
+        )));
+    }
+    let reply = reply.success()?;
+    let answered: Answered = serde_json::from_slice(&reply.body)
+        .map_err(|e| Failure::new(format!("the server's answer cannot be read: {e}")))?;
+    let commands = answered.domain.and_then(|domain| domain.commands(&answered.record)).unwrap_or_default();
+    Ok(Found { record: answered.record, commands })
+}
+
+/// `--endpoint`, else `AWS_ENDPOINT_URL`, else the data directory's server.
+fn client(args: &Args) -> Result<Client, Failure> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let ca_file = variable("AWS_CA_BUNDLE").map(PathBuf::from);
+    let endpoint = args.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL").filter(|_| args.data_dir.is_none()));
+    if let Some(endpoint) = endpoint {
+        let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
+            return Err(Failure::new(
+                "no access key: eval \"$(countersign env)\", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            ));
+        };
+        let credentials = sigv4::Credentials {
+            access_key_id: id,
+            secret: sigv4::SecretKey::new(secret),
+            session_token: variable("AWS_SESSION_TOKEN"),
+        };
+        let region = variable("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".to_owned());
+        return Client::new(&endpoint, credentials, &region, ca_file.as_deref());
+    }
+    let dir = DataDir::find(args.data_dir.as_deref())?;
+    let run = dir.running()?;
+    Client::new(&run.control, dir.credentials_of_admin()?.signing(), &run.region, ca_file.as_deref())
+}
+
+impl Found {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let record = &self.record;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(record.time_ms) * 1_000_000);
+        let time = time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+        let mut lines = vec![format!("{} {} from {}, {time}", record.status, record.domain, record.source)];
+        match &record.client {
+            None => lines.push("certificate: none was sent".to_owned()),
+            Some(client) => {
+                lines.push(format!("certificate: {}", client.subject));
+                lines.push(format!("  issued by {}, serial number {}", client.issuer, client.serial));
+                lines.push(format!("  SHA-256 {}", client.fingerprint));
+            }
+        }
+        if let Some(truststore) = &record.truststore {
+            let version = truststore.version.as_deref().unwrap_or("without version");
+            lines.push(format!("truststore: version {version}, settings revision {}", record.revision));
+            lines.push(format!("  SHA-256 {}", truststore.digest));
+        }
+        match &record.refusal {
+            None => lines.push("the client was trusted".to_owned()),
+            Some(refusal) => {
+                lines.push(format!("reason: {:?}: {}", refusal.code, refusal.detail));
+                let rest = [("nearest miss", &refusal.explanation), ("fix", &refusal.fix)];
+                let rest = rest.iter().filter(|(_, text)| !text.is_empty());
+                lines.extend(rest.map(|(name, text)| format!("{name}: {text}")));
+                let facts = refusal.evidence.iter();
+                lines.extend(facts.map(|(name, value)| format!("  {name}: {value}")));
+            }
+        }
+        lines.extend(self.commands.iter().map(|command| format!("$ {command}")));
+        lines.iter().map(|line| answer::printable(line)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Domain {
+    /// What lets the client in that was refused, where that is a change of the truststore.
+    fn commands(&self, record: &AccessRecord<'_>) -> Option<Vec<String>> {
+        let refusal = record.refusal.as_ref()?;
+        let uri = self.truststore_uri.as_deref()?;
+        let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+        let (bucket, key) = (quote(bucket), quote(key));
+        let in_newest = self
+            .newest_version
+            .as_deref()
+            .filter(|newest| refusal.evidence.iter().any(|(name, value)| name == "found_in" && value.contains(newest)));
+        if let Some(newest) = in_newest {
+            return Some(vec![self.pin(uri, &quote(newest))]);
+        }
+        let file = match refusal.code {
+            Code::ClientCertUntrusted | Code::ClientCertSignatureInvalid | Code::ClientCertChainIncomplete => {
+                "issuer.pem"
+            }
+            Code::ClientCertSelfSigned => "client.pem",
+            _ => return None,
+        };
+        let version = self.truststore_version.as_deref().filter(|version| *version != NO_VERSION);
+        let version = version.map(|version| format!(" --version-id {}", quote(version))).unwrap_or_default();
+        Some(vec![
+            format!("aws s3api get-object --bucket {bucket} --key {key}{version} truststore.pem"),
+            format!("cat {file} >> truststore.pem"),
+            "countersign truststore lint truststore.pem".to_owned(),
+            format!(
+                "VERSION=$(aws s3api put-object --bucket {bucket} --key {key} --body truststore.pem --query VersionId --output text)"
+            ),
+            self.pin(uri, "\"$VERSION\""),
+        ])
+    }
+
+    /// `version` is quoted already.
+    fn pin(&self, uri: &str, version: &str) -> String {
+        format!(
+            "aws apigatewayv2 update-domain-name --domain-name {} --domain-name-configurations CertificateArn={} \
+             --mutual-tls-authentication TruststoreUri={},TruststoreVersion={version}",
+            quote(&self.name),
+            quote(&self.certificate_arn),
+            quote(uri)
+        )
+    }
+}
+
+/// Of an object whose bucket keeps no versions.
+const NO_VERSION: &str = "null";
+
+#[cfg(test)]
+mod tests {
+    use journal::{Client as Certificate, Refusal, Truststore};
+
+    use super::*;
+
+    fn record(code: Code, found_in: Option<&'static str>) -> AccessRecord<'static> {
+        AccessRecord {
+            time_ms: 1_800_000_000_000,
+            region: "us-east-1".into(),
+            group: "g".into(),
+            stream: "s".into(),
+            message: "".into(),
+            request_id: "Mc7UVioPPHcEKPA=".into(),
+            domain: "api.example.com".into(),
+            api_id: None,
+            stage: None,
+            status: 403,
+            refusal: Some(Refusal {
+                code,
+                detail: "the reason".into(),
+                explanation: "almost".into(),
+                fix: "do this".into(),
+                evidence: found_in.map(|place| ("found_in".into(), place.into())).into_iter().collect(),
+            }),
+            revision: 7,
+            truststore: Some(Truststore { digest: "aa".into(), version: Some("v1".into()) }),
+            client: Some(Certificate {
+                subject: "CN=x\u{1b}[2J".into(),
+                issuer: "CN=Partner CA".into(),
+                serial: "1".into(),
+                fingerprint: "bb".into(),
+            }),
+            source: ([127, 0, 0, 1], 5).into(),
+        }
+    }
+
+    fn domain() -> Domain {
+        Domain {
+            name: "api.example.com".into(),
+            certificate_arn: "arn:aws:acm:us-east-1:123456789012:certificate/1".into(),
+            truststore_uri: Some("s3://bucket/a b.pem".into()),
+            truststore_version: Some("v1".into()),
+            newest_version: Some("v2".into()),
+        }
+    }
+
+    #[test]
+    fn a_stale_pin_is_one_command() {
+        let stale = record(Code::ClientCertUntrusted, Some("version v2 of s3://bucket/a b.pem"));
+        let commands = domain().commands(&stale).unwrap();
+        assert_eq!(
+            commands,
+            ["aws apigatewayv2 update-domain-name --domain-name api.example.com --domain-name-configurations \
+              CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1 --mutual-tls-authentication \
+              TruststoreUri='s3://bucket/a b.pem',TruststoreVersion=v2"]
+        );
+    }
+
+    #[test]
+    fn a_missing_issuer_is_added() {
+        let commands = domain().commands(&record(Code::ClientCertUntrusted, None)).unwrap();
+        assert!(commands[0].contains("--key 'a b.pem' --version-id v1 truststore.pem"), "{commands:?}");
+        assert!(commands[4].ends_with("TruststoreVersion=\"$VERSION\""), "{commands:?}");
+        assert_eq!(domain().commands(&record(Code::ClientCertExpired, None)), None, "no truststore helps");
+        let open = Domain { truststore_uri: None, ..domain() };
+        assert_eq!(open.commands(&record(Code::ClientCertUntrusted, None)), None);
+    }
+
+    #[test]
+    fn the_text_says_it_all_and_is_safe_to_print() {
+        let found = Found { record: record(Code::ClientCertUntrusted, None), commands: vec!["run this".into()] };
+        let text = found.text();
+        for part in [
+            "403 api.example.com from 127.0.0.1:5, 2027-01-15T08:00:00Z",
+            "certificate: CN=x\\u{1b}[2J",
+            "issued by CN=Partner CA, serial number 1",
+            "truststore: version v1, settings revision 7",
+            "reason: ClientCertUntrusted: the reason",
+            "nearest miss: almost",
+            "fix: do this",
+            "$ run this",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+}

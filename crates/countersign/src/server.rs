@@ -1,0 +1,268 @@
+//! The server: store, records, data plane and control plane put together in one process.
+//!
+//! The data plane has threads of its own. Everything else runs on the runtime that the server is started on, and on that runtime's
+//! pool for what blocks.
+
+mod files;
+mod follow;
+mod ration;
+mod refusals;
+mod tls;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use control::{Control, ControlConfig, ControlParts, Settings};
+use edge::{Edge, EdgeConfig};
+use journal::Journal;
+use model::UnixMillis;
+use model::snapshot::Defaults;
+use store::{Follower, Store};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::answer::{Failure, warn};
+use crate::client::Client;
+use crate::config::Config;
+use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
+use crate::gateway::Gateway;
+use files::Files;
+use follow::Publisher;
+use refusals::Printer;
+use tls::Acceptor;
+
+/// A server that is ready.
+pub(crate) struct Server {
+    run: Run,
+    control: Control,
+    credentials: Credentials,
+    account: String,
+    store: Arc<dyn Store>,
+    journal: Journal,
+    edge: Arc<Edge>,
+    publishing: JoinHandle<()>,
+    defaults: watch::Sender<Defaults>,
+    serving: Serving,
+    // In the order in which they are let go: other commands find no server before its lock is free.
+    _follower: Follower,
+    _running: Running,
+    _lock: Lock,
+}
+
+/// The control address being served.
+struct Serving {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    acceptor: Option<watch::Sender<Acceptor>>,
+}
+
+/// This node's name among those that report what they enforce.
+const NODE: &str = "local";
+/// Time for requests under way to end.
+const DRAIN: Duration = Duration::from_secs(15);
+
+impl Server {
+    /// Starts it, and returns once what was set before is enforced. Refusals are printed while `quiet` is not set.
+    pub(crate) async fn start(dir: &DataDir, config: &Config, quiet: Arc<AtomicBool>) -> Result<Self, Failure> {
+        config.check_control_address()?;
+        let acceptor = config.control.files().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let lock = dir.lock()?;
+        let files = Files::open(dir, config).await?;
+        let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
+        let listener = TcpListener::bind(config.control_addr).await;
+        let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
+        let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
+
+        let (defaults, changed_defaults) = watch::channel(config.defaults());
+        let mut publisher =
+            Publisher::new(follower.state(), changed_defaults, files.store.clone(), files.keyring.clone());
+        publisher.compile().await;
+        let (refusals, lines) = mpsc::channel(refusals::WAITING);
+        tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
+        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, refusals);
+        let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
+        let publishing = tokio::spawn(publisher.run(edge.clone()));
+
+        let control = Control::new(ControlParts {
+            config: config.control(edge.local_addr()),
+            settings: Settings::new(files.store.clone(), follower.state()),
+            keyring: files.keyring.clone(),
+            journal: files.journal.clone(),
+            objects: files.objects,
+        });
+        let credentials = credentials(dir, &control).await?;
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let run = Run {
+            pid: std::process::id(),
+            control: format!("{scheme}://{}", reachable(control_addr)),
+            https: reachable(edge.local_addr()).to_string(),
+            region: config.region.clone(),
+        };
+        let serving = Serving::start(listener, control.clone(), acceptor);
+        Ok(Self {
+            run: run.clone(),
+            control,
+            credentials,
+            account: config.account.clone(),
+            store: files.store,
+            journal: files.journal,
+            edge,
+            publishing,
+            defaults,
+            serving,
+            _follower: follower,
+            _running: dir.announce(&run)?,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// The administrator's access key.
+    pub(crate) fn credentials(&self) -> sigv4::Credentials {
+        self.credentials.signing()
+    }
+
+    /// Sets a gateway up, and returns once it is enforced.
+    pub(crate) async fn apply(&self, gateway: &Gateway) -> Result<(), Failure> {
+        let client = Client::within(self.control.clone(), self.credentials(), &self.run.region);
+        gateway.apply(&client, &self.account).await?;
+        self.enforced().await;
+        Ok(())
+    }
+
+    /// Takes what can be changed while it runs: how clients are refused by default, and the control address's certificate.
+    pub(crate) fn reconfigure(&self, config: &Config) -> Result<(), Failure> {
+        if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
+            acceptor.send_replace(tls::acceptor(certificate, key)?);
+        }
+        let changed = config.defaults();
+        self.defaults.send_if_modified(|defaults| {
+            let differs = *defaults != changed;
+            *defaults = changed;
+            differs
+        });
+        Ok(())
+    }
+
+    /// Ends it: what was begun is ended, what was recorded is on disk.
+    pub(crate) async fn drain(self) {
+        let _ = self.serving.stop.send(());
+        self.publishing.abort();
+        let _ = self.publishing.await;
+        let (edge, journal) = (self.edge, self.journal);
+        let drained = spawn_blocking(move || {
+            // The publisher, which shared it, has ended.
+            if let Some(edge) = Arc::into_inner(edge) {
+                edge.drain(DRAIN);
+            }
+            journal.close();
+        });
+        let _ = tokio::join!(drained, self.serving.task);
+        if let Err(e) = self.store.retire(NODE).await {
+            warn(&e.to_string());
+        }
+    }
+
+    /// Until the settings that are known now are enforced.
+    async fn enforced(&self) {
+        let revision = self.control.settings().state().revision;
+        while self.control.settings().applied() < revision {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+impl Serving {
+    fn start(listener: TcpListener, control: Control, acceptor: Option<Acceptor>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let (acceptor, task) = match acceptor {
+            None => (None, tokio::spawn(control::serve(listener, control, stopped))),
+            Some(acceptor) => {
+                let (sender, acceptors) = watch::channel(acceptor);
+                (Some(sender), tokio::spawn(tls::serve(listener, acceptors, control, stopped)))
+            }
+        };
+        Self { stop, task, acceptor }
+    }
+}
+
+impl Config {
+    fn edge(&self) -> EdgeConfig {
+        let defaults = EdgeConfig::default();
+        EdgeConfig {
+            https: self.https_addr,
+            limits: edge::Limits {
+                connections_per_address: self.limits.connections_per_address,
+                ..defaults.limits.clone()
+            },
+            aws_exact: self.aws_exact,
+            account_id: self.account.clone(),
+            ..defaults
+        }
+    }
+
+    fn control(&self, https: SocketAddr) -> ControlConfig {
+        ControlConfig {
+            account: self.account.clone(),
+            default_region: self.region.clone(),
+            host_names: self.control.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            https_port: https.port(),
+            execute_api_suffix: self.execute_api_suffix.clone(),
+            aws_exact: self.aws_exact,
+            clock: now,
+        }
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults { execute_api_suffix: self.execute_api_suffix.clone(), rejection: self.rejection() }
+    }
+}
+
+impl crate::config::Control {
+    /// Certificate and key, where there are both.
+    fn files(&self) -> Option<(&PathBuf, &PathBuf)> {
+        self.certificate.as_ref().zip(self.key.as_ref())
+    }
+}
+
+/// The administrator's access key, which `countersign env` hands out.
+async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Failure> {
+    let key = control.admin_key().await.map_err(|e| Failure::new(e.to_string()))?;
+    let credentials = Credentials { access_key_id: key.id, secret_access_key: key.secret.to_string() };
+    match dir.credentials() {
+        Ok(Some(known)) if known == credentials => return Ok(credentials),
+        Ok(Some(_)) => warn("credentials.json was not that of these settings: it is written anew"),
+        Ok(None) => {}
+        Err(e) => warn(&format!("{e}: it is written anew")),
+    }
+    dir.write_credentials(&credentials)?;
+    Ok(credentials)
+}
+
+fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot listen on {address}: {error}; choose another address with {option}"))
+}
+
+/// By which this machine can reach a listening address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(UnixMillis::MAX)
+}

@@ -1,0 +1,91 @@
+//! What lies in the data directory, opened; what is wrong with it is told by name.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use control::objects::Objects;
+use journal::Journal;
+use model::Keyring;
+use store::{Redb, Store};
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+use crate::answer::{Failure, warn};
+use crate::config::{Config, SealingKey};
+use crate::data_dir::DataDir;
+
+/// What lies in the data directory.
+pub(super) struct Files {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) objects: Arc<Objects>,
+    pub(super) journal: Journal,
+}
+
+impl Files {
+    pub(super) async fn open(dir: &DataDir, config: &Config) -> Result<Self, Failure> {
+        let (dir, source) = (dir.clone(), config.sealing_key.clone());
+        let opened = spawn_blocking(move || Self::open_blocking(&dir, &source)).await;
+        opened.unwrap_or_else(|_| Err(Failure::new("the data directory cannot be opened")))
+    }
+
+    fn open_blocking(dir: &DataDir, source: &SealingKey) -> Result<Self, Failure> {
+        let key = source.read(dir)?;
+        let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
+        let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
+        let (journal, notices) = Journal::open(dir.path())
+            .map_err(|e| Failure::new(format!("cannot open the records in {}: {e}", dir.path().display())))?;
+        for notice in notices {
+            warn(&notice.to_string());
+        }
+        let damaged = |e: &dyn std::fmt::Display| Failure::new(format!("the objects of S3 cannot be used: {e}"));
+        let objects = Objects::open(dir.path()).map_err(|e| damaged(&e))?;
+        for fault in objects.verify().map_err(|e| damaged(&e))? {
+            warn(&fault.to_string());
+        }
+        Ok(Self { objects: Arc::new(objects), keyring: Arc::new(keyring), store: Arc::new(store), journal })
+    }
+}
+
+impl SealingKey {
+    fn read(&self, dir: &DataDir) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        match (&self.file, self.command.split_first()) {
+            (Some(file), _) => {
+                let key = std::fs::read(file).map(Zeroizing::new);
+                let key = key.map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))?;
+                checked(key, &file.display().to_string())
+            }
+            (None, Some((program, arguments))) => {
+                let failed = |why: &dyn std::fmt::Display| {
+                    Failure::new(format!("the command of sealing_key, {program}, gave no key: {why}"))
+                };
+                let mut child = Command::new(program)
+                    .args(arguments)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .map_err(|e| failed(&e))?;
+                let mut key = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 2));
+                if let Some(stdout) = child.stdout.take() {
+                    stdout.take(KEY_BYTES as u64 + 1).read_to_end(&mut key).map_err(|e| failed(&e))?;
+                }
+                let status = child.wait().map_err(|e| failed(&e))?;
+                if !status.success() {
+                    return Err(failed(&status));
+                }
+                checked(key, program)
+            }
+            (None, None) => dir.sealing_key(),
+        }
+    }
+}
+
+const KEY_BYTES: usize = 32;
+
+fn checked(key: Zeroizing<Vec<u8>>, source: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match key.len() {
+        KEY_BYTES => Ok(key),
+        other => Err(Failure::new(format!("{source} gives {other} bytes; a sealing key has exactly 32"))),
+    }
+}

@@ -1,0 +1,81 @@
+//! From settings to what is enforced.
+
+use std::sync::Arc;
+
+use edge::Edge;
+use model::snapshot::{Defaults, Fault};
+use model::{Keyring, Snapshot, State};
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::answer::{printable, warn};
+
+/// Compiles each new state, has the edge enforce it, and reports that.
+pub(super) struct Publisher {
+    states: watch::Receiver<Arc<State>>,
+    defaults: watch::Receiver<Defaults>,
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        states: watch::Receiver<Arc<State>>,
+        defaults: watch::Receiver<Defaults>,
+        store: Arc<dyn Store>,
+        keyring: Arc<Keyring>,
+    ) -> Self {
+        Self { states, defaults, store, keyring, snapshot: Arc::default() }
+    }
+
+    /// What was compiled last.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// Publishes all that comes, beginning with what was compiled last, until the settings are closed.
+    pub(super) async fn run(mut self, edge: Arc<Edge>) {
+        loop {
+            edge.publish(self.snapshot()).await;
+            if let Err(e) = self.store.report_applied(super::NODE, self.snapshot.revision).await {
+                warn(&e.to_string());
+            }
+            let changed = tokio::select! {
+                changed = self.states.changed() => changed,
+                changed = self.defaults.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+            self.compile().await;
+        }
+    }
+
+    /// Compiles the newest state. What is wrong with it is told once.
+    pub(super) async fn compile(&mut self) {
+        let state = self.states.borrow_and_update().clone();
+        let defaults = self.defaults.borrow_and_update().clone();
+        let (previous, keyring) = (self.snapshot(), self.keyring.clone());
+        let compile = move || Snapshot::compile(&state, &previous, &keyring, &defaults, super::now());
+        // A truststore of a thousand certificates takes a while.
+        match spawn_blocking(compile).await {
+            Ok(snapshot) => {
+                tell(&snapshot.faults, &self.snapshot.faults);
+                self.snapshot = Arc::new(snapshot);
+            }
+            Err(_) => warn("the settings could not be compiled: those before stay enforced"),
+        }
+    }
+}
+
+/// Faults that were not there before, and that some are gone.
+fn tell(now: &[Fault], before: &[Fault]) {
+    for fault in now.iter().filter(|fault| !before.contains(fault)) {
+        warn(&format!("{} is not served: {}", printable(&fault.name), printable(&fault.what)));
+    }
+    for fault in before.iter().filter(|fault| now.iter().all(|other| other.name != fault.name)) {
+        warn(&format!("{} is in order again", printable(&fault.name)));
+    }
+}
