@@ -1,0 +1,6 @@
+//! The control API over real HTTP, with signed requests.
+
+mod apis;
+mod domains;
+mod requests;
+mod server;
