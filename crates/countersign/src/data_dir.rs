@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::answer::Failure;
+use crate::answer::{Failure, warn};
 use crate::env::quote;
 
 /// A data directory.
@@ -161,8 +161,13 @@ impl DataDir {
         self.write_json(CREDENTIALS, credentials)
     }
 
-    /// Writes the root of the certificates that the local ACM issues.
-    pub(crate) fn write_ca(&self, pem: &str) -> Result<(), Failure> {
+    /// Keeps the root of the certificates that the local ACM issues where clients find it; says so where another file was there.
+    pub(crate) fn keep_ca(&self, pem: &str) -> Result<(), Failure> {
+        match fs::read(self.ca()) {
+            Ok(known) if known == pem.as_bytes() => return Ok(()),
+            Ok(_) => warn(&format!("{} was not the root of these settings: it is written anew", self.ca().display())),
+            Err(_) => {}
+        }
         self.write_private(CA, pem.as_bytes())
     }
 

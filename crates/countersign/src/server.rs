@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use control::{Control, ControlConfig, ControlParts, Settings};
+use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{Edge, EdgeConfig};
 use journal::Journal;
 use model::UnixMillis;
@@ -46,6 +46,7 @@ pub(crate) struct Server {
     edge: Arc<Edge>,
     publishing: JoinHandle<()>,
     defaults: watch::Sender<Defaults>,
+    renewing: JoinHandle<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
@@ -64,6 +65,8 @@ struct Serving {
 const NODE: &str = "local";
 /// Time for requests under way to end.
 const DRAIN: Duration = Duration::from_secs(15);
+/// Between two looks at the certificates that the local CA has signed.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Server {
     /// Starts it, and returns once what was set before is enforced. Refusals are printed while `quiet` is not set.
@@ -95,6 +98,9 @@ impl Server {
             objects: files.objects,
         });
         let credentials = credentials(dir, &control).await?;
+        let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;
+        dir.keep_ca(&root)?;
+        let renewing = tokio::spawn(renew(control.clone()));
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -113,6 +119,7 @@ impl Server {
             edge,
             publishing,
             defaults,
+            renewing,
             serving,
             _follower: follower,
             _running: dir.announce(&run)?,
@@ -155,6 +162,7 @@ impl Server {
     /// Ends it: what was begun is ended, what was recorded is on disk.
     pub(crate) async fn drain(self) {
         let _ = self.serving.stop.send(());
+        self.renewing.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
         let (edge, journal) = (self.edge, self.journal);
@@ -246,6 +254,16 @@ async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Fa
     }
     dir.write_credentials(&credentials)?;
     Ok(credentials)
+}
+
+/// Renews what the local CA has signed, for as long as the server runs.
+async fn renew(control: Control) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        if let Err(e) = local_ca::renew(&control).await {
+            warn(&format!("certificates of the local CA are not renewed: {e}"));
+        }
+    }
 }
 
 fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
