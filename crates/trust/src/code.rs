@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// The client sent no certificate.
     ClientCertMissing,
-    /// The certificate cannot be parsed, or its fields contradict one another.
+    /// The certificate cannot be parsed, its fields contradict one another, or it breaks a must of the profile.
     ClientCertInvalid,
     /// No CA of the truststore has the name that the certificate gives as its issuer.
     ClientCertUntrusted,
@@ -31,7 +31,7 @@ pub enum Code {
     ClientCertWeakSignature,
     /// RSA below 2048 bits, or a curve that is not allowed.
     ClientCertWeakKey,
-    /// The extended key usage excludes client authentication.
+    /// The extended key usage excludes client authentication, or the certificate is a CA's and not a client's.
     ClientCertPurposeInvalid,
     /// The path has more CAs than the four that are allowed.
     ClientCertMaxChainDepthExceeded,

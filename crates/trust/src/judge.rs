@@ -65,7 +65,7 @@ pub struct Policy {
     pub purpose: Purpose,
     /// Accept a leaf whose extended key usage excludes the purpose (`countersign:eku=any`).
     pub any_eku: bool,
-    /// CAs allowed above the leaf.
+    /// CAs allowed above the leaf, the root counted. Profile rfc5280 does not count self-issued intermediates.
     pub max_depth: u8,
 }
 
@@ -76,7 +76,8 @@ pub enum Profile {
     /// What AWS API Gateway does: v1 leaves, issuers from the truststore only, up to four CAs.
     #[default]
     Aws,
-    /// RFC 5280: v3 only, intermediates of the client are used, extended key usage is required.
+    /// RFC 5280: v3 only, intermediates of the client are used, extended key usage is required of clients, certificates
+    /// keep the musts of section 4, and every CA in the truststore is an anchor, self-signed or not.
     Rfc5280,
 }
 
