@@ -16,6 +16,7 @@ mod dispatch;
 mod host;
 mod ids;
 pub mod local_ca;
+mod logs;
 pub mod objects;
 mod own_api;
 pub mod s3;
