@@ -141,6 +141,9 @@ impl Control {
         };
         match service.name {
             "apigatewayv2" => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
+            "acm" => aws::acm::serve(self, caller, parts, body, may).await,
+            "logs" => aws::logs::serve(self, caller, parts, body, may).await,
+            "sts" => aws::sts::serve(self, caller, parts, body, may).await,
             _ => {
                 let error = Error::internal("The service is not connected.");
                 service.protocol.render_error(&error, &caller.request_id)
@@ -170,6 +173,9 @@ impl Control {
 fn service(scope: &Scope, parts: &Parts) -> Option<&'static Service> {
     match scope.service.as_str() {
         "apigateway" if parts.uri.path().starts_with("/v2/") => Some(&aws::apigatewayv2::SERVICE),
+        "acm" => Some(&aws::acm::SERVICE),
+        "logs" => Some(&aws::logs::SERVICE),
+        "sts" => Some(&aws::sts::SERVICE),
         _ => None,
     }
 }
