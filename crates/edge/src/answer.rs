@@ -118,7 +118,10 @@ impl Answer {
     /// Whether the connection ends with this answer, because its client is not trusted or what follows on it may not be
     /// what it seems.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Self::Refused | Self::BadRequest(_) | Self::HeadersTooLarge | Self::PayloadTimeout)
+        matches!(
+            self,
+            Self::Refused | Self::BadRequest(_) | Self::HeadersTooLarge | Self::PayloadTooLarge | Self::PayloadTimeout
+        )
     }
 
     /// The response; `record` goes with it, to be written when it was sent.

@@ -23,6 +23,7 @@ use trust::UnixSeconds;
 use crate::addresses::Counted;
 use crate::exchange;
 use crate::forward;
+use crate::heads::Heads;
 use crate::record::{self, Record};
 use crate::refuse;
 use crate::runtime::Runtime;
@@ -46,6 +47,7 @@ pub(crate) struct Connection {
     pub(crate) cipher_suite: Option<&'static str>,
     standing: RefCell<Standing>,
     pub(crate) activity: Activity,
+    heads: RefCell<Heads>,
     closing: Cell<Option<Close>>,
     notify: Notify,
     linger: Cell<bool>,
@@ -224,7 +226,7 @@ async fn drive<H: Future>(
     };
     let time = match close {
         Close::Now => return None,
-        _ if connection.activity.is_idle() && !connection.is_http2 => return None,
+        _ if connection.activity.is_idle() && !connection.owes_goaway() => return None,
         Close::Refused if connection.is_http2 => LAST_STREAMS,
         Close::Refused | Close::Gracefully => LAST_RESPONSE,
     };
@@ -255,6 +257,7 @@ impl Connection {
             cipher_suite: session.and_then(Session::cipher_suite),
             standing: RefCell::new(standing),
             activity: Activity::new(runtime.tick.clone()),
+            heads: RefCell::default(),
             closing: Cell::new(None),
             notify: Notify::new(),
             linger: Cell::new(false),
@@ -314,8 +317,26 @@ impl Connection {
         }
     }
 
+    /// Bytes came from the client.
+    pub(crate) fn read(&self, bytes: &[u8]) {
+        if !self.is_http2 {
+            self.heads.borrow_mut().read(bytes, self.activity.serving.get() == 0);
+        }
+        self.activity.read();
+    }
+
+    /// Whether the head of the request that just came has one meaning only; to be asked once for each request.
+    pub(crate) fn head_is_clear(&self) -> bool {
+        self.is_http2 || self.heads.borrow_mut().next_is_clear()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.get().is_some()
+    }
+
+    /// Its client has begun to speak HTTP/2, and is to hear that this is the end.
+    fn owes_goaway(&self) -> bool {
+        self.is_http2 && self.activity.served.get() > 0
     }
 
     /// The client may still be sending something that nobody reads.
@@ -357,8 +378,7 @@ impl Activity {
         }
     }
 
-    /// Bytes came from the client.
-    pub(crate) fn read(&self) {
+    fn read(&self) {
         let now = self.tick.get();
         self.moved.set(now);
         if self.serving.get() == 0 && self.head_since.get().is_none() {

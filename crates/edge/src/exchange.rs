@@ -56,6 +56,7 @@ pub(crate) struct Routed {
 }
 
 fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
+    let head_is_clear = connection.head_is_clear();
     let snapshot = runtime.snapshot.borrow().clone();
     if !connection.review(&snapshot, runtime.now_seconds()) {
         return Err(Answer::Misdirected);
@@ -64,6 +65,9 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     record.find_stage(parts);
     if record.client.refusal.is_some() {
         return Err(Answer::Refused);
+    }
+    if !head_is_clear {
+        return Err(Answer::BadRequest("the request's lines or its length have two meanings"));
     }
     admit::check(parts)?;
     if admit::head_bytes(parts) > runtime.config.limits.header_bytes {

@@ -18,6 +18,7 @@ mod connection;
 mod edge;
 mod exchange;
 mod forward;
+mod heads;
 mod identity;
 mod listen;
 mod record;

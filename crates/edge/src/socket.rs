@@ -52,7 +52,7 @@ impl AsyncRead for Io {
         let before = buf.filled().len();
         ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.0.connection.activity.read();
+            self.0.connection.read(&buf.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }

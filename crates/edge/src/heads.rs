@@ -1,0 +1,201 @@
+//! Watches the heads of HTTP/1.1 requests go by and tells those that somebody else could read otherwise than hyper does.
+//!
+//! hyper forgets a Content-Length beside Transfer-Encoding, joins repeated ones and takes bare line feeds. Each of these
+//! has been used to smuggle a request past a gateway, so we refuse them (RFC 9112 sections 2.2, 6.1 and 6.3).
+
+use std::collections::VecDeque;
+
+/// Reads what the client sends, as it comes.
+#[derive(Debug, Default)]
+pub(crate) struct Heads {
+    state: State,
+    /// The line so far; the names and values that matter are short.
+    line: Vec<u8>,
+    head: Head,
+    /// Heads that are complete and were not asked for, oldest first: whether each has one meaning.
+    complete: VecDeque<bool>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// In a head.
+    #[default]
+    Head,
+    /// In a payload with so many bytes left.
+    Payload(u64),
+    /// In a chunked payload, or behind something ambiguous: where it ends is for hyper to know.
+    Lost,
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    started: bool,
+    content_length: Option<u64>,
+    chunked: bool,
+    ambiguous: bool,
+}
+
+/// Bytes of a line that are looked at.
+const LINE: usize = 64;
+/// Heads that wait to be asked for. A client that sends more of them ahead is not followed any further.
+const WAITING: usize = 64;
+
+impl Heads {
+    /// Bytes came. `between`: no request is under way, so that a head begins here if one has not begun already.
+    pub(crate) fn read(&mut self, mut bytes: &[u8], between: bool) {
+        if between && matches!(self.state, State::Lost) {
+            *self = Self::default();
+        }
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Lost => return,
+                State::Payload(left) => {
+                    let skip = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= skip as u64;
+                    bytes = &bytes[skip..];
+                    if *left == 0 {
+                        self.state = State::Head;
+                    }
+                }
+                State::Head => bytes = self.read_line(bytes),
+            }
+        }
+    }
+
+    /// Whether the oldest head that was not asked for yet has one meaning only. A head that was not followed counts as such.
+    pub(crate) fn next_is_clear(&mut self) -> bool {
+        self.complete.pop_front().unwrap_or(true)
+    }
+
+    /// Takes bytes up to the end of the line; gives the rest.
+    fn read_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        let room = LINE.saturating_sub(self.line.len());
+        // The carriage return of a long line has to be seen too.
+        let ends_in_crlf = match part {
+            [.., b'\r', b'\n'] => true,
+            [b'\n'] => self.line.last() == Some(&b'\r'),
+            _ => false,
+        };
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        if end.is_none() {
+            if let (Some(last), true) = (part.last(), part.len() > room) {
+                // Only its last byte still matters.
+                self.line.pop();
+                self.line.push(*last);
+            }
+            return rest;
+        }
+        let line = std::mem::take(&mut self.line);
+        self.head.ambiguous |= !ends_in_crlf;
+        let text = line.trim_ascii_end();
+        if !text.is_empty() {
+            self.head.started = true;
+            self.head.field(text);
+        } else if self.head.started {
+            self.end_head();
+        }
+        self.line = line;
+        self.line.clear();
+        rest
+    }
+
+    fn end_head(&mut self) {
+        let head = std::mem::take(&mut self.head);
+        let clear = !head.ambiguous && !(head.chunked && head.content_length.is_some());
+        if self.complete.len() == WAITING {
+            self.complete.clear();
+            self.state = State::Lost;
+            return;
+        }
+        self.complete.push_back(clear);
+        self.state = match head.content_length {
+            _ if head.chunked || !clear => State::Lost,
+            Some(length @ 1..) => State::Payload(length),
+            _ => State::Head,
+        };
+    }
+}
+
+impl Head {
+    fn field(&mut self, line: &[u8]) {
+        if !matches!(line[0] | 0x20, b'c' | b't') {
+            return;
+        }
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { return };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let length = digits.and_then(|digits| digits.parse().ok());
+            self.ambiguous |= self.content_length.is_some() || length.is_none();
+            self.content_length = Some(length.unwrap_or(0));
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.ambiguous |= self.chunked;
+            self.chunked = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of the heads in `text`, whatever the pieces are that it comes in.
+    fn clear(text: &str) -> Vec<bool> {
+        let whole = read(text, text.len());
+        for piece in [1, 2, 3, 7] {
+            assert_eq!(read(text, piece), whole, "{text:?} in pieces of {piece}");
+        }
+        whole
+    }
+
+    fn read(text: &str, piece: usize) -> Vec<bool> {
+        let mut heads = Heads::default();
+        for bytes in text.as_bytes().chunks(piece.max(1)) {
+            heads.read(bytes, false);
+        }
+        heads.complete.into()
+    }
+
+    #[test]
+    fn follows_requests_one_behind_the_other() {
+        let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(200));
+        assert_eq!(clear(&long), [true]);
+        assert_eq!(clear("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n"), [true, true]);
+        assert_eq!(clear("\r\nGET / HTTP/1.1\r\n\r\n"), [true], "an empty line may come first");
+        let payload = "POST / HTTP/1.1\r\nContent-Length: 35\r\n\r\ncontent-length: 1\r\ncontent-length:\n";
+        assert_eq!(clear(&format!("{payload}POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")), [true, true]);
+        assert!(clear("GET / HTTP/1.1\r\nhost: a\r\n").is_empty());
+    }
+
+    #[test]
+    fn tells_what_has_two_meanings() {
+        for fields in [
+            "content-length: 3\r\ntransfer-encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nCONTENT-LENGTH: 3\r\n",
+            "content-length: 3\r\ncontent-length: 3\r\n",
+            "content-length: 3, 3\r\n",
+            "content-length: +3\r\n",
+            "content-length:\r\n",
+            "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+            "x: y\n",
+            "x: y\r\n\n",
+        ] {
+            assert_eq!(clear(&format!("POST / HTTP/1.1\r\n{fields}\r\nabc")), [false], "{fields:?}");
+        }
+        let long = format!("GET / HTTP/1.1\r\nx: {}\n\r\n", "y".repeat(200));
+        assert_eq!(clear(&long), [false], "a bare line feed at the end of a long line");
+    }
+
+    #[test]
+    fn finds_its_way_again_between_requests() {
+        let mut heads = Heads::default();
+        heads.read(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", true);
+        assert!(heads.next_is_clear());
+        heads.read(b"3\r\nabc\r\n0\r\n\r\n", false);
+        heads.read(b"GET / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", true);
+        assert!(!heads.next_is_clear());
+        assert!(heads.next_is_clear(), "nothing is known of what was not seen");
+    }
+}
