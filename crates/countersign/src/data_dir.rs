@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize, Zeroizing};
@@ -58,6 +59,8 @@ const CA: &str = "ca.pem";
 const SEALING_KEY: &str = "sealing.key";
 const SETTINGS: &str = "settings.redb";
 const SEALING_KEY_BYTES: usize = 32;
+const LOCK_TRIES: usize = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 impl DataDir {
     /// `given`, else `$XDG_DATA_HOME/countersign`, else `~/.local/share/countersign`.
@@ -72,22 +75,29 @@ impl DataDir {
     }
 
     /// Makes the directory (0700) where there is none, and locks it for this process.
-    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| self.failure("create", "", &e))?;
-        let file = private().truncate(false).open(self.file(LOCK)).map_err(|e| self.failure("open", LOCK, &e))?;
+    pub(crate) async fn lock(&self) -> Result<Lock, Failure> {
         // `env` and others hold the lock, shared, for the moment in which they look whether a server runs.
-        for _ in 0..50 {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: file }),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(2)),
-                Err(TryLockError::Error(e)) => return Err(self.failure("lock", LOCK, &e)),
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
             }
+            tokio::time::sleep(LOCK_PAUSE).await;
         }
         let holder = self.run().map_or(String::new(), |run| format!(" (process {})", run.pid));
         Err(Failure::new(format!(
             "another countersign{holder} uses {}: stop it, or give another --data-dir",
             self.path.display()
         )))
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>, Failure> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| self.failure("create", "", &e))?;
+        let file = private().truncate(false).open(self.file(LOCK)).map_err(|e| self.failure("open", LOCK, &e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(self.failure("lock", LOCK, &e)),
+        }
     }
 
     /// The running server of this directory. What a killed one left behind does not count.
@@ -278,14 +288,14 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    #[test]
-    fn one_server_a_directory() {
+    #[tokio::test]
+    async fn one_server_a_directory() {
         let (_base, dir) = scratch();
-        let lock = dir.lock().unwrap();
+        let lock = dir.lock().await.unwrap();
         assert_eq!(mode(dir.path()), 0o700);
-        assert!(dir.lock().unwrap_err().to_string().contains("another countersign uses"));
+        assert!(dir.lock().await.unwrap_err().to_string().contains("another countersign uses"));
         drop(lock);
-        dir.lock().unwrap();
+        dir.lock().await.unwrap();
     }
 
     #[test]
@@ -298,7 +308,7 @@ mod tests {
             region: "eu-west-1".into(),
         };
         assert!(dir.running().unwrap_err().to_string().contains("countersign up"));
-        let lock = dir.lock().unwrap();
+        let lock = dir.try_lock().unwrap().unwrap();
         assert!(dir.running().is_err(), "it has not said where it listens");
         let running = dir.announce(&run).unwrap();
         assert_eq!(mode(&dir.file(RUN)), 0o600);
@@ -313,7 +323,7 @@ mod tests {
     #[test]
     fn the_sealing_key_is_made_once_and_never_replaced() {
         let (_base, dir) = scratch();
-        let _lock = dir.lock().unwrap();
+        let _lock = dir.try_lock().unwrap().unwrap();
         let key = dir.sealing_key().unwrap();
         assert_eq!(mode(&dir.file(SEALING_KEY)), 0o600);
         assert_eq!(dir.sealing_key().unwrap(), key);
@@ -327,7 +337,7 @@ mod tests {
     #[test]
     fn credentials_come_back() {
         let (_base, dir) = scratch();
-        let _lock = dir.lock().unwrap();
+        let _lock = dir.try_lock().unwrap().unwrap();
         assert!(dir.credentials().unwrap().is_none());
         let written = Credentials { access_key_id: "AKIAX".into(), secret_access_key: "s".into() };
         dir.write_credentials(&written).unwrap();

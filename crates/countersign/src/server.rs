@@ -73,7 +73,7 @@ impl Server {
     pub(crate) async fn start(dir: &DataDir, config: &Config, quiet: Arc<AtomicBool>) -> Result<Self, Failure> {
         config.check_control_address()?;
         let acceptor = config.control.files().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
-        let lock = dir.lock()?;
+        let lock = dir.lock().await?;
         let files = Files::open(dir, config).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let listener = TcpListener::bind(config.control_addr).await;
@@ -244,7 +244,13 @@ impl crate::config::Control {
 
 /// The administrator's access key, which `countersign env` hands out.
 async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Failure> {
-    let key = control.admin_key().await.map_err(|e| Failure::new(e.to_string()))?;
+    let had_keys = !control.settings().state().access_keys.is_empty();
+    let key = control.admin_key().await.map_err(|e| match had_keys {
+        true => Failure::new(format!(
+            "the settings were sealed under another key than this one: restore sealing.key, or what sealing_key names ({e})"
+        )),
+        false => Failure::new(e.to_string()),
+    })?;
     let credentials = Credentials { access_key_id: key.id, secret_access_key: key.secret.to_string() };
     match dir.credentials() {
         Ok(Some(known)) if known == credentials => return Ok(credentials),

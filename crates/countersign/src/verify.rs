@@ -221,7 +221,7 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["x.test".into()]).unwrap().cert;
         let der = made.der().to_vec();
         let two = format!("# first\n{}\n{}", made.pem(), made.pem());
-        assert_eq!(certificates(&der).unwrap(), [der.clone()]);
+        assert_eq!(certificates(&der).unwrap(), std::slice::from_ref(&der));
         assert_eq!(certificates(two.as_bytes()).unwrap(), [der.clone(), der]);
         assert!(certificates(b"").is_err());
         assert!(certificates(b"-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n").is_err());
