@@ -17,7 +17,12 @@ use crate::{Control, Origin};
 /// Secrets of access keys, opened: kept as long as the key itself is the same, overwritten when they are dropped.
 #[derive(Default)]
 pub(crate) struct OpenedKeys {
-    by_id: Mutex<HashMap<String, (Arc<AccessKey>, Zeroizing<String>)>>,
+    by_id: Mutex<HashMap<String, OpenedKey>>,
+}
+
+struct OpenedKey {
+    key: Arc<AccessKey>,
+    secret: Zeroizing<String>,
 }
 
 impl OpenedKeys {
@@ -28,12 +33,12 @@ impl OpenedKeys {
             opened.remove(id);
             return None;
         };
-        if let Some((_, secret)) = opened.get(id).filter(|(same, _)| Arc::ptr_eq(same, key)) {
-            return Some(secret.clone());
+        if let Some(same) = opened.get(id).filter(|opened| Arc::ptr_eq(&opened.key, key)) {
+            return Some(same.secret.clone());
         }
         let secret = keyring.open(&sealed_for(id), &key.secret).ok()?;
         let secret = Zeroizing::new(std::str::from_utf8(&secret).ok()?.to_owned());
-        opened.insert(id.to_owned(), (Arc::clone(key), secret.clone()));
+        opened.insert(id.to_owned(), OpenedKey { key: Arc::clone(key), secret: secret.clone() });
         Some(secret)
     }
 }
