@@ -26,6 +26,7 @@ use aws::{Caller, Error};
 
 use crate::Control;
 use crate::authorization::{Action, authorize};
+use crate::local_ca::endpoint_change;
 use draft::Draft;
 use truststore::{Loaded, Newest, Wanted};
 
@@ -94,7 +95,14 @@ impl Control {
 
 impl ApiGatewayV2 for Control {
     async fn create_api(&self, caller: &Caller, input: CreateApiRequest) -> Result<CreateApiResponse, Error> {
-        self.edit(caller, |draft| api::create(draft, &input)).await
+        self.edit(caller, |draft| {
+            // The endpoints of a region get their certificate with its first API.
+            let suffix = &self.config().execute_api_suffix;
+            let certificate = endpoint_change(&draft.state, self.keyring(), draft.region, suffix, draft.at)?;
+            certificate.into_iter().try_for_each(|change| draft.change(change))?;
+            api::create(draft, &input)
+        })
+        .await
     }
 
     async fn update_api(&self, caller: &Caller, input: UpdateApiRequest) -> Result<UpdateApiResponse, Error> {

@@ -35,6 +35,15 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The services that are served here, besides S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    ApiGatewayV2,
+    Acm,
+    Logs,
+    Sts,
+}
+
 /// Whom a request without a credential scope seems to be meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looks {
@@ -64,9 +73,9 @@ impl Control {
         }
         match (Scope::of(&parts), looks) {
             (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body).await,
-            (Ok(Some(scope)), _) => match service(&scope, &parts) {
-                Some(service) => self.operation(service, parts, body, &origin, request_id).await,
-                None => looks.refuse(&unknown_service(&scope), &request_id),
+            (Ok(Some(scope)), _) => match Served::named_by(&scope, &parts) {
+                Some(served) => self.operation(served, parts, body, &origin, request_id).await,
+                None => looks.an_operation().refuse(&unknown_service(&scope), &request_id),
             },
             (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body).await,
             (Ok(None), Looks::LikeAnOperation(protocol)) => {
@@ -87,15 +96,16 @@ impl Control {
 
     async fn operation(
         &self,
-        service: &'static Service,
+        served: Served,
         parts: Parts,
         body: Incoming,
         origin: &Origin,
         request_id: String,
     ) -> Response<Body> {
-        let answer = match self.identify(service, &parts, body, origin, &request_id).await {
-            Ok((caller, body)) => self.serve_operation(service, &caller, &parts, &body).await,
-            Err(error) => service.protocol.render_error(&error, &request_id),
+        let protocol = served.service().protocol;
+        let answer = match self.identify(protocol, &parts, body, origin, &request_id).await {
+            Ok((caller, body)) => self.serve_operation(served, &caller, &parts, &body).await,
+            Err(error) => protocol.render_error(&error, &request_id),
         };
         answer.map(full)
     }
@@ -103,18 +113,17 @@ impl Control {
     /// Reads the body and finds out who signed it.
     async fn identify(
         &self,
-        service: &Service,
+        protocol: Protocol,
         parts: &Parts,
         body: Incoming,
         origin: &Origin,
         request_id: &str,
     ) -> Result<(Caller, Bytes), Error> {
         let body = read(parts, body).await?;
-        let verified =
-            self.authenticate(parts, &body).map_err(|error| service.protocol.authentication_error(&error))?;
+        let verified = self.authenticate(parts, &body).map_err(|error| protocol.authentication_error(&error))?;
         let state = self.settings().state();
         let key = state.access_keys.get(&verified.access_key_id);
-        let key = key.ok_or_else(|| service.protocol.authentication_error(&sigv4::Error::UnrecognizedClient))?;
+        let key = key.ok_or_else(|| protocol.authentication_error(&sigv4::Error::UnrecognizedClient))?;
         let caller = Caller {
             arn: key.principal_arn.clone(),
             user_id: key.user_id.clone(),
@@ -128,26 +137,17 @@ impl Control {
         Ok((caller, body))
     }
 
-    async fn serve_operation(
-        &self,
-        service: &'static Service,
-        caller: &Caller,
-        parts: &Parts,
-        body: &[u8],
-    ) -> Response<Bytes> {
+    async fn serve_operation(&self, served: Served, caller: &Caller, parts: &Parts, body: &[u8]) -> Response<Bytes> {
+        let service = served.service();
         let may = |operation: &'static aws::Operation| {
             let action = Action { service: service.signing_name, operation: operation.name };
             authorize(&caller.account, &caller.arn, &action, "*")
         };
-        match service.name {
-            "apigatewayv2" => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
-            "acm" => aws::acm::serve(self, caller, parts, body, may).await,
-            "logs" => aws::logs::serve(self, caller, parts, body, may).await,
-            "sts" => aws::sts::serve(self, caller, parts, body, may).await,
-            _ => {
-                let error = Error::internal("The service is not connected.");
-                service.protocol.render_error(&error, &caller.request_id)
-            }
+        match served {
+            Served::ApiGatewayV2 => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
+            Served::Acm => aws::acm::serve(self, caller, parts, body, may).await,
+            Served::Logs => aws::logs::serve(self, caller, parts, body, may).await,
+            Served::Sts => aws::sts::serve(self, caller, parts, body, may).await,
         }
     }
 
@@ -169,14 +169,25 @@ impl Control {
     }
 }
 
-/// The service that a scope names. API Gateway's two versions share a name and differ by path.
-fn service(scope: &Scope, parts: &Parts) -> Option<&'static Service> {
-    match scope.service.as_str() {
-        "apigateway" if parts.uri.path().starts_with("/v2/") => Some(&aws::apigatewayv2::SERVICE),
-        "acm" => Some(&aws::acm::SERVICE),
-        "logs" => Some(&aws::logs::SERVICE),
-        "sts" => Some(&aws::sts::SERVICE),
-        _ => None,
+impl Served {
+    /// The service that a scope names. API Gateway's two versions share a name and differ by path.
+    fn named_by(scope: &Scope, parts: &Parts) -> Option<Self> {
+        match scope.service.as_str() {
+            "apigateway" if parts.uri.path().starts_with("/v2/") => Some(Self::ApiGatewayV2),
+            "acm" => Some(Self::Acm),
+            "logs" => Some(Self::Logs),
+            "sts" => Some(Self::Sts),
+            _ => None,
+        }
+    }
+
+    fn service(self) -> &'static Service {
+        match self {
+            Self::ApiGatewayV2 => &aws::apigatewayv2::SERVICE,
+            Self::Acm => &aws::acm::SERVICE,
+            Self::Logs => &aws::logs::SERVICE,
+            Self::Sts => &aws::sts::SERVICE,
+        }
     }
 }
 
@@ -226,6 +237,14 @@ impl Looks {
             Self::LikeAnOperation(Protocol::Query)
         } else {
             Self::LikeS3
+        }
+    }
+
+    /// A signature for another service than S3 is no request to S3, whatever it looks like.
+    fn an_operation(self) -> Self {
+        match self {
+            Self::LikeAnOperation(_) => self,
+            Self::LikeS3 => Self::LikeAnOperation(Protocol::RestJson),
         }
     }
 

@@ -222,9 +222,7 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::client("InvalidParameterException", message)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Error::internal("The records could not be read.")))
 }
 

@@ -48,7 +48,8 @@ impl<'a> Draft<'a> {
         self.change(Change::delete(resource))
     }
 
-    fn change(&mut self, change: Change) -> Result<(), Error> {
+    /// Makes a change that was worked out elsewhere.
+    pub(crate) fn change(&mut self, change: Change) -> Result<(), Error> {
         let applied = self.state.apply(self.state.revision, std::slice::from_ref(&change));
         applied.map_err(|corrupt| Error::internal(corrupt.to_string()))?;
         // Of several changes of one resource the last says it all.

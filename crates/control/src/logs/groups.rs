@@ -11,9 +11,8 @@ use crate::Control;
 const MAX_GROUPS_OF_REGION: usize = 10_000;
 const MAX_PAGE: usize = 50;
 /// Days that a retention may have (CloudWatch Logs, `PutRetentionPolicy`).
-const RETENTIONS: [u32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
-];
+const RETENTIONS: [u32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogGroupRequest) -> Result<(), Error> {
     if input.kms_key_id.is_some() {

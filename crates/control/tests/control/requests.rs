@@ -10,10 +10,12 @@ use crate::server::{NOW, REGION, Server};
 #[tokio::test]
 async fn health_is_open() {
     let server = Server::start().await;
-    server.store.report_applied("here", 1).await.unwrap();
+    let revision = server.control.settings().state().revision;
+    server.store.report_applied("here", revision - 1).await.unwrap();
     let answer = server.send(server.request("GET", "/_countersign/health", b"")).await;
     let health: Value = serde_json::from_slice(answer.body()).unwrap();
-    assert_eq!((&health["status"], &health["revision"], &health["applied"]), (&json!("ok"), &json!(1), &json!(1)));
+    let (wanted, applied) = (json!(revision), json!(revision - 1));
+    assert_eq!((&health["status"], &health["revision"], &health["applied"]), (&json!("ok"), &wanted, &applied));
     assert_eq!(server.send(server.request("POST", "/_countersign/health", b"")).await.status(), 405);
     assert_eq!(server.send(server.request("GET", "/_countersign/console", b"")).await.status(), 404);
 }
@@ -73,7 +75,8 @@ async fn services_that_are_not_here_say_so() {
         let mut request = server.request("GET", path, b"");
         sigv4::sign(&mut request, b"", &server.credentials, REGION, service, NOW / 1000).unwrap();
         let answer = server.send(request).await;
-        assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED, "{service}");
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{service}");
+        assert_eq!(answer.headers()["x-amzn-errortype"], "UnknownOperationException", "{service}");
         assert!(String::from_utf8_lossy(answer.body()).contains(said), "{service}: {:?}", answer.body());
     }
 }

@@ -61,6 +61,7 @@ impl Server {
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
             journal: Journal::open(directory.path()).unwrap().0,
         });
+        control::local_ca::ensure(&control).await.unwrap();
         let admin = control.admin_key().await.unwrap();
         let secret = SecretKey::new(admin.secret.as_str());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
