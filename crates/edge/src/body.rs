@@ -27,7 +27,6 @@ pub(crate) struct Progress {
     /// When something of it came last.
     moved: Cell<Instant>,
     bytes: Cell<u64>,
-    ended: Cell<bool>,
     too_large: Cell<bool>,
     /// The backend would take more, but nothing has come.
     waits: Cell<bool>,
@@ -58,7 +57,6 @@ impl RequestBody {
         let progress = Rc::new(Progress {
             moved: Cell::new(Instant::now()),
             bytes: Cell::new(0),
-            ended: Cell::new(incoming.is_end_stream()),
             too_large: Cell::new(false),
             waits: Cell::new(false),
         });
@@ -79,11 +77,6 @@ impl Progress {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
-    }
-
-    /// Everything has come.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.get()
     }
 
     pub(crate) fn is_too_large(&self) -> bool {
@@ -107,7 +100,6 @@ impl Body for RequestBody {
             upload.progress.waits.set(polled.is_pending());
             let Some(frame) = ready!(polled).transpose()? else {
                 upload.progress.moved.set(Instant::now());
-                upload.progress.ended.set(true);
                 return Poll::Ready(None);
             };
             // A trailer could carry what a header may not; backends that need them speak HTTP/2.
@@ -137,7 +129,6 @@ impl Upload {
             return Err(BodyError::TooLarge);
         };
         self.left = left;
-        progress.ended.set(self.incoming.is_end_stream());
         Ok(data)
     }
 }
@@ -148,10 +139,13 @@ impl ResponseBody {
     }
 
     pub(crate) fn backend(incoming: Incoming, lease: Lease, record: Box<Record>) -> Self {
-        let mut lease = Some(lease);
-        if incoming.is_end_stream() {
-            lease.take().map(Lease::give_back);
-        }
+        let lease = match incoming.is_end_stream() {
+            true => {
+                lease.give_back();
+                None
+            }
+            false => Some(lease),
+        };
         Self { content: Content::Backend { incoming, lease }, record }
     }
 }
@@ -166,8 +160,10 @@ impl Body for ResponseBody {
             Content::Fixed(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Content::Backend { incoming, lease } => {
                 let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
-                if incoming.is_end_stream() || frame.is_none() {
-                    lease.take().map(Lease::give_back);
+                if (incoming.is_end_stream() || frame.is_none())
+                    && let Some(lease) = lease.take()
+                {
+                    lease.give_back();
                 }
                 frame.map(|frame| frame.map_err(BodyError::from))
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use model::snapshot::{Integration, Paths, Snapshot};
 
@@ -26,6 +27,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let version = request.version();
     let (parts, body) = request.into_parts();
+    let has_payload = !body.is_end_stream();
     let mut record = Record::of_request(&runtime, &connection, &parts);
     let answer = match route(&runtime, &connection, &mut record, &parts) {
         Ok(routed) => match forward::forward(&runtime, &mut record, routed, parts, body).await {
@@ -39,7 +41,7 @@ pub(crate) async fn serve(
     if answer == Answer::Refused {
         connection.close(Close::Refused);
     }
-    if answer.closes() || record.upload.as_ref().is_none_or(|progress| !progress.has_ended()) {
+    if answer.closes() || has_payload {
         // Something of the request may still be under way.
         connection.linger();
     }

@@ -6,10 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use http_body::Body;
@@ -26,28 +23,46 @@ use crate::record::Record;
 use crate::runtime::Runtime;
 use crate::upstream::Backend;
 
-/// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Whether a client's header is not for the backend. Many backends read `_` as `-`: what may not pass with one may not
+/// pass with the other.
+fn stays_here(name: &str) -> bool {
+    if name.contains('_') {
+        let name = name.replace('_', "-");
+        return is_hop_by_hop(&name) || is_for_us(&name) || matches!(name.as_str(), "content-length" | "host");
+    }
+    is_hop_by_hop(name) || is_for_us(name)
+}
 
-/// What a client says of where it comes from; `Forwarded` says what we know.
-const FORWARDING: [HeaderName; 6] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// What a client may not say to a backend: where it comes from (`Forwarded` says what we know), who it is, and that it
+/// expects a 100 (it got ours when its payload was asked for).
+fn is_for_us(name: &str) -> bool {
+    matches!(
+        name,
+        "expect"
+            | "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-real-ip"
+    ) || identity::is_identity(name)
+}
 
 const VIA_US: HeaderValue = HeaderValue::from_static("HTTP/1.1 AmazonAPIGateway");
 
@@ -97,7 +112,7 @@ pub(crate) async fn forward(
         return Err(Answer::IntegrationFailure);
     }
     record.integrated(head.status);
-    strip_hop_by_hop(&mut head.headers);
+    strip(&mut head.headers, is_hop_by_hop);
     if let Ok(id) = HeaderValue::from_bytes(record.id.as_bytes()) {
         head.headers.insert(REQUEST_ID, id);
     }
@@ -118,13 +133,7 @@ async fn stalled(progress: &Progress, timeout: Duration) {
 }
 
 fn rewrite_request(headers: &mut HeaderMap, version: Version, connection: &Connection, host: &str) {
-    strip_hop_by_hop(headers);
-    identity::strip(headers);
-    for name in &FORWARDING {
-        headers.remove(name);
-    }
-    // We have answered it ourselves when the payload was asked for.
-    headers.remove(EXPECT);
+    strip(headers, stays_here);
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
@@ -132,7 +141,8 @@ fn rewrite_request(headers: &mut HeaderMap, version: Version, connection: &Conne
     headers.insert(FORWARDED, connection.forwarded(host));
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the headers of whose (lowercase) names `drops` says so, and those that `Connection` names.
+fn strip(headers: &mut HeaderMap, drops: impl Fn(&str) -> bool) {
     if headers.contains_key(CONNECTION) {
         let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
         for token in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
@@ -143,7 +153,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    for name in &HOP_BY_HOP {
+    let dropped: Vec<HeaderName> = headers.keys().filter(|name| drops(name.as_str())).cloned().collect();
+    for name in dropped {
         headers.remove(name);
     }
 }
@@ -208,10 +219,20 @@ mod tests {
             ("trailer", "x"),
             ("accept", "*/*"),
         ]);
-        strip_hop_by_hop(&mut map);
+        strip(&mut map, is_hop_by_hop);
         let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "content-length", "host"]);
+    }
+
+    #[test]
+    fn underscores_change_nothing() {
+        for name in ["x_forwarded_for", "transfer_encoding", "content_length", "client_cert", "x_ssl-client_dn"] {
+            assert!(stays_here(name), "{name}");
+        }
+        for name in ["content-length", "x_request_id", "host", "accept", "x-forwarded-prefix"] {
+            assert!(!stays_here(name), "{name}");
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Heads {
 
     fn end_head(&mut self) {
         let head = std::mem::take(&mut self.head);
-        let clear = !head.ambiguous && !(head.chunked && head.content_length.is_some());
+        let clear = !(head.ambiguous || head.chunked && head.content_length.is_some());
         if self.complete.len() == WAITING {
             self.complete.clear();
             self.state = State::Lost;

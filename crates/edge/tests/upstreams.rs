@@ -1,0 +1,190 @@
+//! Backends: over TLS, and such that close connections under our hands.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::Request;
+use model::Change;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use support::{Authority, Http, Setup, World, deployment};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// Makes `uri` the backend of `/proxy/…`.
+async fn send_to(world: &mut World, uri: String, server_name: Option<&str>) {
+    let mut changed = deployment(world.backend.address, 5000);
+    changed.integrations[0].uri = uri;
+    changed.integrations[0].server_name_to_verify = server_name.map(str::to_owned);
+    world.commit(&[Change::put(&changed)]).await;
+}
+
+#[tokio::test]
+async fn an_https_backend_must_be_who_it_is_said_to_be() {
+    let authority = Authority::new("Backends");
+    let identity = authority.server(&["backend.test"]);
+    let chain = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut bytes = [0; 4096];
+                while let Ok(1..) = stream.read(&mut bytes).await {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecure").await.unwrap();
+                }
+            });
+        }
+    });
+    let mut setup = Setup::new();
+    setup.config.upstream_cas = vec![authority.pem()];
+    let mut world = setup.start().await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    for (uri, name, status) in [
+        (format!("https://127.0.0.1:{port}/{{p}}"), Some("backend.test"), 200),
+        (format!("https://127.0.0.1:{port}/{{p}}"), None, 503),
+        (format!("https://127.0.0.1:{port}/{{p}}"), Some("other.test"), 503),
+        (format!("http://127.0.0.1:{port}/{{p}}"), None, 503),
+    ] {
+        send_to(&mut world, uri.clone(), name).await;
+        for _ in 0..2 {
+            let answer = client.get(Http::V1, "/proxy/x").await.unwrap();
+            assert_eq!(answer.status, status, "{uri} {name:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_when_it_is_used_again_costs_no_request() {
+    let (address, requests) = closes_each_second_request().await;
+    let mut world = Setup::new().start().await;
+    send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    let mut keep = KeepAlive::new(client.connect().await.unwrap());
+    for _ in 0..4 {
+        assert_eq!(keep.send("GET /proxy/x HTTP/1.1\r\nhost: api.example.com\r\n\r\n").await, "200");
+    }
+    assert!(requests.load(Ordering::SeqCst) > 4, "some were sent twice");
+    // The first of these may find a new connection; the second finds an old one.
+    let post = "POST /proxy/x HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 2\r\n\r\nab";
+    let mut answers = vec![keep.send(post).await, keep.send(post).await];
+    answers.sort();
+    assert_eq!(answers, ["200", "503"], "what may have been done is not done again");
+}
+
+#[tokio::test]
+async fn answers_without_payload_and_of_unknown_length_pass() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                let count = stream.read(&mut bytes).await.unwrap_or(0);
+                let answer: &[u8] = match bytes[..count].split(|&b| b == b' ').nth(1) {
+                    Some(b"/none") => b"HTTP/1.1 204 No Content\r\n\r\n",
+                    Some(b"/head") => b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n",
+                    Some(b"/hints") => {
+                        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+                    }
+                    Some(b"/switch") => {
+                        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
+                    }
+                    Some(b"/nonsense") => b"SSH-2.0-OpenSSH_9\r\n",
+                    _ => b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+                };
+                let _ = stream.write_all(answer).await;
+            });
+        }
+    });
+    let mut world = Setup::new().start().await;
+    send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    for http in [Http::V1, Http::V2] {
+        let client = client.clone().with(support::Tls::V13, http);
+        for (method, path, status, body) in [
+            ("GET", "/proxy/none", 204, ""),
+            ("HEAD", "/proxy/head", 200, ""),
+            ("GET", "/proxy/hints", 200, "ok"),
+            ("GET", "/proxy/open", 200, "until the end"),
+            ("GET", "/proxy/switch", 503, r#"{"message":"Service Unavailable"}"#),
+            ("GET", "/proxy/nonsense", 503, r#"{"message":"Service Unavailable"}"#),
+        ] {
+            let request = Request::builder().method(method).uri(path);
+            let answer = client.send(http, request, Bytes::new()).await.unwrap();
+            assert_eq!((answer.status, answer.body.as_str()), (status, body), "{method} {path} {http:?}");
+            if method == "HEAD" {
+                assert_eq!(answer.header("content-length"), "7");
+            }
+        }
+    }
+}
+
+/// Serves the first request of each connection and closes at the second, without an answer.
+async fn closes_each_second_request() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = requests.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counter = counter.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                let mut request = Vec::new();
+                while !request.ends_with(if request.starts_with(b"POST") {
+                    b"\r\n\r\nab"
+                } else {
+                    b"\r\n\r\n" as &[u8]
+                }) {
+                    let count = stream.read(&mut bytes).await.unwrap();
+                    assert!(count > 0);
+                    request.extend_from_slice(&bytes[..count]);
+                }
+                counter.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                if let Ok(1..) = stream.read(&mut bytes).await {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+/// Several requests on one connection; answers without payload only.
+struct KeepAlive<S>(S);
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> KeepAlive<S> {
+    fn new(stream: S) -> Self {
+        Self(stream)
+    }
+
+    /// Gives the status.
+    async fn send(&mut self, request: &str) -> String {
+        self.0.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let complete = |answer: &[u8]| {
+            let text = String::from_utf8_lossy(answer).into_owned();
+            text.split_once("\r\n\r\n").is_some_and(|(head, body)| !head.contains("503") || body.ends_with('}'))
+        };
+        while !complete(&answer) {
+            let mut bytes = [0; 1024];
+            let count = self.0.read(&mut bytes).await.unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&bytes[..count]);
+        }
+        String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().to_owned()
+    }
+}
