@@ -517,11 +517,12 @@ fn check_version_id(id: &str) -> Result<()> {
     Ok(())
 }
 
-/// 32 random characters, as S3's version ids and upload ids look.
+/// 32 random characters, as S3's version ids and upload ids look. None is a hyphen: with one in front, a command line would take
+/// the id for an option.
 fn random_id() -> String {
     let mut bytes = [0; 24];
     rand::fill(&mut bytes).expect("the system's generator does not fail once it was seeded");
-    BASE64URL_NOPAD.encode(&bytes)
+    BASE64URL_NOPAD.encode(&bytes).replace('-', ".")
 }
 
 #[cfg(test)]
