@@ -257,6 +257,13 @@ impl Drop for Running {
     }
 }
 
+impl Run {
+    /// The line that scripts wait for.
+    pub(crate) fn ready(&self) -> String {
+        format!("ready control={} https={}", self.control, self.https)
+    }
+}
+
 impl Credentials {
     /// To sign requests with.
     pub(crate) fn signing(&self) -> sigv4::Credentials {

@@ -85,6 +85,7 @@ async fn story(server: &Server, dir: &DataDir, config: &Config, files: &Path) ->
         files: files.to_owned(),
         account: config.account.clone(),
         data_dir: dir.explain_options(),
+        ready: run.ready(),
     })
 }
 

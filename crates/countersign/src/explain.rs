@@ -136,7 +136,9 @@ impl Found {
                 let rest = [("nearest miss", &refusal.explanation), ("fix", &refusal.fix)];
                 let rest = rest.iter().filter(|(_, text)| !text.is_empty());
                 lines.extend(rest.map(|(name, text)| format!("{name}: {text}")));
-                let facts = refusal.evidence.iter();
+                // Most of them are in the sentences already.
+                let said = lines.join("\n");
+                let facts = refusal.evidence.iter().filter(|(_, value)| !said.contains(value.as_ref()));
                 lines.extend(facts.map(|(name, value)| format!("  {name}: {value}")));
             }
         }

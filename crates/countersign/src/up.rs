@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         if let Some(gateway) = &gateway {
             server.apply(gateway).await?;
         }
-        answer::print(&format!("ready control={} https={}", server.run().control, server.run().https));
+        answer::print(&server.run().ready());
         while signals.next().await == Asked::Reread {
             reread(args, &server).await;
         }

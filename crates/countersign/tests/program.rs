@@ -30,7 +30,8 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some((control, https)) = line.trim().strip_prefix("ready control=").and_then(|rest| rest.split_once(" https="))
+        let Some((control, https)) =
+            line.trim().strip_prefix("ready control=").and_then(|rest| rest.split_once(" https="))
         else {
             let output = child.wait_with_output().unwrap();
             panic!("no ready line but {line:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -86,7 +87,8 @@ fn up_is_found_by_others_and_ends_well() {
 
     let env = countersign(&["env", "--data-dir", path]);
     assert!(text(&env.stdout).contains(&format!("export AWS_ENDPOINT_URL={}\n", server.control)), "{env:?}");
-    let second = countersign(&["up", "--data-dir", path, "--control-addr", "127.0.0.1:0", "--https-addr", "127.0.0.1:0"]);
+    let second =
+        countersign(&["up", "--data-dir", path, "--control-addr", "127.0.0.1:0", "--https-addr", "127.0.0.1:0"]);
     assert_eq!(second.status.code(), Some(2));
     assert!(text(&second.stderr).contains(path) && second.stdout.is_empty(), "{second:?}");
     let unknown = countersign(&["explain", "none", "--data-dir", path]);
@@ -187,7 +189,8 @@ fn what_cannot_start_says_why() {
 #[test]
 fn the_demo_holds() {
     let base = tempfile::tempdir().unwrap();
-    let demo = Command::new(BINARY).args(["demo", "--exit"]).env("TMPDIR", base.path()).env("PATH", "").output().unwrap();
+    let demo =
+        Command::new(BINARY).args(["demo", "--exit"]).env("TMPDIR", base.path()).env("PATH", "").output().unwrap();
     let told = text(&demo.stdout);
     assert_eq!(demo.status.code(), Some(0), "{told}{}", text(&demo.stderr));
     assert!(!told.contains('\x1b') && !told.contains('✗'), "{told}");

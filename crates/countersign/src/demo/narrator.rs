@@ -33,7 +33,11 @@ impl Narrator {
 
     /// A command as a person would type it.
     pub(super) fn command(&self, text: &str) {
-        self.line(&self.paint(DIM, &format!("    $ {text}")));
+        let mut prompt = "    $ ";
+        for line in text.lines() {
+            self.line(&self.paint(DIM, &format!("{prompt}{line}")));
+            prompt = "        ";
+        }
     }
 
     /// What it printed.

@@ -27,6 +27,8 @@ pub(super) struct Story {
     pub(super) account: String,
     /// ` --data-dir DIR`
     pub(super) data_dir: String,
+    /// The line that the server prints when it is ready.
+    pub(super) ready: String,
 }
 
 /// What the chapters hand on.
@@ -54,6 +56,7 @@ const FORBIDDEN: &[u8] = br#"{"message":"Forbidden"}"#;
 impl Story {
     /// From the first step to the last. What does not hold is told and remembered; a failure ends the story.
     pub(super) async fn tell(&mut self) -> Result<(), Failure> {
+        self.server();
         let authority = Authority::new("Your Company Root CA")?;
         let client = authority.issue_v1("My Client")?;
         self.certificates(&authority, &client)?;
@@ -66,6 +69,15 @@ impl Story {
         self.log().await?;
         self.stale_pin(&names, &authority).await?;
         self.broken_truststore(&names, &authority).await
+    }
+
+    fn server(&mut self) {
+        self.tell.chapter("The server, and a shell that talks to it");
+        self.tell.command(&format!("countersign up{} &", self.data_dir));
+        self.tell.output(&self.ready);
+        self.tell.command(&format!("eval \"$(countersign env{})\"", self.data_dir));
+        self.tell
+            .command("alias curl='curl --cacert \"$COUNTERSIGN_CA_FILE\" --connect-to \"::$COUNTERSIGN_HTTPS_ADDR\"'");
     }
 
     fn certificates(&mut self, authority: &Authority, client: &Identity) -> Result<(), Failure> {
@@ -99,57 +111,66 @@ impl Story {
     async fn api(&mut self) -> Result<Names, Failure> {
         self.tell.chapter("An HTTP API in front of a backend, with an access log");
         let backend = self.backend.address;
-        self.tell.command("aws apigatewayv2 create-api --name orders --protocol-type HTTP");
+        self.tell.command(&format!("BACKEND=http://{backend}"));
+        self.tell.command(
+            "API_ID=$(aws apigatewayv2 create-api --name orders --protocol-type HTTP --query ApiId --output text)",
+        );
         let api = self.post("/v2/apis", &json!({"name": "orders", "protocolType": "HTTP"})).await?;
         let (api_id, endpoint) = (text(&api, "apiId")?, text(&api, "apiEndpoint")?);
-        self.tell.command(&format!(
-            "aws apigatewayv2 create-integration --api-id {api_id} --integration-type HTTP_PROXY --integration-method ANY \
-             --payload-format-version 1.0 --integration-uri 'http://{backend}/{{proxy}}'"
-        ));
-        let integration = self
-            .post(
-                &format!("/v2/apis/{api_id}/integrations"),
-                &json!({"integrationType": "HTTP_PROXY", "integrationMethod": "ANY", "payloadFormatVersion": "1.0",
-                        "integrationUri": format!("http://{backend}/{{proxy}}")}),
-            )
-            .await?;
+        self.tell.command(
+            "INTEGRATION_ID=$(aws apigatewayv2 create-integration --api-id $API_ID --integration-type HTTP_PROXY \\\n\
+             --integration-method ANY --payload-format-version 1.0 --integration-uri \"$BACKEND/{proxy}\" \\\n\
+             --query IntegrationId --output text)",
+        );
+        let integration = json!({
+            "integrationType": "HTTP_PROXY", "integrationMethod": "ANY", "payloadFormatVersion": "1.0",
+            "integrationUri": format!("http://{backend}/{{proxy}}"),
+        });
+        let integration = self.post(&format!("/v2/apis/{api_id}/integrations"), &integration).await?;
         let target = format!("integrations/{}", text(&integration, "integrationId")?);
-        self.tell.command(&format!(
-            "aws apigatewayv2 create-route --api-id {api_id} --route-key 'ANY /{{proxy+}}' --target {target}"
-        ));
+        self.tell.command(
+            "aws apigatewayv2 create-route --api-id $API_ID --route-key 'ANY /{proxy+}' --target integrations/$INTEGRATION_ID",
+        );
         self.post(&format!("/v2/apis/{api_id}/routes"), &json!({"routeKey": "ANY /{proxy+}", "target": target}))
             .await?;
-        self.tell.command(&format!("aws logs create-log-group --log-group-name {LOG_GROUP}"));
-        self.client.action("logs", "Logs_20140328.CreateLogGroup", &json!({"logGroupName": LOG_GROUP})).await?;
-        self.tell.command(&format!(
-            "aws apigatewayv2 create-stage --api-id {api_id} --stage-name prod --access-log-settings file://access-log.json"
-        ));
-        let arn = format!("arn:aws:logs:{}:{}:log-group:{LOG_GROUP}", self.client.region(), self.account);
-        let log = json!({"destinationArn": arn, "format": LOG_FORMAT});
-        self.post(&format!("/v2/apis/{api_id}/stages"), &json!({"stageName": "prod", "accessLogSettings": log}))
-            .await?;
+        self.stage(&api_id).await?;
         self.deploy(&api_id).await?;
         self.tell.check(true, &format!("deployed as {endpoint}/prod"));
-        let certificate_arn = String::new();
-        Ok(Names { certificate_arn, api_id, endpoint })
+        Ok(Names { certificate_arn: String::new(), api_id, endpoint })
+    }
+
+    async fn stage(&mut self, api_id: &str) -> Result<(), Failure> {
+        self.tell.command(&format!("aws logs create-log-group --log-group-name {LOG_GROUP}"));
+        self.client.action("logs", "Logs_20140328.CreateLogGroup", &json!({"logGroupName": LOG_GROUP})).await?;
+        self.tell.command(
+            "aws apigatewayv2 create-stage --api-id $API_ID --stage-name prod --access-log-settings file://access-log.json",
+        );
+        let arn = format!("arn:aws:logs:{}:{}:log-group:{LOG_GROUP}", self.client.region(), self.account);
+        let log = json!({"destinationArn": arn, "format": LOG_FORMAT});
+        // As the CLI reads it.
+        let file = json!({"DestinationArn": arn, "Format": LOG_FORMAT});
+        self.save("access-log.json", file.to_string().as_bytes())?;
+        self.post(&format!("/v2/apis/{api_id}/stages"), &json!({"stageName": "prod", "accessLogSettings": log}))
+            .await?;
+        Ok(())
     }
 
     async fn domain(&mut self, names: &mut Names) -> Result<(), Failure> {
         self.tell.chapter("A domain of your own, still open to everybody");
-        self.tell.command(&format!("aws acm request-certificate --domain-name {DOMAIN}"));
+        self.tell.command(&format!(
+            "CERT_ARN=$(aws acm request-certificate --domain-name {DOMAIN} --query CertificateArn --output text)"
+        ));
         let asked = json!({"DomainName": DOMAIN, "ValidationMethod": "DNS"});
         let issued = self.client.action("acm", "CertificateManager.RequestCertificate", &asked).await?;
         names.certificate_arn = text(&issued, "CertificateArn")?;
         self.tell.command(&format!(
-            "aws apigatewayv2 create-domain-name --domain-name {DOMAIN} --domain-name-configurations CertificateArn={},\
-             EndpointType=REGIONAL,SecurityPolicy=TLS_1_2",
-            names.certificate_arn
+            "aws apigatewayv2 create-domain-name --domain-name {DOMAIN} \\\n\
+             --domain-name-configurations CertificateArn=$CERT_ARN,EndpointType=REGIONAL,SecurityPolicy=TLS_1_2"
         ));
         let domain = json!({"domainName": DOMAIN, "domainNameConfigurations": [names.configuration()]});
         self.post("/v2/domainnames", &domain).await?;
         self.tell.command(&format!(
-            "aws apigatewayv2 create-api-mapping --domain-name {DOMAIN} --api-id {} --stage prod",
-            names.api_id
+            "aws apigatewayv2 create-api-mapping --domain-name {DOMAIN} --api-id $API_ID --stage prod"
         ));
         let mapping = json!({"apiId": names.api_id, "stage": "prod"});
         self.post(&format!("/v2/domainnames/{DOMAIN}/apimappings"), &mapping).await?;
@@ -191,8 +212,7 @@ impl Story {
         self.tell.command(&format!("curl {}/prod/orders/5", names.endpoint));
         let reply = self.caller.get(&host, "/prod/orders/5", None).await?;
         self.expect(&reply, StatusCode::OK, "open");
-        self.tell
-            .command(&format!("aws apigatewayv2 update-api --api-id {} --disable-execute-api-endpoint", names.api_id));
+        self.tell.command("aws apigatewayv2 update-api --api-id $API_ID --disable-execute-api-endpoint");
         let disable = json!({"disableExecuteApiEndpoint": true});
         self.client.json("apigateway", Method::PATCH, &format!("/v2/apis/{}", names.api_id), &disable).await?;
         self.deploy(&names.api_id).await?;
@@ -216,16 +236,16 @@ impl Story {
         let mut found = Vec::new();
         for _ in 0..PATIENCE {
             found = self.records().await?;
-            let about = |path: &str| found.iter().any(|record| record["path"] == path);
+            let about = |path: &str| found.iter().any(|(_, record)| record["path"] == path);
             if about(accepted) && about(refused) {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
         }
-        let about = |path: &str| found.iter().find(|record| record["path"] == path).cloned().unwrap_or_default();
-        let (accepted, refused) = (about(accepted), about(refused));
-        self.tell.output(&accepted.to_string());
-        self.tell.output(&refused.to_string());
+        let shown = |path: &str| found.iter().find(|(_, record)| record["path"] == path).cloned().unwrap_or_default();
+        let ((accepted_line, accepted), (refused_line, refused)) = (shown(accepted), shown(refused));
+        self.tell.output(&accepted_line);
+        self.tell.output(&refused_line);
         let who = accepted["subject"] == "C=US,O=Your Company,CN=My Client" && accepted["status"] == "200";
         self.tell.check(who, "the client's certificate is in the line");
         let why = refused["status"] == "403" && refused["error"].as_str().is_some_and(|error| error.len() > 1);
@@ -267,28 +287,35 @@ impl Story {
         Ok(())
     }
 
-    async fn records(&self) -> Result<Vec<Value>, Failure> {
+    /// The lines of the access log, and what they say.
+    async fn records(&self) -> Result<Vec<(String, Value)>, Failure> {
         let asked = json!({"logGroupName": LOG_GROUP});
         let page = self.client.action("logs", "Logs_20140328.FilterLogEvents", &asked).await?;
         let events = page["events"].as_array().cloned().unwrap_or_default();
-        let record = |event: &Value| serde_json::from_str(event["message"].as_str()?).ok();
-        Ok(events.iter().filter_map(record).collect())
+        let line = |event: &Value| {
+            let text = event["message"].as_str()?.to_owned();
+            let record = serde_json::from_str(&text).ok()?;
+            Some((text, record))
+        };
+        Ok(events.iter().filter_map(line).collect())
     }
 
     async fn put_truststore(&mut self, pem: String) -> Result<String, Failure> {
         self.save("ca.pem", pem.as_bytes())?;
-        self.tell.command(&format!("aws s3api put-object --bucket {BUCKET} --key ca.pem --body ca.pem"));
+        self.tell.command(&format!(
+            "VERSION=$(aws s3api put-object --bucket {BUCKET} --key ca.pem --body ca.pem --query VersionId --output text)"
+        ));
         let reply = self.s3(OBJECT, pem.into_bytes()).await?;
         let version = reply.header("x-amz-version-id").unwrap_or_default().to_owned();
-        self.tell.check(!version.is_empty(), &format!("VersionId {version}"));
+        self.tell.check(!version.is_empty(), &format!("kept as version {version}"));
         Ok(version)
     }
 
     async fn update_truststore(&mut self, names: &Names, version: &str) -> Result<(), Failure> {
         self.tell.command(&format!(
-            "aws apigatewayv2 update-domain-name --domain-name {DOMAIN} --domain-name-configurations CertificateArn={} \
-             --mutual-tls-authentication TruststoreUri={TRUSTSTORE},TruststoreVersion={version}",
-            names.certificate_arn
+            "aws apigatewayv2 update-domain-name --domain-name {DOMAIN} \\\n\
+             --domain-name-configurations CertificateArn=$CERT_ARN,EndpointType=REGIONAL,SecurityPolicy=TLS_1_2 \\\n\
+             --mutual-tls-authentication TruststoreUri={TRUSTSTORE},TruststoreVersion=$VERSION"
         ));
         let mutual = json!({"truststoreUri": TRUSTSTORE, "truststoreVersion": version});
         let update = json!({"domainNameConfigurations": [names.configuration()], "mutualTlsAuthentication": mutual});
@@ -311,7 +338,7 @@ impl Story {
     }
 
     async fn deploy(&mut self, api_id: &str) -> Result<(), Failure> {
-        self.tell.command(&format!("aws apigatewayv2 create-deployment --api-id {api_id} --stage-name prod"));
+        self.tell.command("aws apigatewayv2 create-deployment --api-id $API_ID --stage-name prod");
         self.post(&format!("/v2/apis/{api_id}/deployments"), &json!({"stageName": "prod"})).await.map(drop)
     }
 
