@@ -74,7 +74,10 @@ impl Control {
         match (Scope::of(&parts), looks) {
             (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body).await,
             (Ok(Some(scope)), _) => match Served::named_by(&scope, &parts) {
-                Some(served) => self.operation(served, parts, body, &origin, request_id).await,
+                Some(served) => match Served::addressed_by(&parts).filter(|addressed| *addressed != served) {
+                    None => self.operation(served, parts, body, &origin, request_id).await,
+                    Some(addressed) => looks.refuse(&wrong_service(addressed), &request_id),
+                },
                 None => looks.an_operation().refuse(&unknown_service(&scope), &request_id),
             },
             (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body).await,
@@ -170,6 +173,15 @@ impl Control {
 }
 
 impl Served {
+    /// The service that a request is for, whatever it was signed for; `None` where that does not show.
+    fn addressed_by(parts: &Parts) -> Option<Self> {
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.split('.').next());
+        match target {
+            Some(prefix) => [Self::Acm, Self::Logs].into_iter().find(|served| served.service().target_prefix == prefix),
+            None => parts.uri.path().starts_with("/v2/").then_some(Self::ApiGatewayV2),
+        }
+    }
+
     /// The service that a scope names. API Gateway's two versions share a name and differ by path.
     fn named_by(scope: &Scope, parts: &Parts) -> Option<Self> {
         match scope.service.as_str() {
@@ -189,6 +201,11 @@ impl Served {
             Self::Sts => &aws::sts::SERVICE,
         }
     }
+}
+
+fn wrong_service(addressed: Served) -> Error {
+    let message = format!("Credential should be scoped to correct service: '{}'.", addressed.service().signing_name);
+    Error::new(StatusCode::FORBIDDEN, "InvalidSignatureException", message)
 }
 
 fn unknown_service(scope: &Scope) -> Error {

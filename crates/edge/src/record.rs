@@ -9,6 +9,7 @@ use std::time::Instant;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
+use model::resource::domain_log_group;
 use model::snapshot::{AccessLog, Domain, Stage};
 use model::template::{Context, Template, Value, Variable};
 use model::{Revision, UnixMillis};
@@ -223,7 +224,7 @@ impl Record {
                 Some((region.as_str().into(), group.as_str().into(), format))
             }
             None => {
-                let group = format!("/countersign/domains/{}", self.domain.name);
+                let group = domain_log_group(&self.domain.name);
                 Some((self.domain.region.as_str().into(), group.into(), &self.runtime.domain_log))
             }
         }

@@ -114,3 +114,23 @@ async fn the_admin_key_is_made_once() {
     assert_eq!(state.access_keys.len(), 1);
     assert!(!format!("{:?}", state.access_keys).contains(again.secret.as_str()));
 }
+
+#[tokio::test]
+async fn a_signature_is_good_for_its_service_only() {
+    let server = Server::start().await;
+    for (path, target, service, correct) in [
+        ("/v2/apis", None, "acm", "apigateway"),
+        ("/", Some("CertificateManager.ListCertificates"), "logs", "acm"),
+        ("/", Some("Logs_20140328.DescribeLogGroups"), "sts", "logs"),
+    ] {
+        let mut request = server.request("POST", path, b"{}");
+        if let Some(target) = target {
+            request.headers_mut().insert("x-amz-target", target.parse().unwrap());
+        }
+        sigv4::sign(&mut request, b"{}", &server.credentials, REGION, service, NOW / 1000).unwrap();
+        let answer = server.send(request).await;
+        assert_eq!(answer.status(), 403, "{service}");
+        let message = format!("Credential should be scoped to correct service: '{correct}'.");
+        assert!(String::from_utf8_lossy(answer.body()).contains(&message), "{service}: {:?}", answer.body());
+    }
+}
