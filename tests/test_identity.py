@@ -94,7 +94,6 @@ LACKING = {
 
 @pytest.mark.parametrize("service", LACKING)
 def test_an_operation_that_is_lacking_says_so(server, service):
-    server.client("s3").create_bucket(Bucket="some-bucket")
     config = botocore.config.Config(
         retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, inject_host_prefix=False)
     with pytest.raises(botocore.exceptions.ClientError) as caught:
@@ -102,6 +101,11 @@ def test_an_operation_that_is_lacking_says_so(server, service):
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404, 405, 501)
     said = error_code(caught) + " " + error_message(caught)
     assert any(code in said for code in ("UnknownOperationException", "InvalidAction", "NotImplemented")), said
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bucket(server):
+    server.client("s3").create_bucket(Bucket="some-bucket")
 
 
 def test_a_service_that_is_lacking_says_so(server):
