@@ -2,15 +2,16 @@
 //!
 //! hyper takes missing, repeated and comma-joined hosts, userinfo, `GET *` and CONNECT; none of these is forwarded.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{Method, Version};
 
 use crate::answer::Answer;
 
 /// The host that a request is for: lowercase, without port.
-pub(crate) fn host(parts: &Parts) -> Result<String, Answer> {
+pub(crate) fn host(parts: &Parts) -> Result<Cow<'_, str>, Answer> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -61,21 +62,25 @@ pub(crate) fn head_bytes(parts: &Parts) -> usize {
     parts.headers.iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
-fn authority(text: &str) -> Result<String, Answer> {
+fn authority(text: &str) -> Result<Cow<'_, str>, Answer> {
     const WRONG: Answer = Answer::BadRequest("Host is no host name");
-    let parsed: Authority = text.parse().map_err(|_| WRONG)?;
-    let host = parsed.host();
-    let port = &text[host.len().min(text.len())..];
-    let port_is_plain = match port.strip_prefix(':') {
-        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()),
-        None => port.is_empty(),
+    let colon = match text.strip_prefix('[') {
+        Some(v6) => text.len() - v6.len() + v6.find(']').ok_or(WRONG)? + 1,
+        None => text.find(':').unwrap_or(text.len()),
     };
-    // What http::Uri takes and a host name has not: userinfo, commas, percent-encoding.
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
-    if host.is_empty() || !text.starts_with(host) || !port_is_plain || !host.bytes().all(plain) {
+    let (host, port) = text.split_at(colon);
+    let port = if port.is_empty() { "" } else { port.strip_prefix(':').ok_or(WRONG)? };
+    // Letters, digits and what names and addresses have between them: no userinfo, no commas, no percent-encoding.
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b) || text.starts_with('[') && b"[]:".contains(&b);
+    if host.is_empty() || !host.bytes().all(plain) || !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err(WRONG);
     }
-    Ok(host.trim_end_matches('.').to_ascii_lowercase())
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match host.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Ok(host.to_ascii_lowercase().into()),
+        false => Ok(host.into()),
+    }
 }
 
 #[cfg(test)]
@@ -110,11 +115,15 @@ mod tests {
             ("/", &[("host", "api.test:8a")], None),
             ("/", &[("host", "")], None),
             ("/", &[("host", "api%2etest")], None),
+            ("/", &[("host", "[2001:DB8::1]:8443")], Some("[2001:db8::1]")),
+            ("/", &[("host", "[2001:db8::1")], None),
+            ("/", &[("host", "[2001:db8::1]x")], None),
+            ("/", &[("host", "a]")], None),
         ] {
             let parts = parts(target, Version::HTTP_11, headers);
             assert_eq!(host(&parts).ok().as_deref(), wanted, "{target} {headers:?}");
         }
-        assert_eq!(host(&parts("https://API.test/x", Version::HTTP_2, &[])), Ok("api.test".to_owned()));
+        assert_eq!(host(&parts("https://API.test/x", Version::HTTP_2, &[])), Ok("api.test".into()));
         let differing = parts("https://api.test/x", Version::HTTP_2, &[("host", "b.test")]);
         assert!(host(&differing).is_err());
     }

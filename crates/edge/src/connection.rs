@@ -35,6 +35,8 @@ use crate::verdicts::{self, Chain, Client};
 const LAST_RESPONSE: Duration = Duration::from_secs(30);
 /// The same where it is no longer trusted and has several requests under way.
 const LAST_STREAMS: Duration = Duration::from_millis(500);
+/// The same where nothing is under way, and it only has to take note.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A connection whose handshake has ended, or failed of trust.
 pub(crate) struct Connection {
@@ -227,6 +229,7 @@ async fn drive<H: Future>(
     let time = match close {
         Close::Now => return None,
         _ if connection.activity.is_idle() && !connection.owes_goaway() => return None,
+        _ if connection.activity.serving.get() == 0 => LAST_WORDS,
         Close::Refused if connection.is_http2 => LAST_STREAMS,
         Close::Refused | Close::Gracefully => LAST_RESPONSE,
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use model::snapshot::{Integration, Paths, Snapshot};
@@ -53,8 +53,8 @@ pub(crate) struct Routed {
     pub(crate) integration: Arc<Integration>,
     /// Path and query for the backend.
     pub(crate) path: String,
-    /// The request's host.
-    pub(crate) host: String,
+    /// `Forwarded`
+    pub(crate) forwarded: HeaderValue,
 }
 
 fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
@@ -76,7 +76,7 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
         return Err(Answer::HeadersTooLarge);
     }
     let host = admit::host(parts)?;
-    if host != connection.name && !is_same_domain(&snapshot, &host, connection) {
+    if *host != connection.name && !is_same_domain(&snapshot, &host, connection) {
         return Err(Answer::Misdirected);
     }
     let (domain, path) = (record.domain.clone(), parts.uri.path());
@@ -94,7 +94,7 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     let mut target = String::with_capacity(path.len() + 16);
     let rest = found.route.is_default.then_some(rest);
     integration.target.write_path(&found.variables, rest, parts.uri.query(), &mut target);
-    Ok(Routed { integration, path: target, host })
+    Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host) })
 }
 
 /// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.

@@ -16,7 +16,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::answer::{Answer, REQUEST_ID};
 use crate::body::{Progress, RequestBody};
-use crate::connection::Connection;
 use crate::exchange::Routed;
 use crate::identity;
 use crate::record::Record;
@@ -74,7 +73,7 @@ pub(crate) async fn forward(
     parts: Parts,
     body: Incoming,
 ) -> Result<(response::Parts, Backend), Answer> {
-    let Routed { integration, path, host } = routed;
+    let Routed { integration, path, forwarded } = routed;
     let (body, progress) = RequestBody::new(body, runtime.config.limits.body_bytes);
     record.upload = Some(progress.clone());
     let mut request = Request::new(body);
@@ -84,7 +83,7 @@ pub(crate) async fn forward(
         None => parts.method,
     };
     let mut headers = parts.headers;
-    rewrite_request(&mut headers, parts.version, record.connection(), &host);
+    rewrite_request(&mut headers, parts.version, forwarded);
     let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
     headers.insert(HOST, authority);
     if request.body().size_hint().exact().is_none() && !request.body().is_end_stream() {
@@ -132,13 +131,13 @@ async fn stalled(progress: &Progress, timeout: Duration) {
     }
 }
 
-fn rewrite_request(headers: &mut HeaderMap, version: Version, connection: &Connection, host: &str) {
+fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderValue) {
     strip(headers, stays_here);
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
     headers.append(VIA, VIA_US);
-    headers.insert(FORWARDED, connection.forwarded(host));
+    headers.insert(FORWARDED, forwarded);
 }
 
 /// Removes the headers of whose (lowercase) names `drops` says so, and those that `Connection` names.

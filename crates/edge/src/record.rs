@@ -22,7 +22,7 @@ use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::verdicts::{Client, Refusal};
 
-/// Format of lines under a domain's own group, `/countersign/domains/{domain}`: of requests and connections that are
+/// Format of lines under a domain's own group ([`model::resource::domain_log_group`]): of requests and connections that are
 /// refused before a stage is known.
 pub const DOMAIN_LOG_FORMAT: &str = concat!(
     r#"{"requestId":"$context.requestId","requestTime":"$context.requestTime","domainName":"$context.domainName","#,
@@ -191,11 +191,6 @@ impl Record {
         self.complete = true;
     }
 
-    /// The name that was asked for.
-    pub(crate) fn connection(&self) -> &Rc<Connection> {
-        &self.connection
-    }
-
     fn refusal(&self) -> Option<&Refusal> {
         self.client.refusal.as_ref().filter(|_| self.answer == Some(Answer::Refused))
     }
@@ -224,8 +219,8 @@ impl Record {
                 Some((region.as_str().into(), group.as_str().into(), format))
             }
             None => {
-                let group = domain_log_group(&self.domain.name);
-                Some((self.domain.region.as_str().into(), group.into(), &self.runtime.domain_log))
+                let group = domain_log_group(&self.domain.name).into();
+                Some((self.domain.region.as_str().into(), group, &self.runtime.domain_log))
             }
         }
     }

@@ -57,6 +57,7 @@ pub(crate) struct Runtime {
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
     gone: Notify,
+    draining: Cell<bool>,
     failures: Cell<(UnixSeconds, u32)>,
 }
 
@@ -107,6 +108,7 @@ impl Runtime {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             gone: Notify::new(),
+            draining: Cell::new(false),
             failures: Cell::default(),
         })
     }
@@ -204,6 +206,7 @@ impl Runtime {
     }
 
     async fn drain(&self, deadline: Instant) {
+        self.draining.set(true);
         for connection in self.connections.borrow().values() {
             connection.close(Close::Gracefully);
         }
@@ -219,6 +222,9 @@ impl Runtime {
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         self.connections.borrow_mut().insert(id, connection.clone());
+        if self.draining.get() {
+            connection.close(Close::Gracefully);
+        }
         Registered { runtime: self.clone(), id }
     }
 

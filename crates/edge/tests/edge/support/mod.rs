@@ -1,13 +1,11 @@
 //! A gateway on real sockets, a backend that remembers what reached it, and clients.
 
-#![allow(dead_code)]
-
 mod backend;
 pub mod client;
 mod pki;
 
-pub use backend::{Backend, Seen};
-pub use client::{Answer, Client, Http, Tls};
+pub use backend::Backend;
+pub use client::{Client, Http, Tls};
 pub use pki::{Authority, Identity, leaf_params};
 
 use std::collections::BTreeMap;
@@ -188,7 +186,7 @@ impl World {
         };
         Log {
             stage: read(GROUP),
-            domain: read(&format!("/countersign/domains/{DOMAIN}")),
+            domain: read(&model::resource::domain_log_group(DOMAIN)),
             journal: self.journal,
             _directory: self.directory,
         }

@@ -1,11 +1,9 @@
 //! Whoever is not trusted is refused as the domain asks, before anything reaches a backend, and it is recorded why.
 
-mod support;
-
 use std::io::ErrorKind;
 
+use crate::support::{Authority, Client, Http, Identity, Setup, Tls, World, leaf_params};
 use model::Rejection;
-use support::{Authority, Client, Http, Identity, Setup, Tls, World, leaf_params};
 use trust::Code;
 
 /// How clients come to be refused.

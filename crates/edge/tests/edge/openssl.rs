@@ -1,13 +1,11 @@
 //! Certificates that only `openssl` makes: as the guide makes them (X.509 v1), and weak ones.
 
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use support::{Identity, Setup, World, client};
+use crate::support::{Identity, Setup, World, client};
 use trust::Code;
 
 struct OpenSsl(tempfile::TempDir);

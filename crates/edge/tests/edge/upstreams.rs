@@ -1,17 +1,15 @@
 //! Backends: over TLS, and such that close connections under our hands.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Authority, Http, Setup, Tls, World, deployment};
 use bytes::Bytes;
 use http::Request;
 use model::Change;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use support::{Authority, Http, Setup, World, deployment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -112,7 +110,7 @@ async fn answers_without_payload_and_of_unknown_length_pass() {
     send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
     let client = world.client(Some(&world.ca.client("alice")));
     for http in [Http::V1, Http::V2] {
-        let client = client.clone().with(support::Tls::V13, http);
+        let client = client.clone().with(Tls::V13, http);
         for (method, path, status, body) in [
             ("GET", "/proxy/none", 204, ""),
             ("HEAD", "/proxy/head", 200, ""),

@@ -1,15 +1,13 @@
 //! What reaches the backend, what comes back, and what is recorded of it.
 
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Authority, Http, Setup, Tls, client, deployment, leaf_params};
 use bytes::Bytes;
 use edge::{EdgeConfig, Limits};
 use http::Request;
 use model::{Change, Rejection};
-use support::{Authority, Http, Setup, Tls, client, deployment, leaf_params};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trust::Code;
 

@@ -1,0 +1,8 @@
+//! The edge on real sockets.
+
+mod http2;
+mod openssl;
+mod refusals;
+mod serving;
+mod support;
+mod upstreams;
