@@ -17,6 +17,8 @@ mod quick_create;
 mod route;
 mod stage;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod truststore;
 
 use std::sync::Arc;

@@ -72,3 +72,28 @@ pub(crate) fn refuse_unsigned_body(parts: &Parts, origin: &Origin) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn an_unsigned_body_needs_tls_or_this_machine() {
+        for (payload, peer, tls, taken) in [
+            ("UNSIGNED-PAYLOAD", "127.0.0.1:1", false, true),
+            ("UNSIGNED-PAYLOAD", "[::1]:1", false, true),
+            ("UNSIGNED-PAYLOAD", "[::ffff:127.0.0.1]:1", false, true),
+            ("UNSIGNED-PAYLOAD", "192.0.2.1:1", false, false),
+            ("UNSIGNED-PAYLOAD", "192.0.2.1:1", true, true),
+            ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "192.0.2.1:1", false, false),
+            ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "192.0.2.1:1", false, true),
+        ] {
+            let request = Request::builder().header("x-amz-content-sha256", payload).body(()).unwrap();
+            let origin = Origin { peer: peer.parse().unwrap(), tls };
+            let answer = refuse_unsigned_body(&request.into_parts().0, &origin);
+            assert_eq!(answer.is_ok(), taken, "{payload} {peer} {tls}");
+        }
+    }
+}

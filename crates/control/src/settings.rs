@@ -1,11 +1,15 @@
 //! Reading and changing the settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws::Error;
 use model::{Change, Revision, State};
 use store::{CommitError, Store, StoreError};
 use tokio::sync::{Mutex, watch};
+
+/// Time for a commit to come back from the store.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The settings as the operations see them. Cheap to clone.
 #[derive(Clone)]
@@ -69,11 +73,14 @@ impl Settings {
         }
     }
 
-    /// Waits until `revision` has arrived here.
+    /// Waits until `revision` has arrived here. Without a bound, a follower in trouble would hold up every change for ever.
     async fn seen(&self, revision: Revision) -> Result<(), Error> {
         let mut state = self.shared.state.clone();
-        let arrived = state.wait_for(|state| state.revision >= revision).await;
-        arrived.map(drop).map_err(|_| Error::internal("The server is stopping."))
+        let arrived = tokio::time::timeout(ARRIVAL_TIMEOUT, state.wait_for(|state| state.revision >= revision)).await;
+        let stopping = || Error::internal("The server is stopping.");
+        let late =
+            || Error::internal(format!("Revision {revision} of the settings is stored, but did not arrive here."));
+        arrived.map_err(|_| late())?.map(drop).map_err(|_| stopping())
     }
 }
 

@@ -19,6 +19,7 @@ use sigv4::{Credentials, SecretKey};
 use store::{Follower, Memory, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The time here: 2025-11-22T17:00:00Z.
 pub const NOW: UnixMillis = 1_763_830_800_000;
@@ -31,7 +32,8 @@ pub struct Server {
     pub credentials: Credentials,
     pub client: Client<HttpConnector, Full<Bytes>>,
     _follower: Follower,
-    _stop: oneshot::Sender<()>,
+    pub stop: oneshot::Sender<()>,
+    pub served: JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
 
@@ -67,7 +69,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(control::serve(listener, control.clone(), async move { drop(stopped.await) }));
+        let served = tokio::spawn(control::serve(listener, control.clone(), async move { drop(stopped.await) }));
         Self {
             control,
             store,
@@ -75,7 +77,8 @@ impl Server {
             credentials: Credentials { access_key_id: admin.id, secret, session_token: None },
             client: Client::builder(TokioExecutor::new()).build_http(),
             _follower: follower,
-            _stop: stop,
+            stop,
+            served,
             _directory: directory,
         }
     }
