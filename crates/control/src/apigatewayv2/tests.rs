@@ -44,42 +44,42 @@ fn requests() -> impl Strategy<Value = Request> {
     let n = 0..4_usize;
     let k = 0..3_u8;
     prop_oneof![
-        any::<bool>().prop_map(|quick| Request::CreateApi { quick }),
-        (n.clone(), any::<bool>()).prop_map(|(api, disable)| Request::UpdateApi { api, disable }),
-        n.clone().prop_map(|api| Request::DeleteApi { api }),
-        n.clone().prop_map(|api| Request::CreateIntegration { api }),
-        (n.clone(), n.clone(), 50..60_u32).prop_map(|(api, integration, timeout_ms)| Request::UpdateIntegration {
+        2 => any::<bool>().prop_map(|quick| Request::CreateApi { quick }),
+        2 => (n.clone(), any::<bool>()).prop_map(|(api, disable)| Request::UpdateApi { api, disable }),
+        1 => n.clone().prop_map(|api| Request::DeleteApi { api }),
+        3 => n.clone().prop_map(|api| Request::CreateIntegration { api }),
+        2 => (n.clone(), n.clone(), 50..60_u32).prop_map(|(api, integration, timeout_ms)| Request::UpdateIntegration {
             api,
             integration,
             timeout_ms
         }),
-        (n.clone(), n.clone()).prop_map(|(api, integration)| Request::DeleteIntegration { api, integration }),
-        (n.clone(), k.clone(), n.clone()).prop_map(|(api, key, integration)| Request::CreateRoute {
+        2 => (n.clone(), n.clone()).prop_map(|(api, integration)| Request::DeleteIntegration { api, integration }),
+        5 => (n.clone(), k.clone(), n.clone()).prop_map(|(api, key, integration)| Request::CreateRoute {
             api,
             key,
             integration
         }),
-        (n.clone(), n.clone(), k.clone()).prop_map(|(api, route, key)| Request::UpdateRoute { api, route, key }),
-        (n.clone(), n.clone()).prop_map(|(api, route)| Request::DeleteRoute { api, route }),
-        (n.clone(), k.clone(), any::<bool>()).prop_map(|(api, name, auto)| Request::CreateStage { api, name, auto }),
-        (n.clone(), n.clone(), any::<bool>()).prop_map(|(api, stage, auto)| Request::UpdateStage { api, stage, auto }),
-        (n.clone(), n.clone(), n.clone()).prop_map(|(api, stage, deployment)| Request::PointStage {
+        2 => (n.clone(), n.clone(), k.clone()).prop_map(|(api, route, key)| Request::UpdateRoute { api, route, key }),
+        2 => (n.clone(), n.clone()).prop_map(|(api, route)| Request::DeleteRoute { api, route }),
+        5 => (n.clone(), k.clone(), any::<bool>()).prop_map(|(api, name, auto)| Request::CreateStage { api, name, auto }),
+        3 => (n.clone(), n.clone(), any::<bool>()).prop_map(|(api, stage, auto)| Request::UpdateStage { api, stage, auto }),
+        3 => (n.clone(), n.clone(), n.clone()).prop_map(|(api, stage, deployment)| Request::PointStage {
             api,
             stage,
             deployment
         }),
-        (n.clone(), n.clone()).prop_map(|(api, stage)| Request::DeleteStage { api, stage }),
-        (n.clone(), proptest::option::of(n.clone())).prop_map(|(api, stage)| Request::CreateDeployment { api, stage }),
-        (n.clone(), n.clone()).prop_map(|(api, deployment)| Request::DeleteDeployment { api, deployment }),
-        k.clone().prop_map(|name| Request::CreateDomain { name }),
-        n.clone().prop_map(|domain| Request::DeleteDomain { domain }),
-        (n.clone(), n.clone(), n.clone(), k).prop_map(|(domain, api, stage, key)| Request::CreateMapping {
+        2 => (n.clone(), n.clone()).prop_map(|(api, stage)| Request::DeleteStage { api, stage }),
+        4 => (n.clone(), proptest::option::of(n.clone())).prop_map(|(api, stage)| Request::CreateDeployment { api, stage }),
+        2 => (n.clone(), n.clone()).prop_map(|(api, deployment)| Request::DeleteDeployment { api, deployment }),
+        2 => k.clone().prop_map(|name| Request::CreateDomain { name }),
+        1 => n.clone().prop_map(|domain| Request::DeleteDomain { domain }),
+        6 => (n.clone(), n.clone(), n.clone(), k).prop_map(|(domain, api, stage, key)| Request::CreateMapping {
             domain,
             api,
             stage,
             key
         }),
-        (n.clone(), n).prop_map(|(domain, mapping)| Request::DeleteMapping { domain, mapping }),
+        2 => (n.clone(), n).prop_map(|(domain, mapping)| Request::DeleteMapping { domain, mapping }),
     ]
 }
 
@@ -177,7 +177,7 @@ impl Request {
     }
 }
 
-/// Ids by number; one that is nobody's where there are fewer.
+/// Ids by number, counted around; one that is nobody's where there are none.
 struct Ids<'a>(&'a State);
 
 impl Ids<'_> {
@@ -210,8 +210,9 @@ impl Ids<'_> {
     }
 }
 
-fn nth<'a>(mut ids: impl Iterator<Item = &'a String>, n: usize) -> String {
-    ids.nth(n).cloned().unwrap_or_else(|| "nobody".to_owned())
+fn nth<'a>(ids: impl Iterator<Item = &'a String>, n: usize) -> String {
+    let ids: Vec<&String> = ids.collect();
+    ids.get(n % ids.len().max(1)).map_or_else(|| "nobody".to_owned(), |id| (*id).clone())
 }
 
 fn input<T: DeserializeOwned>(body: Value) -> T {
