@@ -191,6 +191,11 @@ impl DataDir {
         self.file(SETTINGS)
     }
 
+    /// Records.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.file("journal")
+    }
+
     /// What `countersign explain` needs to find this directory's server: nothing where it is the default one.
     pub(crate) fn explain_options(&self) -> String {
         match Self::find(None) {

@@ -217,14 +217,8 @@ impl Story {
         self.client.json("apigateway", Method::PATCH, &format!("/v2/apis/{}", names.api_id), &disable).await?;
         self.deploy(&names.api_id).await?;
         self.tell.command(&format!("curl {}/prod/orders/5", names.endpoint));
-        let mut reply = self.caller.get(&host, "/prod/orders/5", None).await?;
-        for _ in 0..PATIENCE {
-            if reply.status == StatusCode::FORBIDDEN {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            reply = self.caller.get(&host, "/prod/orders/5", None).await?;
-        }
+        self.settled().await?;
+        let reply = self.caller.get(&host, "/prod/orders/5", None).await?;
         self.expect_forbidden(&reply, "closed");
         Ok(())
     }
@@ -307,6 +301,7 @@ impl Story {
         ));
         let reply = self.s3(OBJECT, pem.into_bytes()).await?;
         let version = reply.header("x-amz-version-id").unwrap_or_default().to_owned();
+        self.settled().await?;
         self.tell.check(!version.is_empty(), &format!("kept as version {version}"));
         Ok(version)
     }
@@ -335,6 +330,18 @@ impl Story {
             tokio::time::sleep(PAUSE).await;
         }
         Err(Failure::new(format!("{DOMAIN} does not become AVAILABLE")))
+    }
+
+    /// Until everything that is set is enforced. A person is never quick enough to need this.
+    async fn settled(&self) -> Result<(), Failure> {
+        for _ in 0..PATIENCE {
+            let health = self.client.json("countersign", Method::GET, "/_countersign/health", &Value::Null).await?;
+            if health["applied"] == health["revision"] {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(Failure::new("the settings are not enforced in time"))
     }
 
     async fn deploy(&mut self, api_id: &str) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! What lies in the data directory, opened; what is wrong with it is told by name.
 
+use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -34,11 +36,7 @@ impl Files {
         let key = source.read(dir)?;
         let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
         let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
-        let (journal, notices) = Journal::open(dir.path())
-            .map_err(|e| Failure::new(format!("cannot open the records in {}: {e}", dir.path().display())))?;
-        for notice in notices {
-            warn(&notice.to_string());
-        }
+        let journal = open_journal(dir)?;
         let damaged = |e: &dyn std::fmt::Display| Failure::new(format!("the objects of S3 cannot be used: {e}"));
         let objects = Objects::open(dir.path()).map_err(|e| damaged(&e))?;
         for fault in objects.verify().map_err(|e| damaged(&e))? {
@@ -48,11 +46,39 @@ impl Files {
     }
 }
 
+/// Opens the records and tells what is damaged. Few are read whole before the server is ready, many while it serves.
+fn open_journal(dir: &DataDir) -> Result<Journal, Failure> {
+    let failed =
+        |e: &dyn std::fmt::Display| Failure::new(format!("cannot open the records in {}: {e}", dir.path().display()));
+    let (journal, told) = Journal::open(dir.path()).map_err(|e| failed(&e))?;
+    for notice in &told {
+        warn(&notice.to_string());
+    }
+    let records = journal.clone();
+    let verify = move || {
+        for notice in records.verify().iter().filter(|notice| !told.contains(notice)) {
+            warn(&notice.to_string());
+        }
+    };
+    if bytes_in(&dir.journal()) <= READ_AT_START_BYTES {
+        verify();
+    } else {
+        std::thread::Builder::new().name("verify".to_owned()).spawn(verify).map_err(|e| failed(&e))?;
+    }
+    Ok(journal)
+}
+
+/// What its files hold.
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
 impl SealingKey {
     fn read(&self, dir: &DataDir) -> Result<Zeroizing<Vec<u8>>, Failure> {
         match (&self.file, self.command.split_first()) {
             (Some(file), _) => {
-                let key = std::fs::read(file).map(Zeroizing::new);
+                let key = fs::read(file).map(Zeroizing::new);
                 let key = key.map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))?;
                 checked(key, &file.display().to_string())
             }
@@ -82,6 +108,8 @@ impl SealingKey {
 }
 
 const KEY_BYTES: usize = 32;
+/// Records that are read whole before the server is ready: well under a second's worth.
+const READ_AT_START_BYTES: u64 = 64 * 1024 * 1024;
 
 fn checked(key: Zeroizing<Vec<u8>>, source: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match key.len() {
