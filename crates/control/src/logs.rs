@@ -225,6 +225,3 @@ fn invalid(message: impl Into<String>) -> Error {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Error::internal("The records could not be read.")))
 }
-
-#[cfg(test)]
-mod tests;

@@ -224,7 +224,11 @@ fn damage_is_named() {
     fs::write(path("flipped"), b"to be flippeD").unwrap();
 
     let faults: Vec<String> = objects.verify().unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(
+        faults.iter().any(|f| f.contains("s3://b/flipped (version null), does not have the SHA-256")),
+        "{faults:?}"
+    );
     assert!(faults.iter().any(|f| f.contains("s3://b/cut (version null), has 2 bytes instead of 9")), "{faults:?}");
     assert!(faults.iter().any(|f| f.contains("s3://b/gone (version null), is missing")), "{faults:?}");
     for key in ["cut", "gone", "flipped"] {
@@ -246,6 +250,34 @@ fn damage_is_named() {
     fs::remove_file(&index).unwrap();
     let error = Objects::open(directory.path()).err().expect("a lost index is refused").to_string();
     assert!(error.contains("is missing"), "{error}");
+}
+
+#[test]
+fn an_overwritten_index_is_refused_or_whole() {
+    let (directory, objects) = versioned();
+    let versions: Vec<String> = (0..40).map(|n| put(&objects, "k", &[n]).unwrap()).collect();
+    drop(objects);
+    let index = directory.path().join("objects.redb");
+    let whole = fs::read(&index).unwrap();
+    let mut refused = 0;
+    for offset in (0..whole.len() - 64).step_by(whole.len() / 24) {
+        let mut damaged = whole.clone();
+        damaged[offset..offset + 64].fill(0xa5);
+        fs::write(&index, damaged).unwrap();
+        match Objects::open(directory.path()) {
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("objects.redb"), "{error}");
+            }
+            Ok(objects) => {
+                assert!(objects.verify().unwrap().is_empty());
+                for (n, version) in versions.iter().enumerate() {
+                    assert_eq!(get(&objects, "k", Some(version)).unwrap(), [n as u8], "damage at {offset}");
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "no damage was met at all");
 }
 
 #[test]

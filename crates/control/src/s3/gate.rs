@@ -21,12 +21,20 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
     if of_query("Signature").is_some() || of_query("AWSAccessKeyId").is_some() {
         return Err(not_supported());
     }
+    // Nobody is given temporary credentials here, so no session token is one of ours.
+    if parts.headers.contains_key("x-amz-security-token") || of_query("X-Amz-Security-Token").is_some() {
+        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
+    }
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     match (headers.next(), headers.next()) {
-        (None, _) if of_query("X-Amz-Signature").is_some() => match of_query("X-Amz-Algorithm") {
-            Some(ALGORITHM) => Ok(()),
-            _ => Err(not_supported()),
-        },
+        (None, _) if of_query("X-Amz-Signature").is_some() => {
+            if of_query("X-Amz-Algorithm") != Some(ALGORITHM) {
+                return Err(not_supported());
+            }
+            let scope = of_query("X-Amz-Credential").unwrap_or_default().replace("%2F", "/");
+            let signed = of_query("X-Amz-SignedHeaders").unwrap_or_default().replace("%3B", ";");
+            check_signed(parts, &scope, &signed)
+        }
         (None, _) => Err(S3ErrorCode::AccessDenied.into()),
         (Some(header), None) => {
             let text = header.to_str().map_err(|_| malformed())?;
@@ -39,15 +47,19 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
     }
 }
 
-/// The fields after the algorithm: the service of the scope, and which headers are signed.
+/// The fields after the algorithm.
 fn check_header(parts: &Parts, fields: &str) -> Result<(), S3Error> {
     let field = |name: &str| fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
-    let scope = field("Credential").ok_or_else(malformed)?;
+    check_signed(parts, field("Credential").ok_or_else(malformed)?, field("SignedHeaders").ok_or_else(malformed)?)
+}
+
+/// A signature is for S3, and over the host and all of Amazon's headers.
+fn check_signed(parts: &Parts, scope: &str, signed: &str) -> Result<(), S3Error> {
     if scope.rsplit('/').nth(1) != Some("s3") {
         let message = "The authorization header is malformed; incorrect service. This endpoint belongs to \"s3\".";
         return Err(s3_error!(AuthorizationHeaderMalformed, "{message}"));
     }
-    let signed: Vec<&str> = field("SignedHeaders").ok_or_else(malformed)?.split(';').collect();
+    let signed: Vec<&str> = signed.split(';').collect();
     let must_be_signed = |name: &str| name == HOST.as_str() || name.starts_with("x-amz-");
     let unsigned = parts.headers.keys().find(|name| must_be_signed(name.as_str()) && !signed.contains(&name.as_str()));
     match unsigned {

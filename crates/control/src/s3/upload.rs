@@ -44,7 +44,9 @@ const ALGORITHMS: [(&str, &str); 5] = [
 impl Announced<'_> {
     /// Reads the body into `staged` and compares it with everything that was said about it.
     pub(super) async fn receive(self, mut staged: StagedBlob) -> S3Result<Received> {
-        let announced = self.content_length.and_then(|length| u64::try_from(length).ok());
+        let decoded =
+            self.headers.get("x-amz-decoded-content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = decoded.or_else(|| u64::try_from(self.content_length?).ok());
         if let Some(size) = announced.filter(|size| *size > MAX_OBJECT_BYTES) {
             return Err(of_object(ObjectError::TooLarge { size, limit: MAX_OBJECT_BYTES }));
         }

@@ -110,6 +110,19 @@ impl Server {
         (status.as_u16(), answer["message"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// A signed request to a service of the JSON protocol, e.g. `CertificateManager.ListCertificates`: its answer, or the
+    /// code of the error.
+    pub async fn json(&self, service: &str, target: &str, body: Value) -> Result<Value, String> {
+        let body = body.to_string().into_bytes();
+        let mut request = self.request("POST", "/", &body);
+        request.headers_mut().insert("content-type", "application/x-amz-json-1.1".parse().unwrap());
+        request.headers_mut().insert("x-amz-target", target.parse().unwrap());
+        sigv4::sign(&mut request, &body, &self.credentials, REGION, service, self.control.now() / 1000).unwrap();
+        let (parts, body) = self.send(request).await.into_parts();
+        let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if parts.status.is_success() { Ok(answer) } else { Err(answer["__type"].as_str().unwrap().to_owned()) }
+    }
+
     pub fn request(&self, method: &str, path: &str, body: &[u8]) -> Request<Full<Bytes>> {
         let uri = format!("{}{path}", self.origin);
         let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(uri);
