@@ -3,11 +3,13 @@
 //! `s3s` reads and writes S3's wire forms and verifies signatures; here is what may reach it, what the operations do,
 //! and S3's own codes and texts. Operations that are not here are answered with `NotImplemented`.
 
+mod conditions;
 mod errors;
 mod gate;
 mod listing;
 mod multipart;
 mod operations;
+mod tags;
 mod upload;
 
 use std::sync::Arc;

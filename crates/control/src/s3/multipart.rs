@@ -4,7 +4,9 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::S3Operations;
-use super::operations::{header_tags, millis, precondition, user_metadata, without_aws_chunked};
+use super::conditions::precondition;
+use super::operations::{millis, user_metadata, without_aws_chunked};
+use super::tags::header_tags;
 use super::upload::{Announced, Received};
 use crate::objects::{self, Metadata, Objects};
 

@@ -10,25 +10,16 @@ use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use time::OffsetDateTime;
 
+use super::conditions::{Conditions, precondition};
+use super::tags::{MAX_BUCKET_TAGS, MAX_TAGS, checked_tags, header_tags, tag_set};
 use super::upload::{Announced, Received};
 use super::{S3Operations, errors};
-use crate::objects::{self, Content, MAX_OBJECT_BYTES, Metadata, ObjectError, Precondition, Versioning};
+use crate::objects::{self, Content, MAX_OBJECT_BYTES, Metadata, Versioning};
 
 type Response<T> = S3Result<S3Response<T>>;
 
-/// Conditions of a request for an object, by ETag and time.
-#[derive(Default)]
-pub(super) struct Conditions {
-    matches: Option<ETagCondition>,
-    none_matches: Option<ETagCondition>,
-    modified_since: Option<Timestamp>,
-    unmodified_since: Option<Timestamp>,
-}
-
 const DEFAULT_REGION: &str = "us-east-1";
 const DEFAULT_TYPE: &str = "binary/octet-stream";
-const MAX_TAGS: usize = 10;
-const MAX_BUCKET_TAGS: usize = 50;
 const MAX_DELETES: usize = 1_000;
 /// Names and values of `x-amz-meta-*` together.
 const MAX_USER_METADATA_BYTES: usize = 2 << 10;
@@ -474,56 +465,6 @@ impl S3Operations {
     }
 }
 
-impl Conditions {
-    /// In the order of RFC 9110 section 13.2.2.
-    fn check(&self, content: &Content, modified: UnixMillis) -> S3Result<()> {
-        match self.outcome(content, modified) {
-            Outcome::Holds => Ok(()),
-            Outcome::Failed => Err(errors::of_object(ObjectError::PreconditionFailed)),
-            Outcome::NotModified => {
-                let mut error = S3Error::new(S3ErrorCode::NotModified);
-                let mut headers = http::HeaderMap::new();
-                if let Ok(etag) = http::HeaderValue::from_str(&format!("\"{}\"", content.etag)) {
-                    headers.insert(http::header::ETAG, etag);
-                }
-                error.set_headers(headers);
-                Err(error)
-            }
-        }
-    }
-
-    /// A copy has no 304.
-    fn check_source(&self, content: &Content, modified: UnixMillis) -> S3Result<()> {
-        match self.outcome(content, modified) {
-            Outcome::Holds => Ok(()),
-            Outcome::Failed | Outcome::NotModified => Err(errors::of_object(ObjectError::PreconditionFailed)),
-        }
-    }
-
-    fn outcome(&self, content: &Content, modified: UnixMillis) -> Outcome {
-        let is = |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == content.etag);
-        // HTTP's dates have seconds.
-        let seconds = |at: &Timestamp| millis(at.clone()).div_euclid(1000);
-        let modified = modified.div_euclid(1000);
-        match (&self.matches, &self.unmodified_since) {
-            (Some(condition), _) if !is(condition) => return Outcome::Failed,
-            (None, Some(at)) if modified > seconds(at) => return Outcome::Failed,
-            _ => {}
-        }
-        match (&self.none_matches, &self.modified_since) {
-            (Some(condition), _) if is(condition) => Outcome::NotModified,
-            (None, Some(at)) if modified <= seconds(at) => Outcome::NotModified,
-            _ => Outcome::Holds,
-        }
-    }
-}
-
-enum Outcome {
-    Holds,
-    Failed,
-    NotModified,
-}
-
 /// An object's checksums as the answers hold them.
 #[derive(Default)]
 struct Checksums {
@@ -574,18 +515,6 @@ fn bucket_region<'r>(asked: Option<&'r str>, here: &'r str) -> S3Result<&'r str>
     }
 }
 
-pub(super) fn precondition(
-    matches: Option<ETagCondition>,
-    none_matches: Option<ETagCondition>,
-) -> S3Result<Precondition> {
-    match (matches, none_matches) {
-        (None, None) => Ok(Precondition::None),
-        (None, Some(ETagCondition::Any)) => Ok(Precondition::Absent),
-        (Some(ETagCondition::ETag(etag)), None) => Ok(Precondition::Matches(etag.into_value())),
-        _ => Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented")),
-    }
-}
-
 /// `aws-chunked` is about the way here, not about the object.
 pub(super) fn without_aws_chunked(encoding: String) -> Option<String> {
     let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|e| !e.is_empty() && *e != "aws-chunked").collect();
@@ -598,54 +527,6 @@ pub(super) fn user_metadata(metadata: Option<s3s::dto::Metadata>) -> S3Result<BT
         return Err(s3_error!(MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size"));
     }
     Ok(user)
-}
-
-/// Tags as `x-amz-tagging` holds them: a query string.
-pub(super) fn header_tags(text: Option<&str>) -> S3Result<BTreeMap<String, String>> {
-    let invalid = || {
-        s3_error!(
-            InvalidArgument,
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates."
-        )
-    };
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8().map(|text| text.into_owned())
-    };
-    let mut tags = BTreeMap::new();
-    for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let key = decoded(key).map_err(|_| invalid())?;
-        if tags.insert(key, decoded(value).map_err(|_| invalid())?).is_some() {
-            return Err(invalid());
-        }
-    }
-    checked_tags(tag_set(tags), MAX_TAGS)
-}
-
-fn checked_tags(set: TagSet, limit: usize) -> S3Result<BTreeMap<String, String>> {
-    if set.len() > limit {
-        let message = format!("Object tags cannot be greater than {limit}");
-        return Err(errors::with_code(StatusCode::BAD_REQUEST, "BadRequest", message));
-    }
-    let mut tags = BTreeMap::new();
-    for Tag { key, value } in set {
-        let (key, value) = (key.unwrap_or_default(), value.unwrap_or_default());
-        if key.is_empty() || key.chars().count() > 128 {
-            return Err(s3_error!(InvalidTag, "The TagKey you have provided is invalid"));
-        }
-        if value.chars().count() > 256 {
-            return Err(s3_error!(InvalidTag, "The TagValue you have provided is invalid"));
-        }
-        if tags.insert(key, value).is_some() {
-            return Err(s3_error!(InvalidTag, "Cannot provide multiple Tags with the same key"));
-        }
-    }
-    Ok(tags)
-}
-
-fn tag_set(tags: BTreeMap<String, String>) -> TagSet {
-    tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect()
 }
 
 /// A version's id, where there are versions to tell apart.
