@@ -16,6 +16,8 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(crate) enum Answer {
     /// The client is not trusted; the reason is in its record.
     Refused,
+    /// Which requests other origins may make; the gateway says it without asking the backend.
+    Preflight,
     /// The execute-api endpoint is disabled.
     EndpointDisabled,
     /// The same, in the words of AWS's HTTP APIs.
@@ -43,6 +45,7 @@ pub(crate) enum Answer {
 impl Answer {
     pub(crate) fn status(self) -> StatusCode {
         match self {
+            Self::Preflight => StatusCode::NO_CONTENT,
             Self::Refused | Self::EndpointDisabled => StatusCode::FORBIDDEN,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -58,6 +61,7 @@ impl Answer {
     /// `$context.error.responseType`
     pub(crate) fn response_type(self) -> &'static str {
         match self {
+            Self::Preflight => "",
             Self::Refused | Self::EndpointDisabled => "ACCESS_DENIED",
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
@@ -71,6 +75,7 @@ impl Answer {
     /// `$context.error.message`, but for [`Answer::Refused`], where it is the reason's.
     pub(crate) fn message(self) -> &'static str {
         match self {
+            Self::Preflight => "",
             Self::BadRequest(why) => why,
             _ => self.text(),
         }
@@ -128,11 +133,15 @@ impl Answer {
     pub(crate) fn response(self, version: Version, mut record: Box<Record>) -> Response<ResponseBody> {
         record.answered(self);
         let id = HeaderValue::from_bytes(record.id.as_bytes());
-        let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(self.body().as_bytes()), record));
+        let is_error = self != Self::Preflight;
+        let body = if is_error { self.body() } else { "" };
+        let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(body.as_bytes()), record));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ERROR_TYPE, HeaderValue::from_static(self.error_type()));
+        if is_error {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ERROR_TYPE, HeaderValue::from_static(self.error_type()));
+        }
         if let Ok(id) = id {
             headers.insert(REQUEST_ID, id);
         }

@@ -135,7 +135,7 @@ impl Upload {
 
 impl ResponseBody {
     pub(crate) fn fixed(bytes: Bytes, record: Box<Record>) -> Self {
-        Self { content: Content::Fixed(Some(bytes)), record }
+        Self { content: Content::Fixed(Some(bytes).filter(|bytes| !bytes.is_empty())), record }
     }
 
     pub(crate) fn backend(incoming: Incoming, lease: Lease, record: Box<Record>) -> Self {

@@ -15,7 +15,9 @@ use crate::admit;
 use crate::answer::Answer;
 use crate::body::ResponseBody;
 use crate::connection::{Close, Connection};
+use crate::cors;
 use crate::forward;
+use crate::mapping::{Changes, Values};
 use crate::record::Record;
 use crate::runtime::Runtime;
 
@@ -29,23 +31,29 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let has_payload = !body.is_end_stream();
     let mut record = Record::of_request(&runtime, &connection, &parts);
-    let answer = match route(&runtime, &connection, &mut record, &parts) {
-        Ok(routed) => match forward::forward(&runtime, &mut record, routed, parts, body).await {
-            Ok((head, backend)) => {
-                return Ok(Response::from_parts(head, ResponseBody::backend(backend.body, backend.lease, record)));
-            }
-            Err(answer) => answer,
-        },
-        Err(answer) => answer,
+    let routed = route(&runtime, &connection, &mut record, &parts);
+    let cors = record.cross_origin(&parts);
+    let outcome = match routed {
+        Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, body).await,
+        Err(answer) => Err(answer),
     };
-    if answer == Answer::Refused {
-        connection.close(Close::Refused);
+    let mut response = match outcome {
+        Ok((head, backend)) => Response::from_parts(head, ResponseBody::backend(backend.body, backend.lease, record)),
+        Err(answer) => {
+            if answer == Answer::Refused {
+                connection.close(Close::Refused);
+            }
+            if answer.closes() || has_payload {
+                // Something of the request may still be under way.
+                connection.linger();
+            }
+            answer.response(version, record)
+        }
+    };
+    if let Some(cors) = cors {
+        cors.apply(response.headers_mut());
     }
-    if answer.closes() || has_payload {
-        // Something of the request may still be under way.
-        connection.linger();
-    }
-    Ok(answer.response(version, record))
+    Ok(response)
 }
 
 /// Where a request goes.
@@ -55,6 +63,8 @@ pub(crate) struct Routed {
     pub(crate) path: String,
     /// `Forwarded`
     pub(crate) forwarded: HeaderValue,
+    /// What parameter mapping does to the headers.
+    pub(crate) changes: Changes,
 }
 
 fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
@@ -84,6 +94,9 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     if stage.endpoint_disabled && matches!(domain.paths, Paths::Stages(_)) {
         return Err(if runtime.config.aws_exact { Answer::EndpointDisabledAsAws } else { Answer::EndpointDisabled });
     }
+    if stage.cors.is_some() && cors::is_preflight(parts) {
+        return Err(Answer::Preflight);
+    }
     let router = stage.router.as_ref().ok_or(Answer::NotFound)?;
     let found = router.find(parts.method.as_str(), rest).ok_or(Answer::NotFound)?;
     record.route_key = Some(found.route.key.clone());
@@ -94,7 +107,12 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     let mut target = String::with_capacity(path.len() + 16);
     let rest = found.route.is_default.then_some(rest);
     integration.target.write_path(&found.variables, rest, parts.uri.query(), &mut target);
-    Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host) })
+    let mut changes = Changes::default();
+    if !integration.request_mapping.steps.is_empty() {
+        changes = Values::of_request(parts, &found.variables, record).changes(&integration.request_mapping);
+        changes.apply_to_target(&mut target);
+    }
+    Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host), changes })
 }
 
 /// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.

@@ -18,6 +18,7 @@ use crate::answer::{Answer, REQUEST_ID};
 use crate::body::{Progress, RequestBody};
 use crate::exchange::Routed;
 use crate::identity;
+use crate::mapping::Values;
 use crate::record::Record;
 use crate::runtime::Runtime;
 use crate::upstream::Backend;
@@ -73,7 +74,7 @@ pub(crate) async fn forward(
     parts: Parts,
     body: Incoming,
 ) -> Result<(response::Parts, Backend), Answer> {
-    let Routed { integration, path, forwarded } = routed;
+    let Routed { integration, path, forwarded, changes } = routed;
     let (body, progress) = RequestBody::new(body, runtime.config.limits.body_bytes);
     record.upload = Some(progress.clone());
     let mut request = Request::new(body);
@@ -86,6 +87,7 @@ pub(crate) async fn forward(
     rewrite_request(&mut headers, parts.version, forwarded);
     let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
     headers.insert(HOST, authority);
+    changes.apply_to_headers(&mut headers);
     if request.body().size_hint().exact().is_none() && !request.body().is_end_stream() {
         // hyper sends no payload of a GET whose length is unknown unless it is told to.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -112,6 +114,12 @@ pub(crate) async fn forward(
     }
     record.integrated(head.status);
     strip(&mut head.headers, is_hop_by_hop);
+    if let Some(mapping) = integration.response_mappings.get(&head.status.as_u16()) {
+        let changes = Values::of_response(&head.headers, record).changes(mapping);
+        changes.apply_to_headers(&mut head.headers);
+        changes.apply_to_status(&mut head);
+        record.answered_with(head.status);
+    }
     if let Ok(id) = HeaderValue::from_bytes(record.id.as_bytes()) {
         head.headers.insert(REQUEST_ID, id);
     }

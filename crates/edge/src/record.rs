@@ -18,6 +18,7 @@ use trust::Code;
 use crate::answer::Answer;
 use crate::body::Progress;
 use crate::connection::Connection;
+use crate::cors::CrossOrigin;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::verdicts::{Client, Refusal};
@@ -141,6 +142,11 @@ impl Record {
         }
     }
 
+    /// What the stage's settings about other origins have to say of the answer, if there are some.
+    pub(crate) fn cross_origin(&self, parts: &Parts) -> Option<CrossOrigin> {
+        self.stage.as_ref().filter(|stage| stage.cors.is_some()).map(|stage| CrossOrigin::new(stage.clone(), parts))
+    }
+
     /// The gateway answers itself.
     pub(crate) fn answered(&mut self, answer: Answer) {
         self.answer = Some(answer);
@@ -169,6 +175,11 @@ impl Record {
         self.integration_status = Some(status);
         self.status = Some(status);
         self.integration_ended();
+    }
+
+    /// The client is sent this status, whatever the backend's was.
+    pub(crate) fn answered_with(&mut self, status: StatusCode) {
+        self.status = Some(status);
     }
 
     fn integration_ended(&mut self) {

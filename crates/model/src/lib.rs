@@ -8,6 +8,7 @@
 
 mod change;
 mod keyring;
+pub mod mapping;
 mod pattern;
 pub mod resource;
 pub mod router;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trust::{Policy, Truststore};
 use zeroize::Zeroizing;
 
+use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
 use crate::resource::{self, Cors, RouteSettings};
 use crate::router::Router;
@@ -145,9 +146,9 @@ pub struct Integration {
     /// Milliseconds until the answer's head must have come.
     pub timeout_ms: u32,
     /// Parameter mapping of the request.
-    pub request_parameters: BTreeMap<String, String>,
-    /// Parameter mapping of the response.
-    pub response_parameters: BTreeMap<String, BTreeMap<String, String>>,
+    pub request_mapping: Mapping,
+    /// Parameter mapping of the response, by the backend's status code.
+    pub response_mappings: BTreeMap<u16, Mapping>,
     /// Name that an https backend's certificate must have, where it is not the URI's host.
     pub server_name: Option<String>,
 }
@@ -525,8 +526,17 @@ impl Integration {
             target: Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
             method: integration.method.clone().filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
-            request_parameters: integration.request_parameters.clone(),
-            response_parameters: integration.response_parameters.clone(),
+            request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
+                .map_err(|e| e.to_string())?,
+            response_mappings: integration
+                .response_parameters
+                .iter()
+                .map(|(status, parameters)| {
+                    let status = status.parse().map_err(|_| format!("{status} is no status code"))?;
+                    let mapping = Mapping::of_response(parameters, &stage.variables).map_err(|e| e.to_string())?;
+                    Ok((status, mapping))
+                })
+                .collect::<Result<_, String>>()?,
             server_name: integration.server_name_to_verify.clone(),
         })
     }

@@ -45,6 +45,18 @@ pub trait Context {
     fn value(&self, variable: &Variable, out: &mut Value<'_>);
 }
 
+/// The value of one variable by itself, escaped for nothing; `None` where it has none.
+pub fn value_of(variable: &Variable, certificate: Option<&ClientCert>, context: &impl Context) -> Option<String> {
+    let mut text = String::new();
+    let mut value = Value::new(Place::Alone, &mut text);
+    match (variable, certificate) {
+        (Variable::ClientCert(field), Some(certificate)) => value.push_certificate(certificate, *field),
+        (Variable::ClientCert(_), None) => {}
+        _ => context.value(variable, &mut value),
+    }
+    (!value.is_empty()).then_some(text)
+}
+
 /// A format that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {

@@ -368,3 +368,75 @@ async fn a_domain_that_starts_to_ask_does_so_on_open_connections_too() {
     assert_eq!(world.refusal().await.code, Code::ClientCertMissing);
     assert_eq!(client.get(Http::V1, "/proxy/x").await.unwrap().status, 403);
 }
+
+#[tokio::test]
+async fn parameters_are_mapped_both_ways() {
+    let mut world = Setup::new().start().await;
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let mut mapped = deployment(world.backend.address, 5000);
+    mapped.integrations[0].request_parameters = map(&[
+        ("append:header.x-client-dn", "$context.identity.clientCert.subjectDN"),
+        ("append:header.x-both", "${request.querystring.q}-${context.stage}"),
+        ("append:header.x-none", "$request.header.nothing"),
+        ("overwrite:header.x-pem", "$context.identity.clientCert.clientCertPem"),
+        ("overwrite:path", "/status/201"),
+        ("overwrite:querystring.v", "$request.path.p"),
+        ("remove:header.user-agent", ""),
+        ("remove:querystring.secret", ""),
+    ]);
+    mapped.integrations[0].response_parameters = [(
+        "201".to_owned(),
+        map(&[
+            ("overwrite:statuscode", "202"),
+            ("append:header.x-said", "$response.header.x-backend"),
+            ("remove:header.x-backend", ""),
+            ("append:header.x-id", "$context.requestId"),
+        ]),
+    )]
+    .into();
+    world.commit(&[Change::put(&mapped)]).await;
+    let client = world.client(Some(&world.ca.client("alice, Inc.")));
+    let request =
+        Request::get("/v1/proxy/a%20b?q=1%262&secret=s&v=0").header("user-agent", "x").header("x-client-dn", "CN=root");
+    let answer = client.send(Http::V1, request, Bytes::new()).await.unwrap();
+    assert_eq!(answer.status, 202);
+    assert_eq!((answer.header("x-said"), answer.header("x-backend")), ("yes", ""));
+    assert_eq!(answer.header("x-id"), answer.header("apigw-requestid"));
+    let seen = &world.backend.seen()[0];
+    assert_eq!(seen.target, "/status/201?q=1%262&v=a%2520b");
+    let dn: Vec<_> = seen.headers.get_all("x-client-dn").iter().collect();
+    assert_eq!(dn, ["CN=alice\\, Inc."], "the client's own claim is gone");
+    assert_eq!(seen.headers["x-both"], "1&2-prod");
+    assert!(!seen.headers.contains_key("x-none") && !seen.headers.contains_key("user-agent"));
+    assert!(seen.headers["x-pem"].to_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----%0A"));
+    let log = world.finish().await;
+    assert_eq!((log.stage[0]["status"].as_str(), log.stage[0]["integration"].as_str()), (Some("202"), Some("201")));
+}
+
+#[tokio::test]
+async fn preflight_requests_are_answered_without_the_backend() {
+    let mut world = Setup::new().start().await;
+    let mut crossed = deployment(world.backend.address, 5000);
+    crossed.cors = Some(model::resource::Cors {
+        allow_methods: vec!["PUT".into()],
+        allow_origins: vec!["https://app.example".into()],
+        ..Default::default()
+    });
+    world.commit(&[Change::put(&crossed)]).await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    let preflight = || {
+        Request::options("/proxy/x")
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "PUT")
+    };
+    for http in [Http::V1, Http::V2] {
+        let client = client.clone().with(Tls::V13, http);
+        let answer = client.send(http, preflight(), Bytes::new()).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+        assert_eq!(answer.header("access-control-allow-methods"), "PUT");
+        let plain = Request::get("/proxy/x").header("origin", "https://app.example");
+        let answer = client.send(http, plain, Bytes::new()).await.unwrap();
+        assert_eq!(answer.header("access-control-allow-origin"), "https://app.example");
+    }
+    assert_eq!(world.backend.seen().len(), 2);
+}

@@ -287,3 +287,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_value_by_itself_is_as_it_is() {
+    let certificate = certificate();
+    let values = Values::default().text("path", "/a \"b\"\n").number("status", 200);
+    let value = |name: &str| value_of(&Variable::from_name(name), Some(&certificate), &values);
+    assert_eq!(value("path").as_deref(), Some("/a \"b\"\n"));
+    assert_eq!(value("status").as_deref(), Some("200"));
+    assert_eq!(value("identity.clientCert.subjectDN").as_deref(), Some(certificate.subject_dn.as_str()));
+    assert_eq!(value("stage"), None);
+    let dn = Variable::from_name("identity.clientCert.subjectDN");
+    assert_eq!(value_of(&dn, None, &values), None);
+}

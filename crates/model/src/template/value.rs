@@ -33,6 +33,8 @@ pub(super) enum Place {
     JsonValue,
     Xml,
     Plain,
+    /// In no line: nothing is escaped.
+    Alone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +150,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether nothing was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.written == Written::Nothing
+    }
+
     /// Ends the value.
     pub(super) fn finish(mut self) {
         if self.written == Written::Nothing {
@@ -177,6 +184,9 @@ impl fmt::Write for Value<'_> {
 impl Place {
     /// Appends `text`, escaped. Runs of bytes that stay as they are go over in one piece.
     fn escape(self, text: &str, out: &mut String) {
+        if self == Self::Alone {
+            return out.push_str(text);
+        }
         let mut copied = 0;
         let mut at = 0;
         let bytes = text.as_bytes();

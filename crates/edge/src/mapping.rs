@@ -1,0 +1,208 @@
+//! Parameter mapping at work: values are looked up in the request as it came, and applied to what goes out.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, response};
+use model::mapping::{Action, Mapping, Place, Source, Step};
+use model::template::value_of;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::record::Record;
+
+/// Percent-encoded in a path (RFC 3986 section 3.3); `%` is left, since values may be encoded already.
+const PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
+/// Percent-encoded in a name or value of a query.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encoded in a header where a value has control characters.
+const HEADER: &AsciiSet = &CONTROLS.add(b'%');
+
+/// What the steps of a mapping come to for one request. A step whose sources have no value does nothing, as on AWS.
+#[derive(Default)]
+pub(crate) struct Changes(Vec<Change>);
+
+struct Change {
+    action: Action,
+    place: Place,
+    value: String,
+}
+
+/// The values of one message.
+pub(crate) struct Values<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// Of the request; none in a response.
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+    pub(crate) record: &'a Record,
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn of_request(parts: &'a Parts, variables: &'a [(&'a str, &'a str)], record: &'a Record) -> Self {
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        Self { headers: &parts.headers, path, query, variables, record }
+    }
+
+    pub(crate) fn of_response(headers: &'a HeaderMap, record: &'a Record) -> Self {
+        Self { headers, path: "", query: "", variables: &[], record }
+    }
+
+    /// Looks everything up.
+    pub(crate) fn changes(&self, mapping: &Mapping) -> Changes {
+        let change = |step: &Step| {
+            let change = Change { action: step.action, place: step.place.clone(), value: self.value(&step.value) };
+            (change.action == Action::Remove || !change.value.is_empty()).then_some(change)
+        };
+        Changes(mapping.steps.iter().filter_map(change).collect())
+    }
+
+    fn value(&self, sources: &[Source]) -> String {
+        sources.iter().map(|source| self.piece(source)).collect()
+    }
+
+    fn piece<'s>(&'s self, source: &'s Source) -> Cow<'s, str> {
+        match source {
+            Source::Static(text) => text.into(),
+            Source::Header(name) => {
+                let values: Vec<Cow<'_, str>> =
+                    self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+                values.join(",").into()
+            }
+            Source::Query(name) => {
+                let values: Vec<Cow<'_, str>> =
+                    fields(self.query).filter(|(field, _)| field == name).map(|(_, value)| value).collect();
+                values.join(",").into()
+            }
+            Source::Path => self.path.into(),
+            Source::PathVariable(name) => {
+                self.variables.iter().find(|(variable, _)| variable == name).map_or("", |(_, value)| value).into()
+            }
+            Source::Context(variable) => {
+                let certificate = self.record.client.chain.identity().map(|identity| &identity.certificate);
+                value_of(variable, certificate, self.record).unwrap_or_default().into()
+            }
+        }
+    }
+}
+
+impl Changes {
+    /// Changes path and query for the backend.
+    pub(crate) fn apply_to_target(&self, target: &mut String) {
+        for Change { action, place, value } in &self.0 {
+            match place {
+                Place::Path => {
+                    let query = target.find('?').map_or("", |at| &target[at..]);
+                    let slash = if value.starts_with('/') { "" } else { "/" };
+                    *target = format!("{slash}{}{query}", utf8_percent_encode(value, PATH));
+                }
+                Place::Query(name) => change_query(target, *action, name, value),
+                Place::Header(_) | Place::StatusCode => {}
+            }
+        }
+    }
+
+    /// Changes headers, of either direction.
+    pub(crate) fn apply_to_headers(&self, headers: &mut HeaderMap) {
+        for Change { action, place, value } in &self.0 {
+            let Place::Header(name) = place else { continue };
+            match (action, header_value(value)) {
+                (Action::Remove, _) => drop(headers.remove(name)),
+                (Action::Overwrite, Some(value)) => drop(headers.insert(name, value)),
+                (Action::Append, Some(value)) => drop(headers.append(name, value)),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Changes the status of an answer.
+    pub(crate) fn apply_to_status(&self, head: &mut response::Parts) {
+        for Change { place, value, .. } in &self.0 {
+            if *place == Place::StatusCode
+                && let Ok(status) = StatusCode::from_bytes(value.as_bytes())
+                && status.as_u16() >= 200
+            {
+                head.status = status;
+            }
+        }
+    }
+}
+
+/// Control characters, as in a PEM text, are percent-encoded: a header cannot hold them.
+fn header_value(text: &str) -> Option<HeaderValue> {
+    let encoded: Cow<'_, str> = match text.bytes().any(|byte| byte.is_ascii_control()) {
+        true => utf8_percent_encode(text, HEADER).to_string().into(),
+        false => text.into(),
+    };
+    HeaderValue::from_bytes(encoded.as_bytes()).ok()
+}
+
+fn change_query(target: &mut String, action: Action, name: &str, value: &str) {
+    if action != Action::Append
+        && let Some(at) = target.find('?')
+    {
+        let query = target.split_off(at);
+        let kept = query[1..].split('&').filter(|field| decoded(field.split('=').next().unwrap_or_default()) != name);
+        let kept: Vec<&str> = kept.collect();
+        if !kept.is_empty() {
+            target.push('?');
+            target.push_str(&kept.join("&"));
+        }
+    }
+    if action != Action::Remove {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.extend(utf8_percent_encode(name, QUERY));
+        target.push('=');
+        target.extend(utf8_percent_encode(value, QUERY));
+    }
+}
+
+fn fields(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    query.split('&').map(|field| {
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    match text.contains('+') {
+        true => percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned().into(),
+        false => percent_decode_str(text).decode_utf8_lossy(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_a_query_by_decoded_names() {
+        for (target, action, name, wanted) in [
+            ("/x", Action::Append, "a", "/x?a=1%20%26"),
+            ("/x?a=0", Action::Append, "a", "/x?a=0&a=1%20%26"),
+            ("/x?a=0&%61=2&b=3", Action::Overwrite, "a", "/x?b=3&a=1%20%26"),
+            ("/x?a=0&b", Action::Remove, "a", "/x?b"),
+            ("/x?a", Action::Remove, "a", "/x"),
+            ("/x", Action::Remove, "a", "/x"),
+        ] {
+            let mut changed = target.to_owned();
+            change_query(&mut changed, action, name, "1 &");
+            assert_eq!(changed, wanted, "{target} {action:?}");
+        }
+    }
+
+    #[test]
+    fn header_values_cannot_break_out() {
+        assert_eq!(header_value("CN=a\\, b").unwrap(), "CN=a\\, b");
+        assert_eq!(header_value("-----BEGIN\nQ%==\r\n").unwrap(), "-----BEGIN%0AQ%25==%0D%0A");
+    }
+
+    #[test]
+    fn query_fields_are_decoded() {
+        let read: Vec<(String, String)> =
+            fields("a=1+2&b=%26&c").map(|(name, value)| (name.into(), value.into())).collect();
+        let wanted = [("a", "1 2"), ("b", "&"), ("c", "")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(read, wanted);
+    }
+}
