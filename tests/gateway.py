@@ -124,7 +124,7 @@ class Gateway:
 
         eventually(status, what=f"{self.domain} AVAILABLE")
 
-    def curl(self, path="/", identity=None, *args, host=None, tls=None, http=None):
+    def curl(self, path="/orders", identity=None, *args, host=None, tls=None, http=None):
         """Calls the domain as the guide does. `tls` is "1.2" or "1.3", `http` is "1.1" or "2"."""
         return curl(self.server, f"https://{host or self.domain}{path}", identity, *args, tls=tls, http=http)
 

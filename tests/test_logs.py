@@ -80,7 +80,7 @@ def test_a_refusal_is_logged_with_its_reason(gateway, pki, kind):
 def test_the_bare_variable_is_json_with_all_six_members(server, backend, pki):
     gateway = Gateway(server, backend, "bare.yourcompany.com", pki.ca().pem,
                       log_format='{"id":"$context.requestId","cert":$context.identity.clientCert}').create()
-    gateway.curl("/", pki.client())
+    gateway.curl("/orders", pki.client())
     [line] = eventually(gateway.lines)
     cert = json.loads(line)["cert"]
     assert set(cert) == {"clientCertPem", "subjectDN", "issuerDN", "serialNumber", "validity"}

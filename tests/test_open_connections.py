@@ -25,7 +25,7 @@ def leaving(pki):
     return pki.client("leaving", pki.ca("leaving-ca"))
 
 
-def ask(connection, domain, path="/"):
+def ask(connection, domain, path="/orders"):
     """One HTTP/1.1 request; the status, or None where the connection is gone."""
     try:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {domain}\r\n\r\n".encode())

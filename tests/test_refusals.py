@@ -117,7 +117,7 @@ def test_no_100_continue_for_a_stranger(gateways, backend):
 
 
 def test_every_refusal_has_an_id_of_its_own(gateways):
-    ids = {gateways["respond"].curl("/").headers["apigw-requestid"] for _ in range(5)}
+    ids = {gateways["respond"].curl("/orders").headers["apigw-requestid"] for _ in range(5)}
     assert len(ids) == 5
 
 
@@ -132,23 +132,23 @@ def test_an_unknown_rejection_is_a_400(server, gateways):
 
 def test_changing_the_rejection_by_tag(server, backend, pki):
     gateway = Gateway(server, backend, "changing.yourcompany.com", pki.ca().pem).create()
-    assert_refused(gateway.curl("/"))
+    assert_refused(gateway.curl("/orders"))
     arn = "arn:aws:apigateway:us-east-1::/domainnames/changing.yourcompany.com"
     gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:rejection": "alert"})
     gateway.wait_available()
-    assert_alerted(gateway.curl("/", None, "--verbose"), "certificate required")
+    assert_alerted(gateway.curl("/orders", None, "--verbose"), "certificate required")
     gateway.api.untag_resource(ResourceArn=arn, TagKeys=["countersign:rejection"])
     gateway.wait_available()
-    assert_refused(gateway.curl("/"))
+    assert_refused(gateway.curl("/orders"))
 
 
 def test_a_foreign_host_is_misdirected(gateways, backend, pki):
     """The SNI's domain and the Host must be the same domain resource."""
-    answer = gateways["respond"].curl("/", pki.client(), "--header", "Host: aws.yourcompany.com", http="1.1")
+    answer = gateways["respond"].curl("/orders", pki.client(), "--header", "Host: aws.yourcompany.com", http="1.1")
     assert answer.status == 421
     assert backend.seen == []
 
 
 def test_an_unknown_name_is_not_answered(gateways, server):
-    answer = gateways["respond"].curl("/", host="nobody.example.org")
+    answer = gateways["respond"].curl("/orders", host="nobody.example.org")
     assert answer.status == 0 and "unrecognized name" in answer.error

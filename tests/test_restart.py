@@ -111,14 +111,14 @@ def test_a_damaged_file_is_named(one_server, backend, pki, damage, tmp_path):
         path.write_bytes(whole[:middle] if damage == "truncated" else whole[:middle] + b"\xa5" * 64 + whole[middle + 64:])
         one_server.launch()
         line = one_server.first_line()
+        what = f"{path.relative_to(one_server.data_dir)} was {damage}: named on stderr"
         if line.startswith("ready"):
-            said = one_server.stderr()
+            eventually(lambda: path.name in one_server.stderr(), timeout_s=10, what=what)
             one_server.process.terminate()
             one_server.process.wait(30)
         else:
             assert one_server.process.wait(30) not in (0, 101), "it must fail with a sentence, not a panic"
-            said = one_server.stderr()
-        assert path.name in said, f"{path.relative_to(one_server.data_dir)} was {damage}, and nobody said so:\n{said}"
+            assert path.name in one_server.stderr(), what
         path.write_bytes(whole)
 
 

@@ -32,8 +32,8 @@ def test_a_broken_certificate_in_the_truststore(make_gateway, pki):
     assert any("CN=long-gone" in w and "expired" in w.lower() for w in warnings), warnings
     assert any("CN=not-a-ca" in w for w in warnings), warnings
     assert not any("CN=ca" in w for w in warnings), "nothing is wrong with this one"
-    assert gateway.curl("/", pki.client()).status == 200
-    assert_refused(gateway.curl("/"))
+    assert gateway.curl("/orders", pki.client()).status == 200
+    assert_refused(gateway.curl("/orders"))
 
 
 def test_bytes_that_are_no_certificate(make_gateway, pki):
@@ -41,7 +41,7 @@ def test_bytes_that_are_no_certificate(make_gateway, pki):
     gateway = make_gateway(pki.ca().pem + broken)
     warnings = domain_of(gateway)["MutualTlsAuthentication"]["TruststoreWarnings"]
     assert len(warnings) == 1, warnings
-    assert gateway.curl("/", pki.client()).status == 200
+    assert gateway.curl("/orders", pki.client()).status == 200
 
 
 def test_a_good_truststore_has_no_warnings(make_gateway, pki):
@@ -53,19 +53,19 @@ def test_a_stale_version_pin(make_gateway, pki, server):
     gateway = make_gateway(pki.ca().pem)
     partner = pki.client("new-partner", pki.ca("new-partner-ca"))
     newer = gateway.put_truststore(pki.ca().pem + pki.ca("new-partner-ca").pem)
-    answer = gateway.curl("/", partner)
+    answer = gateway.curl("/orders", partner)
     assert_refused(answer)
     said = eventually(lambda: line_about(server, answer))
     assert "newer version" in said and newer in said
 
     gateway.update_truststore(newer)
-    assert gateway.curl("/", partner).status == 200
+    assert gateway.curl("/orders", partner).status == 200
 
 
 def test_a_client_of_another_ca(make_gateway, pki, server):
     """The line for a person names the issuer that was looked for."""
     gateway = make_gateway(pki.ca().pem)
-    answer = gateway.curl("/", pki.client("stranger", pki.ca("other-ca"), section="client"))
+    answer = gateway.curl("/orders", pki.client("stranger", pki.ca("other-ca"), section="client"))
     assert_refused(answer)
     assert "CN=other-ca" in eventually(lambda: line_about(server, answer))
     assert "Could not find issuer for certificate" in gateway.record(requestId=answer.headers["apigw-requestid"])["error"]
@@ -74,7 +74,7 @@ def test_a_client_of_another_ca(make_gateway, pki, server):
 def test_a_client_whose_issuer_is_trusted_elsewhere(make_gateway, pki, server):
     make_gateway(pki.ca("elsewhere-ca").pem)
     gateway = make_gateway(pki.ca().pem)
-    answer = gateway.curl("/", pki.client("elsewhere", pki.ca("elsewhere-ca")))
+    answer = gateway.curl("/orders", pki.client("elsewhere", pki.ca("elsewhere-ca")))
     assert_refused(answer)
     assert "trouble0.yourcompany.com" in eventually(lambda: line_about(server, answer))
 
@@ -82,7 +82,7 @@ def test_a_client_whose_issuer_is_trusted_elsewhere(make_gateway, pki, server):
 @pytest.mark.parametrize("kind", ["missing", "expired"])
 def test_every_refusal_is_a_line_for_a_person(make_gateway, pki, server, kind):
     gateway = make_gateway(pki.ca().pem)
-    answer = gateway.curl("/", None if kind == "missing" else pki.dated("expired", -864_000, -86_400))
+    answer = gateway.curl("/orders", None if kind == "missing" else pki.dated("expired", -864_000, -86_400))
     assert_refused(answer)
     said = eventually(lambda: line_about(server, answer))
     assert gateway.domain in said
@@ -94,10 +94,10 @@ def test_a_truststore_update_bites_at_once(make_gateway, pki):
     """On a connection that is open already, too."""
     gateway = make_gateway(pki.ca().pem + pki.ca("leaving-ca").pem)
     leaving = pki.client("leaving", pki.ca("leaving-ca"))
-    assert gateway.curl("/", leaving).status == 200
+    assert gateway.curl("/orders", leaving).status == 200
     gateway.update_truststore(gateway.put_truststore(pki.ca().pem))
-    assert_refused(gateway.curl("/", leaving))
-    assert gateway.curl("/", pki.client()).status == 200
+    assert_refused(gateway.curl("/orders", leaving))
+    assert gateway.curl("/orders", pki.client()).status == 200
 
 
 def line_about(server, answer):
