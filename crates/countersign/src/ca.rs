@@ -56,8 +56,8 @@ struct Issue {
     /// Where ca.pem and ca.key are, and the new files go
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// For a server of this name instead of a client; may be given several times
-    #[arg(long = "server", value_name = "DNS_NAME")]
+    /// For a server of this name or address instead of a client; may be given several times
+    #[arg(long = "server", value_name = "NAME")]
     servers: Vec<String>,
     /// How long it is good for
     #[arg(long, default_value_t = 365)]
@@ -109,9 +109,7 @@ impl Issue {
             false => ExtendedKeyUsagePurpose::ServerAuth,
         }];
         for name in &self.servers {
-            let name =
-                Ia5String::try_from(name.as_str()).map_err(|_| Failure::new(format!("{name} is no DNS name")))?;
-            params.subject_alt_names.push(SanType::DnsName(name));
+            params.subject_alt_names.push(server_name(name)?);
         }
         let certificate = params.signed_by(&key, &authority.issuer).map_err(failed)?;
         authority.check(certificate.der())?;
@@ -217,6 +215,15 @@ fn save(dir: &Path, name: &str, certificate: &str, key: &KeyPair) -> Result<[Pat
         write().map_err(|e| Failure::new(format!("cannot write {}: {e}", path.display())))?;
     }
     Ok(paths)
+}
+
+/// An address or a name.
+fn server_name(name: &str) -> Result<SanType, Failure> {
+    if let Ok(address) = name.parse() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let name = Ia5String::try_from(name).map_err(|_| Failure::new(format!("{name} is no DNS name")))?;
+    Ok(SanType::DnsName(name))
 }
 
 fn file_name(name: &str) -> Result<String, Failure> {

@@ -103,7 +103,8 @@ fn go_on(tell: &Narrator, dir: &DataDir, files: &Path) {
     tell.line("");
     tell.command(&format!("cd {}", quote(&files.to_string_lossy())));
     tell.command(&format!("eval \"$(countersign env --data-dir {})\"", quote(&dir.path().to_string_lossy())));
-    tell.command("curl --cacert \"$COUNTERSIGN_CA_FILE\" --connect-to \"::$COUNTERSIGN_HTTPS_ADDR\" --cert client.pem --key client.key https://api.yourcompany.com/hello");
+    tell.command("alias curl='curl --cacert \"$COUNTERSIGN_CA_FILE\" --connect-to \"::$COUNTERSIGN_HTTPS_ADDR\"'");
+    tell.command("curl --cert client.pem --key client.key https://api.yourcompany.com/hello");
 }
 
 async fn stopped(signals: &mut Signals) {

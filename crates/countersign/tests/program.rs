@@ -167,23 +167,68 @@ fn what_cannot_start_says_why() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("data");
     let dir = dir.to_str().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
-    let absent = base.path().join("absent.pem");
-    let absent = absent.to_str().unwrap();
-    let gateway = ["--domain", "d.test", "--cert", absent, "--key", absent, "--upstream", "http://127.0.0.1:1"];
-    for (options, said) in [
-        (&["--control-addr", "0.0.0.0:0"][..], "needs TLS"),
-        (&["--control-addr", &taken], "choose another address with --control-addr"),
-        (&["--control-addr", "127.0.0.1:0", "--https-addr", &taken], "choose another address with --https-addr"),
-        (&["--config", absent], "absent.pem"),
-        (&[&gateway[..], &["--truststore", absent]].concat(), "absent.pem"),
-        (&gateway, "--truststore"),
-    ] {
-        let refused = countersign(&[&["up", "--data-dir", dir], options].concat());
-        assert_eq!(refused.status.code(), Some(2), "{options:?}: {refused:?}");
-        assert!(text(&refused.stderr).contains(said) && refused.stdout.is_empty(), "{options:?}: {refused:?}");
+    let taker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taker.local_addr().unwrap().to_string();
+    let file = |name: &str| base.path().join(name).to_str().unwrap().to_owned();
+    for ca in ["ca", "other"] {
+        let dir = file(ca);
+        fs::create_dir(&dir).unwrap();
+        assert_eq!(countersign(&["ca", "init", "CA", "--dir", &dir]).status.code(), Some(0));
+        assert_eq!(countersign(&["ca", "issue", "d.test", "--server", "d.test", "--dir", &dir]).status.code(), Some(0));
     }
+    fs::write(file("junk"), "junk").unwrap();
+    let gateway = |truststore: &str, cert: &str, key: &str, upstream: &str| -> Vec<String> {
+        let files = ["--truststore", &file(truststore), "--cert", &file(cert), "--key", &file(key)].map(str::to_owned);
+        ["--domain", "d.test", "--upstream", upstream].map(str::to_owned).into_iter().chain(files).collect()
+    };
+    let (ca, cert, key, upstream) = ("ca/ca.pem", "ca/d.test.pem", "ca/d.test.key", "http://127.0.0.1:1");
+    let strings = |options: &[&str]| options.iter().map(|option| (*option).to_owned()).collect();
+    let cases: [(Vec<String>, &str); 12] = [
+        (strings(&["--control-addr", "0.0.0.0:0"]), "needs TLS"),
+        (strings(&["--control-addr", &taken]), "choose another address with --control-addr"),
+        (
+            strings(&["--control-addr", "127.0.0.1:0", "--https-addr", &taken]),
+            "choose another address with --https-addr",
+        ),
+        (strings(&["--config", &file("absent.toml")]), "absent.toml"),
+        (gateway("absent", cert, key, upstream), "absent"),
+        (gateway("junk", cert, key, upstream), "junk: the truststore contains no usable certificate"),
+        (gateway(key, cert, key, upstream), "private key"),
+        (gateway(ca, "junk", key, upstream), "junk: no certificate in it"),
+        (gateway(ca, cert, "junk", upstream), "junk: no private key in it"),
+        (gateway(ca, cert, "other/d.test.key", upstream), "not the key of the certificate in"),
+        (gateway(ca, cert, key, "127.0.0.1:1"), "--upstream 127.0.0.1:1 is no URL"),
+        (strings(&["--domain", "d.test"]), "--truststore"),
+    ];
+    for (options, said) in &cases {
+        let options = options.iter().map(String::as_str);
+        let refused = countersign(&["up", "--data-dir", dir].into_iter().chain(options).collect::<Vec<_>>());
+        assert_eq!(refused.status.code(), Some(2), "{said}: {refused:?}");
+        assert!(text(&refused.stderr).contains(said) && refused.stdout.is_empty(), "{said}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_control_address_with_tls() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().to_str().unwrap();
+    countersign(&["ca", "init", "CA", "--dir", path]);
+    countersign(&["ca", "issue", "control", "--server", "127.0.0.1", "--dir", path]);
+    let config = base.path().join("countersign.toml");
+    fs::write(&config, "[control]\ncertificate = \"control.pem\"\nkey = \"control.key\"\n").unwrap();
+    let dir = base.path().join("data");
+    let server = Server::start(&dir, &["--config", config.to_str().unwrap()]);
+    assert!(server.control.starts_with("https://127.0.0.1:"), "{}", server.control);
+    let explain = |ca_file: &Path| {
+        let mut command = Command::new(BINARY);
+        command.args(["explain", "none", "--data-dir"]).arg(&dir).env("AWS_CA_BUNDLE", ca_file);
+        text(&command.output().unwrap().stderr)
+    };
+    let answer = explain(&base.path().join("ca.pem"));
+    assert!(answer.contains("no request none is recorded"), "{answer}");
+    let answer = explain(&dir.join("ca.pem"));
+    assert!(answer.contains("does not answer"), "another CA vouches for nothing: {answer}");
+    server.stop();
 }
 
 #[test]

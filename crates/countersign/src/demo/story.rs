@@ -72,12 +72,9 @@ impl Story {
     }
 
     fn server(&mut self) {
-        self.tell.chapter("The server, and a shell that talks to it");
-        self.tell.command(&format!("countersign up{} &", self.data_dir));
+        self.tell.chapter("The server");
+        self.tell.command(&format!("countersign up{}", self.data_dir));
         self.tell.output(&self.ready);
-        self.tell.command(&format!("eval \"$(countersign env{})\"", self.data_dir));
-        self.tell
-            .command("alias curl='curl --cacert \"$COUNTERSIGN_CA_FILE\" --connect-to \"::$COUNTERSIGN_HTTPS_ADDR\"'");
     }
 
     fn certificates(&mut self, authority: &Authority, client: &Identity) -> Result<(), Failure> {
