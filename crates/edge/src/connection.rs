@@ -13,7 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use model::Revision;
-use model::snapshot::{Domain, Snapshot};
+use model::snapshot::Domain;
 use tokio::net::TcpStream;
 use tokio::select;
 use tokio::sync::Notify;
@@ -38,6 +38,9 @@ const LAST_STREAMS: Duration = Duration::from_millis(500);
 /// The same where nothing is under way, and it only has to take note.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// Bytes of a payload that an HTTP/2 client may send ahead of its backend.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
 /// A connection whose handshake has ended, or failed of trust.
 pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
@@ -59,6 +62,8 @@ pub(crate) struct Connection {
 
 /// Under which settings the client was looked at last, and what it was found to be.
 struct Standing {
+    /// The runtime's count of snapshots when this was found.
+    generation: u64,
     revision: Revision,
     domain: Arc<Domain>,
     client: Rc<Client>,
@@ -95,12 +100,13 @@ pub(crate) async fn run(runtime: Rc<Runtime>, stream: TcpStream, peer: SocketAdd
     let accepted = timeout_at(deadline, handshake(&runtime, stream, peer, local)).await;
     let Ok(Some((session, connection))) = accepted else { return };
     let client = connection.standing().1;
-    let resumed_refusal = client.refusal.is_some();
     let socket = Rc::new(Socket::new(session.stream, connection.clone()));
-    if resumed_refusal {
+    if client.refusal.is_some() {
         return refuse::connection(&runtime, &connection, socket).await;
     }
     let _registered = runtime.register(&connection);
+    // A snapshot may have come since the client was judged, and found nobody here to review.
+    connection.review_in_background(&runtime);
     if connection.is_http2 {
         serve_http2(&runtime, &connection, &socket).await;
     } else {
@@ -124,7 +130,7 @@ async fn handshake(
         }
     };
     let name = hello.server_name();
-    let snapshot = runtime.snapshot.borrow().clone();
+    let (snapshot, generation) = (runtime.snapshot.borrow().clone(), runtime.generation.get());
     let Some((name, domain)) = name.as_deref().and_then(|name| Some((name, snapshot.domain(name)?))) else {
         if runtime.may_record_failure() {
             record::handshake_failed(runtime, peer, name.as_deref(), "no domain has the server name of the handshake");
@@ -149,7 +155,7 @@ async fn handshake(
                 Some(trust) => verdicts::judge(trust, session.chain(), at),
                 None => runtime.anonymous.clone(),
             };
-            let standing = Standing { revision: snapshot.revision, domain: domain.clone(), client };
+            let standing = Standing { generation, revision: snapshot.revision, domain: domain.clone(), client };
             let connection = Connection::new(runtime, peer, local, name, standing, Some(&session));
             Some((session, Rc::new(connection)))
         }
@@ -161,7 +167,7 @@ async fn handshake(
             };
             match client {
                 Some(client) => {
-                    let standing = Standing { revision: snapshot.revision, domain: domain.clone(), client };
+                    let standing = Standing { generation, revision: snapshot.revision, domain: domain.clone(), client };
                     let connection = Rc::new(Connection::new(runtime, peer, local, name, standing, None));
                     Record::of_connection(runtime, &connection).refused();
                 }
@@ -209,6 +215,8 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
         .max_header_list_size(u32::try_from(limits.header_bytes * 2).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(128)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(4 * STREAM_WINDOW)
         .max_send_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(Io(socket.clone())), service);
     let http = std::pin::pin!(http);
@@ -274,14 +282,17 @@ impl Connection {
         (standing.domain.clone(), standing.client.clone(), standing.revision)
     }
 
-    /// Looks at domain and client again where `snapshot` is another one, or the verdict may be another one by now. `false`:
-    /// the domain is no more.
-    pub(crate) fn review(&self, snapshot: &Snapshot, at: UnixSeconds) -> bool {
+    /// Looks at domain and client again where the snapshot is another one, or the verdict may be another one by now.
+    /// `false`: the domain is no more.
+    pub(crate) fn review(&self, runtime: &Runtime) -> bool {
+        let at = runtime.now_seconds();
         let mut standing = self.standing.borrow_mut();
-        if standing.revision != snapshot.revision {
+        if standing.generation != runtime.generation.get() {
+            let snapshot = runtime.snapshot.borrow();
             let Some(domain) = snapshot.domain(&self.name) else { return false };
             standing.domain = domain.clone();
             standing.revision = snapshot.revision;
+            standing.generation = runtime.generation.get();
         }
         if !standing.client.holds(standing.domain.trust.as_ref(), at) {
             let chain = &standing.client.chain;
@@ -298,8 +309,7 @@ impl Connection {
         if self.is_closing() {
             return;
         }
-        let snapshot = runtime.snapshot.borrow().clone();
-        if !self.review(&snapshot, runtime.now_seconds()) {
+        if !self.review(runtime) {
             self.close(Close::Gracefully);
         } else if self.standing.borrow().client.refusal.is_some() {
             Record::of_connection(runtime, self).refused();

@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use model::snapshot::{Integration, Paths, Snapshot};
+use model::snapshot::{Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
 use crate::answer::Answer;
@@ -69,8 +69,7 @@ pub(crate) struct Routed {
 
 fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
     let head_is_clear = connection.head_is_clear();
-    let snapshot = runtime.snapshot.borrow().clone();
-    if !connection.review(&snapshot, runtime.now_seconds()) {
+    if !connection.review(runtime) {
         return Err(Answer::Misdirected);
     }
     record.stands();
@@ -86,7 +85,7 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
         return Err(Answer::HeadersTooLarge);
     }
     let host = admit::host(parts)?;
-    if *host != connection.name && !is_same_domain(&snapshot, &host, connection) {
+    if *host != connection.name && !is_same_domain(&runtime.snapshot.borrow(), &host, &record.domain) {
         return Err(Answer::Misdirected);
     }
     let (domain, path) = (record.domain.clone(), parts.uri.path());
@@ -116,8 +115,8 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
 }
 
 /// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.
-fn is_same_domain(snapshot: &Snapshot, host: &str, connection: &Connection) -> bool {
-    snapshot.domain(host).is_some_and(|domain| Arc::ptr_eq(domain, &connection.standing().0))
+fn is_same_domain(snapshot: &Snapshot, host: &str, domain: &Arc<Domain>) -> bool {
+    snapshot.domain(host).is_some_and(|found| Arc::ptr_eq(found, domain))
 }
 
 fn declared_length(parts: &Parts) -> Option<u64> {

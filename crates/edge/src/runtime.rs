@@ -38,6 +38,8 @@ const REVIEWED_AT_ONCE: usize = 16;
 pub(crate) struct Runtime {
     pub(crate) config: Arc<EdgeConfig>,
     pub(crate) snapshot: RefCell<Arc<Snapshot>>,
+    /// Counts the snapshots: one may come again with the same revision, compiled with other defaults.
+    pub(crate) generation: Cell<u64>,
     pub(crate) tls: Arc<SharedTls>,
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
@@ -92,6 +94,7 @@ impl Runtime {
         Rc::new(Self {
             config: parts.config,
             snapshot: RefCell::new(parts.snapshot),
+            generation: Cell::new(0),
             tls: parts.tls,
             domain_tls: DomainTlsCache::default(),
             upstreams: Upstreams::new(parts.upstream_tls),
@@ -159,6 +162,7 @@ impl Runtime {
     fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
         self.domain_tls.retain(&snapshot);
         self.snapshot.replace(snapshot);
+        self.generation.set(self.generation.get() + 1);
         tokio::task::spawn_local(self.clone().review());
     }
 
