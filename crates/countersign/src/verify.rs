@@ -14,7 +14,7 @@ use trust::{Explanation, Policy, Profile, Purpose, Truststore, UnixSeconds, Unre
 
 use crate::answer::{self, Answer, Failure, Outcome};
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Args {
     /// Certificates that are trusted, PEM
     #[arg(long, value_name = "FILE", required_unless_present = "batch")]
@@ -34,22 +34,20 @@ pub(crate) struct Args {
     /// What the certificate is for
     #[arg(long, value_name = "NAME", default_value = "client", value_parser = parse_purpose)]
     purpose: Purpose,
-    /// CAs allowed above the leaf
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_DEPTH)]
-    max_depth: u8,
+    /// CAs allowed above the leaf [default: 4 with aws, 10 with rfc5280]
+    #[arg(long, value_name = "N")]
+    max_depth: Option<u8>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
-    /// Judge one JSON object a line from stdin, and answer one line each
+    /// Judge one JSON object a line from stdin, and answer one line each; other options are for lines that do not say
     #[arg(long, conflicts_with_all = ["truststore", "chain", "intermediates", "at"])]
     batch: bool,
 }
 
-const DEFAULT_DEPTH: u8 = 4;
-
 pub(crate) fn run(args: &Args) -> Outcome {
     if args.batch {
-        return batch::run(io::stdin().lock(), &mut io::stdout().lock());
+        return batch::run(args, io::stdin().lock(), &mut io::stdout().lock());
     }
     let (Some(truststore), Some(chain)) = (&args.truststore, &args.chain) else {
         return Err(Failure::new("give --truststore FILE and --chain FILE"));
@@ -57,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut question = Question {
         truststore: read(truststore)?,
         chain: certificates(&read(chain)?).map_err(|e| Failure::new(format!("{}: {e}", chain.display())))?,
-        policy: Policy { profile: args.profile, purpose: args.purpose, any_eku: false, max_depth: args.max_depth },
+        policy: policy(args.profile, args.purpose, args.max_depth),
         at: args.at.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp()),
     };
     if let Some(more) = &args.intermediates {
@@ -160,6 +158,11 @@ impl Report {
         }
         text
     }
+}
+
+fn policy(profile: Profile, purpose: Purpose, max_depth: Option<u8>) -> Policy {
+    let defaults = Policy::of(profile);
+    Policy { purpose, max_depth: max_depth.unwrap_or(defaults.max_depth), ..defaults }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

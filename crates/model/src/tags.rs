@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
-use trust::{Policy, Profile, Purpose};
+use trust::{Policy, Profile};
 
 /// What the `countersign:` tags of a domain say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl DomainTags {
 
     /// The judge's rules.
     pub fn policy(&self) -> Policy {
-        Policy { profile: self.profile, purpose: Purpose::Client, any_eku: self.any_eku, max_depth: 4 }
+        Policy { any_eku: self.any_eku, ..Policy::of(self.profile) }
     }
 }
 

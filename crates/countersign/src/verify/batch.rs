@@ -5,9 +5,9 @@ use std::io::{BufRead, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
-use trust::{Policy, UnixSeconds};
+use trust::UnixSeconds;
 
-use super::{DEFAULT_DEPTH, Question, Report, certificates, parse_profile, parse_purpose, parse_time};
+use super::{Args, Question, Report, certificates, parse_profile, parse_purpose, parse_time, policy};
 use crate::answer::{Answer, Failure, Outcome};
 
 /// A line of input. Several questions go through one process, as published test suites ask thousands.
@@ -52,13 +52,13 @@ struct Unusable {
 }
 
 /// Answers every line. The answers are in the lines, so having answered all of them is good.
-pub(super) fn run(input: impl BufRead, output: &mut impl Write) -> Outcome {
+pub(super) fn run(args: &Args, input: impl BufRead, output: &mut impl Write) -> Outcome {
     for line in input.split(b'\n') {
         let line = line.map_err(|e| Failure::new(format!("cannot read stdin: {e}")))?;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let mut text = serde_json::to_vec(&reply(&line)).expect("plain data with string keys");
+        let mut text = serde_json::to_vec(&reply(args, &line)).expect("plain data with string keys");
         text.push(b'\n');
         output.write_all(&text).map_err(|e| Failure::new(format!("cannot write stdout: {e}")))?;
     }
@@ -66,7 +66,7 @@ pub(super) fn run(input: impl BufRead, output: &mut impl Write) -> Outcome {
     Ok(Answer::Yes)
 }
 
-fn reply(line: &[u8]) -> Reply {
+fn reply(args: &Args, line: &[u8]) -> Reply {
     let line: Line = match serde_json::from_slice(line) {
         Ok(line) => line,
         Err(e) => {
@@ -75,12 +75,12 @@ fn reply(line: &[u8]) -> Reply {
             return Reply { id: id.unwrap_or_default(), outcome: Outcomes::Unusable { error } };
         }
     };
-    let judged = question(&line).and_then(|question| question.judge().map_err(|e| unusable("truststore", e)));
+    let judged = question(args, &line).and_then(|question| question.judge().map_err(|e| unusable("truststore", e)));
     let outcome = judged.map_or_else(|error| Outcomes::Unusable { error }, Outcomes::Judged);
     Reply { id: line.id, outcome }
 }
 
-fn question(line: &Line) -> Result<Question, Unusable> {
+fn question(args: &Args, line: &Line) -> Result<Question, Unusable> {
     if !line.crls.is_empty() {
         return Err(unusable("crls", "revocation lists are not supported yet"));
     }
@@ -94,23 +94,16 @@ fn question(line: &Line) -> Result<Question, Unusable> {
         None | Some(Value::Null) => OffsetDateTime::now_utc().unix_timestamp(),
         Some(at) => time(at).ok_or_else(|| unusable("at", "expected RFC 3339 or seconds since 1970"))?,
     };
+    let profile = line.profile.as_deref().map_or(Ok(args.profile), parse_profile);
+    let purpose = line.purpose.as_deref().map_or(Ok(args.purpose), parse_purpose);
     Ok(Question {
         truststore: line.truststore.join("\n").into_bytes(),
         chain,
-        policy: Policy {
-            profile: line
-                .profile
-                .as_deref()
-                .map_or(Ok(Default::default()), parse_profile)
-                .map_err(|e| unusable("profile", e))?,
-            purpose: line
-                .purpose
-                .as_deref()
-                .map_or(Ok(Default::default()), parse_purpose)
-                .map_err(|e| unusable("purpose", e))?,
-            any_eku: false,
-            max_depth: line.max_depth.unwrap_or(DEFAULT_DEPTH),
-        },
+        policy: policy(
+            profile.map_err(|e| unusable("profile", e))?,
+            purpose.map_err(|e| unusable("purpose", e))?,
+            line.max_depth.or(args.max_depth),
+        ),
         at,
     })
 }
@@ -143,8 +136,12 @@ mod tests {
     }
 
     fn ask(lines: &[String]) -> Vec<Value> {
+        ask_with(&Args::default(), lines)
+    }
+
+    fn ask_with(args: &Args, lines: &[String]) -> Vec<Value> {
         let mut out = Vec::new();
-        assert_eq!(run(lines.join("\n").as_bytes(), &mut out), Ok(Answer::Yes));
+        assert_eq!(run(args, lines.join("\n").as_bytes(), &mut out), Ok(Answer::Yes));
         String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -183,5 +180,17 @@ mod tests {
             assert_eq!(answers[at]["error"]["member"], member, "{}", answers[at]);
             assert!(answers[at].get("verdict").is_none());
         }
+    }
+
+    #[test]
+    fn options_hold_for_lines_that_do_not_say() {
+        let (ca, client) = pair();
+        let line = json!({"truststore": [ca], "chain": [client]});
+        let mut lenient = line.clone();
+        lenient["profile"] = json!("aws");
+        // The profile wants an extended key usage, which this client's certificate does not have.
+        let strict = Args { profile: trust::Profile::Rfc5280, ..Args::default() };
+        let answers = ask_with(&strict, &[line.to_string(), lenient.to_string()]);
+        assert_eq!((&answers[0]["verdict"], &answers[1]["verdict"]), (&json!("rejected"), &json!("accepted")));
     }
 }
