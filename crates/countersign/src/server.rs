@@ -40,7 +40,7 @@ pub(crate) struct Server {
     run: Run,
     control: Control,
     credentials: Credentials,
-    account: String,
+    config: Config,
     store: Arc<dyn Store>,
     journal: Journal,
     edge: Arc<Edge>,
@@ -113,7 +113,7 @@ impl Server {
             run: run.clone(),
             control,
             credentials,
-            account: config.account.clone(),
+            config: config.clone(),
             store: files.store,
             journal: files.journal,
             edge,
@@ -140,22 +140,23 @@ impl Server {
     /// Sets a gateway up, and returns once it is enforced.
     pub(crate) async fn apply(&self, gateway: &Gateway) -> Result<(), Failure> {
         let client = Client::within(self.control.clone(), self.credentials(), &self.run.region);
-        gateway.apply(&client, &self.account).await?;
+        gateway.apply(&client, &self.config.account).await?;
         self.enforced().await;
         Ok(())
     }
 
-    /// Takes what can be changed while it runs: how clients are refused by default, and the control address's certificate.
-    pub(crate) fn reconfigure(&self, config: &Config) -> Result<(), Failure> {
+    /// Takes what can be changed while it runs: how clients are refused by default, and the control address's certificate. Says so
+    /// where the rest has changed.
+    pub(crate) fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
         if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
             acceptor.send_replace(tls::acceptor(certificate, key)?);
+            self.config.control = config.control.clone();
         }
-        let changed = config.defaults();
-        self.defaults.send_if_modified(|defaults| {
-            let differs = *defaults != changed;
-            *defaults = changed;
-            differs
-        });
+        self.config.rejection = config.rejection;
+        self.defaults.send_replace(self.config.defaults());
+        if self.config != *config {
+            warn("some of what changed in the configuration waits for a restart");
+        }
         Ok(())
     }
 

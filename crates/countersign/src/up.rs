@@ -59,13 +59,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let runtime = prepare()?;
     let served = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false))).await?;
+        let mut server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false))).await?;
         if let Some(gateway) = &gateway {
             server.apply(gateway).await?;
         }
         answer::print(&server.run().ready());
         while signals.next().await == Asked::Reread {
-            reread(args, &server).await;
+            reread(args, &mut server).await;
         }
         server.drain().await;
         Ok(Answer::Yes)
@@ -87,7 +87,7 @@ pub(crate) fn prepare() -> Result<Runtime, Failure> {
 }
 
 /// What was wrong before the signal stays; what is wrong now changes nothing.
-async fn reread(args: &Args, server: &Server) {
+async fn reread(args: &Args, server: &mut Server) {
     let again = async {
         server.reconfigure(&args.config()?)?;
         match args.gateway.read()? {

@@ -150,7 +150,11 @@ fn sighup_reads_the_configuration_again() {
     fs::write(&config, "rejection = \"alert\"\n").unwrap();
     let mut server = Server::start(&base.path().join("data"), &["--config", config.to_str().unwrap()]);
     let mut said = BufReader::new(server.child.stderr.take().unwrap());
-    for (text, answer) in [("rejektion = 1\n", "unknown field `rejektion`"), ("", "read again")] {
+    for (text, answer) in [
+        ("rejektion = 1\n", "unknown field `rejektion`"),
+        ("region = \"eu-west-1\"", "waits for a restart"),
+        ("", "read again"),
+    ] {
         fs::write(&config, text).unwrap();
         server.signal(Signal::HUP);
         let mut heard = String::new();

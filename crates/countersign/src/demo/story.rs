@@ -322,6 +322,7 @@ impl Story {
             let path = format!("/v2/domainnames/{DOMAIN}");
             let shown = self.client.json("apigateway", Method::GET, &path, &Value::Null).await?;
             if shown["domainNameConfigurations"][0]["domainNameStatus"] == "AVAILABLE" {
+                self.settled().await?;
                 return Ok(shown);
             }
             tokio::time::sleep(PAUSE).await;
