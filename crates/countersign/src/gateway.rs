@@ -67,6 +67,11 @@ impl Args {
         else {
             return Ok(None);
         };
+        if !is_domain(domain) {
+            return Err(Failure::new(format!(
+                "--domain {domain} is no domain name: expected api.example.com or *.example.com"
+            )));
+        }
         let gateway = Gateway {
             domain: domain.to_ascii_lowercase(),
             truststore: read(truststore)?,
@@ -130,7 +135,12 @@ impl Setup<'_> {
         let certificate_arn = self.certificate(&domain).await?;
         let api_id = self.api().await?;
         self.access_log(&api_id).await?;
-        self.domain(&domain, &certificate_arn, &version).await?;
+        let set = self.domain(&domain, &certificate_arn, &version).await;
+        if set.is_err() && domain.is_none() {
+            // It was imported for nothing, and so would the next one be.
+            let _ = self.acm("DeleteCertificate", &json!({"CertificateArn": certificate_arn})).await;
+        }
+        set?;
         self.mapping(&api_id).await
     }
 
@@ -297,6 +307,15 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(file).map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))
 }
 
+/// Letters, digits and hyphens between dots; the first label may be `*`.
+fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let rest = name.strip_prefix("*.").unwrap_or(name);
+    name.len() <= 253 && rest.split('.').all(label)
+}
+
 fn certificates(file: &Path) -> Result<Pem, Failure> {
     let bytes = read(file)?;
     let none = || named(file, "no certificate in it; expected PEM (-----BEGIN CERTIFICATE-----)");
@@ -318,4 +337,17 @@ fn text(answer: &Value, member: &str) -> Result<String, Failure> {
 
 fn percent_encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_of_domains() {
+        for name in ["api.example.com", "*.example.com", "API.x", "a-b.c1", "localhost"] {
+            assert!(super::is_domain(name), "{name}");
+        }
+        for name in ["", "*", "a..b", ".a", "a.", "a b", "a/b", "*.*.a", "a.*.b", "ü.de", "a?b", &"a".repeat(64)] {
+            assert!(!super::is_domain(name), "{name}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use trust::{Finding, Severity, Truststore};
 
-use crate::answer::{self, Answer, Failure, Outcome};
+use crate::answer::{self, Answer, Failure, Outcome, printable};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -73,7 +73,8 @@ impl Lint {
         if let Some(error) = &self.error {
             return format!("{file}: {error}");
         }
-        let mut text = format!("{file}: {} usable certificates, {} findings", self.certificates, self.findings.len());
+        let certificates = counted(self.certificates, "usable certificate");
+        let mut text = format!("{file}: {certificates}, {}", counted(self.findings.len(), "finding"));
         for finding in &self.findings {
             let severity = match finding.severity {
                 Severity::Error => "error",
@@ -81,9 +82,13 @@ impl Lint {
                 Severity::Note => "note",
             };
             let subject = finding.subject.as_deref().unwrap_or("a certificate that cannot be read");
-            text += &format!("\n{file}:{}: {severity}[{}]: {subject}", finding.line, finding.code);
-            text += &format!("\n  {}\n  fix: {}", finding.explanation, finding.fix);
+            text += &format!("\n{file}:{}: {severity}[{}]: {}", finding.line, finding.code, printable(subject));
+            text += &format!("\n  {}\n  fix: {}", printable(&finding.explanation), printable(&finding.fix));
         }
         text
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
