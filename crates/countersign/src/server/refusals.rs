@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use edge::RefusalLine;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::ration::Ration;
 use crate::answer::{printable, warn};
@@ -29,17 +30,22 @@ impl Printer {
         loop {
             let next = tokio::time::timeout_at(ration.ends().into(), self.lines.recv()).await;
             if let Some(withheld) = ration.withheld(Instant::now()) {
-                warn(&format!("and {withheld} more refusals; the log has them all"));
+                tell(format!("and {withheld} more refusals; the log has them all")).await;
             }
             match next {
                 Ok(Some(line)) if !self.quiet.load(Ordering::Relaxed) && ration.admits() => {
-                    warn(&text(&line, &self.explain_options));
+                    tell(text(&line, &self.explain_options)).await;
                 }
                 Ok(Some(_)) | Err(_) => {}
                 Ok(None) => return,
             }
         }
     }
+}
+
+/// A terminal that is held, or a pipe that is full, must not hold up the runtime.
+async fn tell(line: String) {
+    let _ = spawn_blocking(move || warn(&line)).await;
 }
 
 fn text(line: &RefusalLine, explain_options: &str) -> String {
