@@ -10,6 +10,8 @@ use tokio::sync::{Mutex, watch};
 
 /// Time for a commit to come back from the store.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a commit to be enforced by every live node before its caller is answered all the same.
+const ENFORCEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The settings as the operations see them. Cheap to clone.
 #[derive(Clone)]
@@ -42,35 +44,54 @@ impl Settings {
 
     /// The revision that every live node enforces.
     pub fn applied(&self) -> Revision {
-        self.shared.store.applied()
+        *self.shared.store.applied().borrow()
     }
 
     /// Changes the settings by a pure rule, which answers with the changes and what the caller wants to know, or refuses.
     ///
     /// The rule sees the state that its changes are committed on (they become revision `state.revision + 1`) and is
     /// asked again when somebody else was quicker: two changes never lose one another. When this returns, [`Self::state`]
-    /// has the change. Without changes nothing is committed.
+    /// has the change, and so has the data plane unless it takes longer than a second: whoever sets something and then
+    /// tries it finds it enforced. Without changes nothing is committed.
     pub async fn change<T: Send>(
         &self,
         rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
     ) -> Result<T, Error> {
+        let (answer, committed) = self.commit(rule).await?;
+        if let Some(revision) = committed {
+            self.enforced(revision).await;
+        }
+        Ok(answer)
+    }
+
+    async fn commit<T: Send>(
+        &self,
+        rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
+    ) -> Result<(T, Option<Revision>), Error> {
         let _turn = self.shared.turn.lock().await;
         loop {
             let state = self.state();
             let (changes, answer) = rule(&state)?;
             if changes.is_empty() {
-                return Ok(answer);
+                return Ok((answer, None));
             }
             match self.shared.store.commit(state.revision, changes).await {
                 Ok(revision) => {
                     self.seen(revision).await?;
-                    return Ok(answer);
+                    return Ok((answer, Some(revision)));
                 }
                 Err(CommitError::Conflict(current)) => self.seen(current).await?,
                 Err(CommitError::Unavailable(error)) => return Err(unavailable(&error)),
                 Err(error) => return Err(Error::internal(error.to_string())),
             }
         }
+    }
+
+    /// Waits until every live node enforces `revision`. One that takes longer shows as `UPDATING`.
+    async fn enforced(&self, revision: Revision) {
+        let mut applied = self.shared.store.applied();
+        let done = applied.wait_for(|applied| *applied >= revision || *applied == 0);
+        let _ = tokio::time::timeout(ENFORCEMENT_TIMEOUT, done).await;
     }
 
     /// Waits until `revision` has arrived here. Without a bound, a follower in trouble would hold up every change for ever.
@@ -123,6 +144,25 @@ mod tests {
             Ok((vec![Change::put(&group("n", next))], next))
         };
         settings.change(rule).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_returns_when_the_data_plane_has_it() {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        store.report_applied("edge", 0).await.unwrap();
+        store.report_applied("edge", 1).await.unwrap();
+        let (settings, follower) = settings(&store).await;
+        assert_eq!(increment(&settings).await, 1, "revision 1 is enforced already");
+        let edge = tokio::spawn({
+            let (store, mut states) = (Arc::clone(&store), follower.state());
+            async move {
+                states.wait_for(|state| state.revision == 2).await.unwrap();
+                store.report_applied("edge", 2).await.unwrap();
+            }
+        });
+        increment(&settings).await;
+        assert_eq!(settings.applied(), 2);
+        edge.await.unwrap();
     }
 
     #[tokio::test]

@@ -21,13 +21,15 @@ struct Shared {
     commits: Mutex<VecDeque<(Revision, Vec<Change>)>>,
     newest: watch::Sender<Revision>,
     nodes: Mutex<BTreeMap<String, Revision>>,
+    applied: watch::Sender<Revision>,
 }
 
 impl Feed {
     /// Of a store that is at `revision`.
     pub(crate) fn new(revision: Revision) -> Self {
         let newest = watch::Sender::new(revision);
-        Self { shared: Arc::new(Shared { commits: Mutex::default(), newest, nodes: Mutex::default() }) }
+        let applied = watch::Sender::new(0);
+        Self { shared: Arc::new(Shared { commits: Mutex::default(), newest, nodes: Mutex::default(), applied }) }
     }
 
     /// Tells of a commit. The caller sees to it that commits come in order.
@@ -59,19 +61,30 @@ impl Feed {
     }
 
     pub(crate) fn report_applied(&self, node: &str, revision: Revision) {
-        lock(&self.shared.nodes).insert(node.to_owned(), revision);
+        self.shared.change_nodes(|nodes| {
+            nodes.insert(node.to_owned(), revision);
+        });
     }
 
     pub(crate) fn retire(&self, node: &str) {
-        lock(&self.shared.nodes).remove(node);
+        self.shared.change_nodes(|nodes| {
+            nodes.remove(node);
+        });
     }
 
-    pub(crate) fn applied(&self) -> Revision {
-        lock(&self.shared.nodes).values().min().copied().unwrap_or(0)
+    pub(crate) fn applied(&self) -> watch::Receiver<Revision> {
+        self.shared.applied.subscribe()
     }
 }
 
 impl Shared {
+    fn change_nodes(&self, change: impl FnOnce(&mut BTreeMap<String, Revision>)) {
+        let mut nodes = lock(&self.nodes);
+        change(&mut nodes);
+        let applied = nodes.values().min().copied().unwrap_or(0);
+        self.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
+    }
+
     fn after(&self, after: Revision) -> Event {
         let commits = lock(&self.commits);
         match commits.iter().find(|(revision, _)| *revision > after) {

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{Change, Revision};
+use tokio::sync::watch;
 
 pub use follower::{FollowError, Follower};
 pub use memory::Memory;
@@ -39,8 +40,8 @@ pub trait Store: Send + Sync + 'static {
     /// A node tells that it stops.
     async fn retire(&self, node: &str) -> Result<(), StoreError>;
 
-    /// The revision that every live node enforces; 0 until one has reported.
-    fn applied(&self) -> Revision;
+    /// The revision that every live node enforces; 0 while there is none.
+    fn applied(&self) -> watch::Receiver<Revision>;
 }
 
 /// What [`Store::watch`] yields.

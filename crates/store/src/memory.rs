@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{Change, Key, Revision};
+use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
 use crate::{CommitError, Event, Store, StoreError};
@@ -69,7 +70,7 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn applied(&self) -> Revision {
+    fn applied(&self) -> watch::Receiver<Revision> {
         self.feed.applied()
     }
 }

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use model::{Change, Key, Revision};
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
 use crate::{CommitError, Event, Store, StoreError};
@@ -87,7 +88,7 @@ impl Store for Redb {
         Ok(())
     }
 
-    fn applied(&self) -> Revision {
+    fn applied(&self) -> watch::Receiver<Revision> {
         self.inner.feed.applied()
     }
 }

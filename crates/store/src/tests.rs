@@ -112,12 +112,17 @@ async fn concurrent_commits_lose_nothing() {
 #[tokio::test]
 async fn applied_is_what_the_slowest_live_node_has() {
     on_each(|store| async move {
-        assert_eq!(store.applied(), 0);
+        let mut applied = store.applied();
+        assert_eq!(*applied.borrow_and_update(), 0);
         store.report_applied("a", 7).await.unwrap();
         store.report_applied("b", 5).await.unwrap();
-        assert_eq!(store.applied(), 5);
+        assert_eq!(*applied.borrow_and_update(), 5);
+        store.report_applied("a", 8).await.unwrap();
+        assert!(!applied.has_changed().unwrap(), "the slowest counts");
         store.retire("b").await.unwrap();
-        assert_eq!(store.applied(), 7);
+        assert_eq!(*applied.wait_for(|revision| *revision > 5).await.unwrap(), 8);
+        store.retire("a").await.unwrap();
+        assert_eq!(*applied.borrow_and_update(), 0);
     })
     .await;
 }
