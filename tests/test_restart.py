@@ -107,8 +107,9 @@ def test_a_damaged_file_is_named(one_server, backend, pki, damage, tmp_path):
     assert files
     for path in files:
         whole = path.read_bytes()
-        middle = len(whole) // 2
-        path.write_bytes(whole[:middle] if damage == "truncated" else whole[:middle] + b"\xa5" * 64 + whole[middle + 64:])
+        # What stays is not the same for all: a database has its head first, and free pages that nobody misses.
+        kept = whole[: len(whole) // (2 if damage == "truncated" else 4)]
+        path.write_bytes(kept if damage == "truncated" else kept.ljust(len(whole), b"\xa5"))
         one_server.launch()
         line = one_server.first_line()
         what = f"{path.relative_to(one_server.data_dir)} was {damage}: named on stderr"

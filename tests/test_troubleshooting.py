@@ -71,14 +71,6 @@ def test_a_client_of_another_ca(make_gateway, pki, server):
     assert "Could not find issuer for certificate" in gateway.record(requestId=answer.headers["apigw-requestid"])["error"]
 
 
-def test_a_client_whose_issuer_is_trusted_elsewhere(make_gateway, pki, server):
-    make_gateway(pki.ca("elsewhere-ca").pem)
-    gateway = make_gateway(pki.ca().pem)
-    answer = gateway.curl("/orders", pki.client("elsewhere", pki.ca("elsewhere-ca")))
-    assert_refused(answer)
-    assert "trouble0.yourcompany.com" in eventually(lambda: line_about(server, answer))
-
-
 @pytest.mark.parametrize("kind", ["missing", "expired"])
 def test_every_refusal_is_a_line_for_a_person(make_gateway, pki, server, kind):
     gateway = make_gateway(pki.ca().pem)
