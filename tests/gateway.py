@@ -117,12 +117,14 @@ class Gateway:
         self.wait_available()
 
     def wait_available(self):
+        """Until the domain says so, and whatever else was set (its mapping, its stage) is enforced too."""
         def status():
             found = self.api.get_domain_name(DomainName=self.domain)["DomainNameConfigurations"][0]["DomainNameStatus"]
             assert found in ("UPDATING", "AVAILABLE"), found
             return found == "AVAILABLE"
 
         eventually(status, what=f"{self.domain} AVAILABLE")
+        self.server.settle()
 
     def curl(self, path="/orders", identity=None, *args, host=None, tls=None, http=None):
         """Calls the domain as the guide does. `tls` is "1.2" or "1.3", `http` is "1.1" or "2"."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -153,6 +154,15 @@ class Server:
             "config": botocore.config.Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         } | overrides
         return boto3.session.Session().client(service, **settings)
+
+    def settle(self):
+        """Waits until the gateway enforces everything that was set."""
+        def applied():
+            with urllib.request.urlopen(f"{self.control}/_countersign/health", timeout=10) as answer:
+                health = json.load(answer)
+            return health["applied"] >= health["revision"]
+
+        eventually(applied, what="the last revision applied")
 
     def command(self, *args, check=True, stdin=None, timeout=60, cwd=None):
         """Runs another command of the binary, e.g. `explain`, with this server's environment."""
