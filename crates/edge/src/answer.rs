@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     PayloadTooLarge,
     /// The payload did not come in time.
     PayloadTimeout,
+    /// The route has no token left.
+    Throttled,
     /// The route has no integration that can be used.
     NoIntegration,
     /// The backend cannot be reached, or does not speak HTTP.
@@ -53,6 +55,7 @@ impl Answer {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::PayloadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::NoIntegration => StatusCode::INTERNAL_SERVER_ERROR,
             Self::IntegrationFailure | Self::IntegrationTimeout => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -66,6 +69,7 @@ impl Answer {
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
+            Self::Throttled => "THROTTLED",
             Self::NoIntegration => "DEFAULT_5XX",
             Self::IntegrationFailure => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
@@ -90,6 +94,7 @@ impl Answer {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "Request Header Fields Too Large",
             StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
             StatusCode::REQUEST_TIMEOUT => "Request Timeout",
+            StatusCode::TOO_MANY_REQUESTS => "Too Many Requests",
             StatusCode::SERVICE_UNAVAILABLE => "Service Unavailable",
             _ => "Internal Server Error",
         }
@@ -104,6 +109,7 @@ impl Answer {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => r#"{"message":"Request Header Fields Too Large"}"#,
             StatusCode::PAYLOAD_TOO_LARGE => r#"{"message":"Request Entity Too Large"}"#,
             StatusCode::REQUEST_TIMEOUT => r#"{"message":"Request Timeout"}"#,
+            StatusCode::TOO_MANY_REQUESTS => r#"{"message":"Too Many Requests"}"#,
             StatusCode::SERVICE_UNAVAILABLE => r#"{"message":"Service Unavailable"}"#,
             _ => r#"{"message":"Internal Server Error"}"#,
         }
@@ -114,6 +120,7 @@ impl Answer {
             StatusCode::FORBIDDEN => "ForbiddenException",
             StatusCode::NOT_FOUND => "NotFoundException",
             StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException",
+            StatusCode::TOO_MANY_REQUESTS => "TooManyRequestsException",
             StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException",
             status if status.is_client_error() => "BadRequestException",
             _ => "InternalServerErrorException",

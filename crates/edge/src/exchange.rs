@@ -99,6 +99,9 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     let router = stage.router.as_ref().ok_or(Answer::NotFound)?;
     let found = router.find(parts.method.as_str(), rest).ok_or(Answer::NotFound)?;
     record.route_key = Some(found.route.key.clone());
+    if found.route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
+        return Err(Answer::Throttled);
+    }
     let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
     if declared_length(parts).is_some_and(|length| length > runtime.config.limits.body_bytes) {
         return Err(Answer::PayloadTooLarge);

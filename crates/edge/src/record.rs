@@ -61,7 +61,8 @@ pub(crate) struct Record {
     pub(crate) domain: Arc<Domain>,
     pub(crate) client: Rc<Client>,
     revision: Revision,
-    at: UnixMillis,
+    /// When it began.
+    pub(crate) at: UnixMillis,
     started: Instant,
     request: Option<Request>,
     stage: Option<Arc<Stage>>,

@@ -17,6 +17,7 @@ mod state;
 mod tags;
 mod target;
 pub mod template;
+mod throttle;
 
 pub use change::{Change, Key, Resource};
 pub use keyring::{Keyring, KeyringError, Sealed};
@@ -25,6 +26,7 @@ pub use snapshot::Snapshot;
 pub use state::{Corrupt, State};
 pub use tags::{DomainTags, Rejection, TagError};
 pub use target::{Target, TargetError};
+pub use throttle::Throttle;
 
 /// Counts the commits of settings, from 1; 0 is the empty state.
 pub type Revision = u64;

@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
-use crate::resource::{self, Cors, RouteSettings};
+use crate::resource::{self, Cors};
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{DomainTags, Keyring, Rejection, Revision, State, UnixMillis};
+use crate::{DomainTags, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
 #[derive(Debug, Default)]
@@ -116,8 +116,8 @@ pub struct Stage {
     pub cors: Option<Cors>,
     /// Where and how requests are logged.
     pub access_log: Option<AccessLog>,
-    /// `defaultRouteSettings`
-    pub default_route_settings: RouteSettings,
+    /// By route key: they go on with the next compilation.
+    throttles: BTreeMap<String, Arc<Throttle>>,
     sources: (Arc<resource::Stage>, Option<Arc<resource::Deployment>>, Arc<resource::Api>),
 }
 
@@ -130,8 +130,8 @@ pub struct Route {
     pub is_default: bool,
     /// None: the route has no target yet.
     pub integration: Option<Arc<Integration>>,
-    /// `routeSettings`, where there are some.
-    pub settings: Option<RouteSettings>,
+    /// None: as many requests as come.
+    pub throttle: Option<Arc<Throttle>>,
 }
 
 /// An HTTP_PROXY integration.
@@ -480,20 +480,26 @@ impl Compiler<'_> {
             return old.clone();
         }
         let deployment = sources.1.as_deref();
+        let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         Arc::new(Stage {
             api_id: api.id.clone(),
             region: api.region.clone(),
             name: stage.name.clone(),
-            router: deployment.map(|deployment| self.router(stage, deployment)),
+            router: deployment.map(|deployment| self.router(stage, deployment, &throttles)),
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
-            default_route_settings: stage.default_route_settings.clone(),
+            throttles,
             sources,
         })
     }
 
-    fn router(&mut self, stage: &resource::Stage, deployment: &resource::Deployment) -> Router<Route> {
+    fn router(
+        &mut self,
+        stage: &resource::Stage,
+        deployment: &resource::Deployment,
+        throttles: &BTreeMap<String, Arc<Throttle>>,
+    ) -> Router<Route> {
         let mut integrations = HashMap::new();
         for integration in &deployment.integrations {
             match Integration::of(integration, stage) {
@@ -512,11 +518,25 @@ impl Compiler<'_> {
                 key: route.route_key.as_str().into(),
                 is_default: key == RouteKey::Default,
                 integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
-                settings: stage.route_settings.get(&route.route_key).cloned(),
+                throttle: throttles.get(&route.route_key).cloned(),
             };
             Some((key, compiled))
         }))
     }
+}
+
+/// Every route has a bucket of its own, be its limits the stage's default.
+fn throttles(
+    stage: &resource::Stage,
+    deployment: Option<&resource::Deployment>,
+    previous: Option<&BTreeMap<String, Arc<Throttle>>>,
+) -> BTreeMap<String, Arc<Throttle>> {
+    let routes = deployment.map_or(&[][..], |deployment| &deployment.routes);
+    let bucket = |key: &String| {
+        let previous = previous.and_then(|previous| previous.get(key));
+        Throttle::of(stage.route_settings.get(key), &stage.default_route_settings, previous)
+    };
+    routes.iter().filter_map(|route| Some((route.route_key.clone(), bucket(&route.route_key)?))).collect()
 }
 
 impl Integration {

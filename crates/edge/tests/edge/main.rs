@@ -5,4 +5,5 @@ mod openssl;
 mod refusals;
 mod serving;
 mod support;
+mod throttling;
 mod upstreams;
