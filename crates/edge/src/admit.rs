@@ -43,6 +43,9 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
     if !parts.uri.path().starts_with('/') {
         return Err(Answer::BadRequest("the request's target is no path"));
     }
+    if has_dot_segments(parts.uri.path()) {
+        return Err(Answer::BadRequest("the path has dot segments"));
+    }
     if parts.headers.contains_key(TRANSFER_ENCODING)
         && (parts.version == Version::HTTP_2 || parts.headers.contains_key(CONTENT_LENGTH))
     {
@@ -54,6 +57,24 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
         return Err(Answer::BadRequest("Transfer-Encoding is not chunked alone"));
     }
     Ok(())
+}
+
+/// Whether a segment is `.` or `..`, encoded or not. A backend would resolve it (RFC 3986 section 5.2.4), and come to another
+/// path than the one that mapping and route were chosen by. Clients resolve theirs before they send them.
+fn has_dot_segments(path: &str) -> bool {
+    let is_dots = |segment: &str| {
+        let segment = segment.split(';').next().unwrap_or_default();
+        match segment.contains('%') {
+            true => matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | ".."),
+            false => matches!(segment, "." | ".."),
+        }
+    };
+    // Some backends take a backslash, or an encoded slash, for a slash.
+    let separated = |path: &str| path.split(['/', '\\']).any(is_dots);
+    match path.contains('%') {
+        true => separated(&path.replace("%2f", "/").replace("%2F", "/").replace("%5c", "/").replace("%5C", "/")),
+        false => path.contains('.') && separated(path),
+    }
 }
 
 /// Bytes of request line and headers, about as they were sent.
@@ -126,6 +147,30 @@ mod tests {
         assert_eq!(host(&parts("https://API.test/x", Version::HTTP_2, &[])), Ok("api.test".into()));
         let differing = parts("https://api.test/x", Version::HTTP_2, &[("host", "b.test")]);
         assert!(host(&differing).is_err());
+    }
+
+    #[test]
+    fn no_way_up_and_out_of_a_route() {
+        for path in [
+            "/..",
+            "/.",
+            "/a/../b",
+            "/a/./b",
+            "/a/..",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/a/%2e",
+            "/a%2f..%2Fb",
+            "/a\\..\\b",
+            "/a%5c..%5Cb",
+            "/a/..;x=y/b",
+        ] {
+            assert!(check(&parts(path, Version::HTTP_11, &[])).is_err(), "{path}");
+            assert!(check(&parts(path, Version::HTTP_2, &[])).is_err(), "{path}");
+        }
+        for path in ["/", "//a", "/a.b/..c", "/...", "/a%2eb", "/.well-known/x", "/a/%252e%252e/b", "/a?b=/../c"] {
+            assert!(check(&parts(path, Version::HTTP_11, &[])).is_ok(), "{path}");
+        }
     }
 
     #[test]

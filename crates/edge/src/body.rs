@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     moved: Cell<Instant>,
     bytes: Cell<u64>,
     too_large: Cell<bool>,
+    /// It ended early, or its chunks are none.
+    broken: Cell<bool>,
     /// The backend would take more, but nothing has come.
     waits: Cell<bool>,
 }
@@ -58,6 +60,7 @@ impl RequestBody {
             moved: Cell::new(Instant::now()),
             bytes: Cell::new(0),
             too_large: Cell::new(false),
+            broken: Cell::new(false),
             waits: Cell::new(false),
         });
         (Self(Some(Upload { incoming, left: limit, progress: progress.clone() })), progress)
@@ -83,6 +86,11 @@ impl Progress {
         self.too_large.get()
     }
 
+    /// It ended early, or its chunks are none.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
     /// The backend would take more, but nothing has come.
     pub(crate) fn waits_for_client(&self) -> bool {
         self.waits.get()
@@ -98,7 +106,8 @@ impl Body for RequestBody {
         loop {
             let polled = Pin::new(&mut upload.incoming).poll_frame(cx);
             upload.progress.waits.set(polled.is_pending());
-            let Some(frame) = ready!(polled).transpose()? else {
+            let frame = ready!(polled).transpose().inspect_err(|_| upload.progress.broken.set(true))?;
+            let Some(frame) = frame else {
                 upload.progress.moved.set(Instant::now());
                 return Poll::Ready(None);
             };

@@ -106,6 +106,9 @@ pub(crate) async fn forward(
     let (mut head, backend) = match answered {
         Ok(answered) => answered,
         Err(_) if progress.is_too_large() => return Err(Answer::PayloadTooLarge),
+        Err(_) if progress.is_broken() => {
+            return Err(Answer::BadRequest("the payload ended early, or is not as it says"));
+        }
         Err(_) => return Err(Answer::IntegrationFailure),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {

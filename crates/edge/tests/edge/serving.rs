@@ -193,12 +193,33 @@ async fn requests_with_two_meanings_are_refused() {
         "GET /proxy/x HTTP/1.1\r\nhost: api.example.com\r\nx: a\0b\r\n\r\n",
         "GET /proxy/x\r\n\r\n",
         "G{T /proxy/x HTTP/1.1\r\nhost: api.example.com\r\n\r\n",
+        "GET /proxy/../x HTTP/1.1\r\nhost: api.example.com\r\n\r\n",
+        "GET /proxy/%2e%2E/x HTTP/1.1\r\nhost: api.example.com\r\n\r\n",
+        "POST /proxy/x HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n1;x\ny\r\na\r\n0\r\n\r\n",
     ] {
         let answer = client.raw(request).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{request:?}: {answer:?}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "one answer, then the end: {request:?}");
     }
     assert!(world.backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_hides_behind_a_payload() {
+    let world = Setup::new().start().await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    let first =
+        "POST /proxy/first HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let hidden = "POST /proxy/hidden HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answers = client.raw(format!("{first}{hidden}")).await.unwrap();
+    assert!(
+        answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.contains("HTTP/1.1 400 Bad Request\r\n"),
+        "{answers}"
+    );
+    let many = "GET /proxy/many HTTP/1.1\r\nhost: api.example.com\r\n\r\n".repeat(100);
+    let answers = client.raw(format!("{many}{hidden}")).await.unwrap();
+    assert_eq!((answers.matches("HTTP/1.1 200").count(), answers.matches("HTTP/1.1 400").count()), (100, 1));
+    assert!(world.backend.seen().iter().all(|seen| seen.target != "/hidden"));
 }
 
 #[tokio::test]
