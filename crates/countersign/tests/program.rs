@@ -120,11 +120,12 @@ fn damaged_files_are_named() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path();
     Server::start(dir, &[]).stop();
+    let path = dir.to_str().unwrap();
+    let up = ["up", "--data-dir", path, "--control-addr", "127.0.0.1:0", "--https-addr", "127.0.0.1:0"];
     for name in ["settings.redb", "sealing.key", "objects.redb"] {
         let whole = fs::read(dir.join(name)).unwrap();
         fs::write(dir.join(name), &whole[..whole.len() / 2]).unwrap();
-        let address = ["--control-addr", "127.0.0.1:0", "--https-addr", "127.0.0.1:0"];
-        let refused = countersign(&[&["up", "--data-dir", dir.to_str().unwrap()][..], &address].concat());
+        let refused = countersign(&up);
         assert_eq!(refused.status.code(), Some(2), "{name}: {refused:?}");
         assert!(text(&refused.stderr).contains(name), "{name}: {refused:?}");
         fs::write(dir.join(name), &whole).unwrap();
@@ -132,7 +133,7 @@ fn damaged_files_are_named() {
     // Another key than the one that the settings were sealed with.
     let key = fs::read(dir.join("sealing.key")).unwrap();
     fs::write(dir.join("sealing.key"), [7; 32]).unwrap();
-    let refused = countersign(&["up", "--data-dir", dir.to_str().unwrap(), "--control-addr", "127.0.0.1:0"]);
+    let refused = countersign(&up);
     assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains("sealing.key"), "{refused:?}");
     fs::write(dir.join("sealing.key"), key).unwrap();
     // What can be made again is made again, and told.
