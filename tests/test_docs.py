@@ -95,3 +95,10 @@ def test_missing_operations_are_all_named(service):
     aws = botocore.session.get_session().get_service_model(service).operation_names
     named = re.search(rf"^### {service}\n\n(.*?)\n\n", (ROOT / "docs/missing.md").read_text(), re.M | re.S)[1]
     assert set(re.findall(r"\w+", named)) == {name for name in aws if botocore.xform_name(name) not in ours}
+
+
+def test_the_operations_of_s3_are_all_named():
+    sources = [ROOT / "crates/control/src/s3.rs", *(ROOT / "crates/control/src/s3").glob("*.rs")]
+    ours = set(re.findall(r"S3Request<(\w+)Input>", "".join(source.read_text() for source in sources)))
+    named = re.search(r"^All but these are missing:\n\n(.*)", (ROOT / "docs/missing.md").read_text(), re.M | re.S)[1]
+    assert set(re.findall(r"\w+", named)) == ours

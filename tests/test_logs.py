@@ -263,9 +263,24 @@ def test_a_request_without_a_stage_is_recorded_too(server, backend, pki):
     gateway.wait_available()
     answer = gateway.curl("/orders")
     assert_refused(answer)
-    found = eventually(lambda: explained(server, answer.headers["apigw-requestid"]))
+    request_id = answer.headers["apigw-requestid"]
+    found = eventually(lambda: explained(server, request_id))
     assert found["record"]["domain"] == gateway.domain
     assert found["record"]["refusal"]["code"] == "ClientCertMissing"
+    group = f"/countersign/domains/{gateway.domain}"
+    events = eventually(lambda: gateway.logs.filter_log_events(logGroupName=group)["events"])
+    assert any(request_id in event["message"] for event in events)
+
+
+def test_a_handshake_that_was_refused_is_recorded_too(server, backend, pki):
+    """Where no HTTP is read there is no request; the record is the domain's."""
+    gateway = Gateway(server, backend, "alerted.yourcompany.com", pki.ca().pem, {"countersign:rejection": "alert"}).create()
+    stranger = pki.client("stranger", pki.ca("other-ca"), section="client")
+    assert gateway.curl("/orders", stranger).status == 0
+    group = f"/countersign/domains/{gateway.domain}"
+    [event] = eventually(lambda: gateway.logs.filter_log_events(logGroupName=group)["events"])
+    assert "ClientCertUntrusted" in event["message"] or "Could not find issuer" in event["message"]
+    assert "CN=stranger" in event["message"]
 
 
 def explained(server, request_id):
