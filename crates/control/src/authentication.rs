@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::request::Parts;
 use model::resource::AccessKey;
 use model::{Keyring, State};
-use sigv4::{PayloadHash, Rules, SecretKey, Verified};
+use sigv4::{PayloadHash, Rules, Scope, SecretKey, Verified};
 use zeroize::Zeroizing;
 
 use crate::control::sealed_for;
@@ -58,8 +58,27 @@ impl Control {
         if verified.session_token.is_some() {
             return Err(sigv4::Error::UnrecognizedClient);
         }
+        if !is_region(&verified.region) {
+            let message = format!("Credential should be scoped to a valid region, not '{}'.", verified.region);
+            return Err(sigv4::Error::IncompleteSignature(message));
+        }
         Ok(verified)
     }
+
+    /// Refuses a request whose access key does not exist, before anything of its body is kept: strangers send as much as they like.
+    pub(crate) fn refuse_strangers(&self, parts: &Parts) -> Result<(), sigv4::Error> {
+        let scope = Scope::of(parts)?.ok_or(sigv4::Error::MissingAuthenticationToken)?;
+        match self.settings().state().access_keys.contains_key(&scope.access_key_id) {
+            true => Ok(()),
+            false => Err(sigv4::Error::UnrecognizedClient),
+        }
+    }
+}
+
+/// Names of regions stand in ARNs, host names and certificates: letters, digits and hyphens, as in `us-gov-east-1`.
+fn is_region(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// A body that is not signed can be changed on its way: it is taken over TLS, or from this machine.
@@ -78,6 +97,16 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn regions_are_names() {
+        for name in ["us-east-1", "us-gov-west-1", "eu", "local"] {
+            assert!(is_region(name), "{name}");
+        }
+        for name in ["", "*", "us east", "US-EAST-1", "a.b", "a\\b", "-a", "a-", "a:b", &"a".repeat(33)] {
+            assert!(!is_region(name), "{name}");
+        }
+    }
 
     #[test]
     fn an_unsigned_body_needs_tls_or_this_machine() {

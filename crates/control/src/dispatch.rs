@@ -122,6 +122,7 @@ impl Control {
         origin: &Origin,
         request_id: &str,
     ) -> Result<(Caller, Bytes), Error> {
+        self.refuse_strangers(parts).map_err(|error| protocol.authentication_error(&error))?;
         let body = read(parts, body).await?;
         let verified = self.authenticate(parts, &body).map_err(|error| protocol.authentication_error(&error))?;
         let state = self.settings().state();

@@ -162,9 +162,9 @@ impl DataDir {
 
     /// As [`Self::credentials`], which a server has written.
     pub(crate) fn credentials_of_admin(&self) -> Result<Credentials, Failure> {
-        self.credentials()?.ok_or_else(|| {
-            Failure::new(format!("{} is gone: restart the server, which writes it", self.file(CREDENTIALS).display()))
-        })
+        let again = |why: &str| Failure::new(format!("{why}: restart the server, which writes it anew"));
+        let known = self.credentials().map_err(|e| again(&e.to_string()))?;
+        known.ok_or_else(|| again(&format!("{} is gone", self.file(CREDENTIALS).display())))
     }
 
     pub(crate) fn write_credentials(&self, credentials: &Credentials) -> Result<(), Failure> {
@@ -217,9 +217,7 @@ impl DataDir {
             Ok(mut bytes) => {
                 let read = serde_json::from_slice(&bytes);
                 bytes.zeroize();
-                read.map(Some).map_err(|_| {
-                    Failure::new(format!("{} is damaged: delete it and start again", self.file(name).display()))
-                })
+                read.map(Some).map_err(|_| Failure::new(format!("{} is damaged", self.file(name).display())))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(self.failure("read", name, &e)),

@@ -5,6 +5,8 @@ use http::request::Parts;
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Longest lifetime of a presigned request.
+const MAX_EXPIRES_SECONDS: u32 = 604_800;
 
 /// Refuses other signatures than version 4's, unsigned requests and forms from browsers, and signatures that leave out
 /// what S3 wants signed.
@@ -30,6 +32,11 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
         (None, _) if of_query("X-Amz-Signature").is_some() => {
             if of_query("X-Amz-Algorithm") != Some(ALGORITHM) {
                 return Err(not_supported());
+            }
+            let expires = of_query("X-Amz-Expires").and_then(|seconds| seconds.parse::<u32>().ok());
+            if !expires.is_some_and(|seconds| (1..=MAX_EXPIRES_SECONDS).contains(&seconds)) {
+                let message = "X-Amz-Expires must be a number of seconds from 1 to 604800, which is a week.";
+                return Err(s3_error!(AuthorizationQueryParametersError, "{message}"));
             }
             let scope = of_query("X-Amz-Credential").unwrap_or_default().replace("%2F", "/");
             let signed = of_query("X-Amz-SignedHeaders").unwrap_or_default().replace("%3B", ";");

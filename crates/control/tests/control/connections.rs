@@ -9,15 +9,33 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.origin.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
+/// Of a request whose body is still to come; its signature is wrong.
+fn head(access_key_id: &str) -> String {
+    format!(
+        "POST /v2/apis HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nexpect: 100-continue\r\nauthorization: \
+         AWS4-HMAC-SHA256 Credential={access_key_id}/20251122/us-east-1/apigateway/aws4_request, SignedHeaders=host, \
+         Signature=00\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_body_is_not_waited_for_where_the_access_key_does_not_exist() {
+    let server = Server::start().await;
+    let mut stranger = connect(&server).await;
+    stranger.write_all(head("AKIAAAAAAAAAAAAAAAAA").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stranger.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("UnrecognizedClientException"), "{answer}");
+}
+
 #[tokio::test]
 async fn a_request_under_way_is_answered_when_the_server_stops() {
     let server = Server::start().await;
     let mut idle = connect(&server).await;
     let mut busy = connect(&server).await;
     // The interim answer shows that the server is waiting for the body.
-    let head = "POST /v2/apis HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\
-                authorization: AWS4-HMAC-SHA256 Credential=AKIA/20251122/us-east-1/apigateway/aws4_request, SignedHeaders=host, Signature=00\r\n\r\n";
-    busy.write_all(head.as_bytes()).await.unwrap();
+    busy.write_all(head(&server.credentials.access_key_id).as_bytes()).await.unwrap();
     let mut interim = [0; 25];
     busy.read_exact(&mut interim).await.unwrap();
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -60,6 +60,13 @@ async fn a_wrong_key_or_signature_is_told() {
         assert_eq!(answer.status(), 403);
         assert_eq!(answer.headers()["x-amzn-errortype"], code);
     }
+    for region in ["*", "US-EAST-1", "eu.west"] {
+        let mut request = server.request("GET", "/v2/apis", b"");
+        sigv4::sign(&mut request, b"", &server.credentials, region, "apigateway", NOW / 1000).unwrap();
+        let answer = server.send(request).await;
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        assert!(answer.status().is_client_error() && body.contains("a valid region"), "{region}: {body}");
+    }
     let mut request = server.request("POST", "/v2/apis", b"{\"name\":\"b\"}");
     sigv4::sign(&mut request, b"{\"name\":\"a\"}", &server.credentials, REGION, "apigateway", NOW / 1000).unwrap();
     let answer = server.send(request).await;

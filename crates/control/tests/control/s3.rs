@@ -161,6 +161,10 @@ async fn only_version_4_signatures_over_everything_come_in() {
     for (path, wanted) in [
         ("/your-bucket/k?AWSAccessKeyId=AKIA&Signature=x&Expires=9999999999", (400, "InvalidRequest")),
         ("/your-bucket/k?X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256&X-Amz-Signature=x", (400, "InvalidRequest")),
+        (
+            "/your-bucket/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=x&X-Amz-Expires=604801",
+            (400, "AuthorizationQueryParametersError"),
+        ),
     ] {
         let answer = server.send(server.request("GET", path, b"")).await;
         assert_eq!(code(&answer), (wanted.0, wanted.1.to_owned()), "{path}");

@@ -37,7 +37,9 @@ impl Files {
         let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
         let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
         let journal = open_journal(dir)?;
-        let damaged = |e: &dyn std::fmt::Display| Failure::new(format!("the objects of S3 cannot be used: {e}"));
+        let damaged = |e: &dyn std::fmt::Display| {
+            Failure::new(format!("the objects of S3 cannot be used: {e}; restore them from a copy"))
+        };
         let objects = Objects::open(dir.path()).map_err(|e| damaged(&e))?;
         for fault in objects.verify().map_err(|e| damaged(&e))? {
             warn(&fault.to_string());
