@@ -9,8 +9,12 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     state: State,
-    /// The line so far; the names and values that matter are short.
+    /// The beginning of the line so far.
     line: Vec<u8>,
+    /// There was more of it.
+    is_long: bool,
+    /// Its last byte.
+    last: u8,
     head: Head,
     /// Heads that are complete and were not asked for, oldest first: whether each has one meaning.
     complete: VecDeque<bool>,
@@ -71,35 +75,31 @@ impl Heads {
     /// Takes bytes up to the end of the line; gives the rest.
     fn read_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let end = bytes.iter().position(|&byte| byte == b'\n');
-        let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
-        let room = LINE.saturating_sub(self.line.len());
-        // The carriage return of a long line has to be seen too.
-        let ends_in_crlf = match part {
-            [.., b'\r', b'\n'] => true,
-            [b'\n'] => self.line.last() == Some(&b'\r'),
-            _ => false,
-        };
+        let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        let room = LINE - self.line.len();
         self.line.extend_from_slice(&part[..part.len().min(room)]);
+        self.is_long |= part.len() > room;
+        self.last = part.last().copied().unwrap_or(self.last);
         if end.is_none() {
-            if let (Some(last), true) = (part.last(), part.len() > room) {
-                // Only its last byte still matters.
-                self.line.pop();
-                self.line.push(*last);
-            }
             return rest;
         }
+        self.end_line();
+        &rest[1..]
+    }
+
+    fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        self.head.ambiguous |= !ends_in_crlf;
+        self.head.ambiguous |= std::mem::take(&mut self.last) != b'\r';
+        let is_long = std::mem::take(&mut self.is_long);
         let text = line.trim_ascii_end();
-        if !text.is_empty() {
+        if is_long || !text.is_empty() {
             self.head.started = true;
-            self.head.field(text);
+            self.head.field(text, is_long);
         } else if self.head.started {
             self.end_head();
         }
         self.line = line;
         self.line.clear();
-        rest
     }
 
     fn end_head(&mut self) {
@@ -120,8 +120,9 @@ impl Heads {
 }
 
 impl Head {
-    fn field(&mut self, line: &[u8]) {
-        if !matches!(line[0] | 0x20, b'c' | b't') {
+    /// `is_long`: `line` is the beginning only.
+    fn field(&mut self, line: &[u8], is_long: bool) {
+        if !line.first().is_some_and(|first| matches!(first | 0x20, b'c' | b't')) {
             return;
         }
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { return };
@@ -129,10 +130,10 @@ impl Head {
         if name.eq_ignore_ascii_case(b"content-length") {
             let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             let length = digits.and_then(|digits| digits.parse().ok());
-            self.ambiguous |= self.content_length.is_some() || length.is_none();
+            self.ambiguous |= self.content_length.is_some() || length.is_none() || is_long;
             self.content_length = Some(length.unwrap_or(0));
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.ambiguous |= self.chunked;
+            self.ambiguous |= self.chunked || is_long;
             self.chunked = true;
         }
     }
@@ -140,7 +141,20 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_said_does_not_depend_on_the_pieces(
+            lines in prop::collection::vec("(GET / HTTP/1.1|content-length: ?[0-9]{0,2}|transfer-encoding:x?|.{0,70})(\r\n|\r\n|\n|\r|)", 0..12),
+            piece in 1..40usize,
+        ) {
+            let text: String = lines.concat();
+            prop_assert_eq!(read(&text, text.len()), read(&text, piece));
+        }
+    }
 
     /// What is said of the heads in `text`, whatever the pieces are that it comes in.
     fn clear(text: &str) -> Vec<bool> {
@@ -182,6 +196,7 @@ mod tests {
             "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
             "x: y\n",
             "x: y\r\n\n",
+            "content-length: 000000000000000000000000000000000000000000000000000000003\r\n",
         ] {
             assert_eq!(clear(&format!("POST / HTTP/1.1\r\n{fields}\r\nabc")), [false], "{fields:?}");
         }
