@@ -47,9 +47,10 @@ def exchange(connection, request):
     return read_to_end(connection)
 
 
-def http2(connection):
-    """An HTTP/2 client state with its preface sent."""
-    state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+def http2(connection, checked=True):
+    """An HTTP/2 client state with its preface sent; not `checked`, it sends what no client should."""
+    state = h2.connection.H2Connection(h2.config.H2Configuration(
+        client_side=True, validate_outbound_headers=checked, normalize_outbound_headers=checked, validate_inbound_headers=False))
     state.initiate_connection()
     connection.sendall(state.data_to_send())
     return state

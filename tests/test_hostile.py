@@ -230,6 +230,53 @@ def test_an_ambiguous_head_is_refused(server, gateway, pki, backend, kind):
     assert backend.seen == []
 
 
+# The pseudo-headers and headers of HTTP/2 requests on whose meaning two servers could disagree.
+AMBIGUOUS_HTTP2 = {
+    "authority and host differ": [(":method", "GET"), (":scheme", "https"), (":authority", "api.yourcompany.com"), (":path", "/x"), ("host", "other.example")],
+    "no authority": [(":method", "GET"), (":scheme", "https"), (":path", "/x")],
+    "another authority": [(":method", "GET"), (":scheme", "https"), (":authority", "other.example"), (":path", "/x")],
+    "user in authority": [(":method", "GET"), (":scheme", "https"), (":authority", "a@api.yourcompany.com"), (":path", "/x")],
+    "two paths": [(":method", "GET"), (":scheme", "https"), (":authority", "api.yourcompany.com"), (":path", "/x"), (":path", "/y")],
+    "no path": [(":method", "GET"), (":scheme", "https"), (":authority", "api.yourcompany.com")],
+    "relative path": [(":method", "GET"), (":scheme", "https"), (":authority", "api.yourcompany.com"), (":path", "x")],
+    "connection header": [*request_head("api.yourcompany.com", "/x"), ("connection", "keep-alive")],
+    "transfer-encoding": [*request_head("api.yourcompany.com", "/x"), ("transfer-encoding", "chunked")],
+    "line feed in a value": [*request_head("api.yourcompany.com", "/x"), ("x-a", "a\nx-b: b")],
+    "upper case name": [*request_head("api.yourcompany.com", "/x"), ("X-A", "a")],
+    "space in a path": [(":method", "GET"), (":scheme", "https"), (":authority", "api.yourcompany.com"), (":path", "/x HTTP/1.1")],
+    "connect": [(":method", "CONNECT"), (":authority", "api.yourcompany.com")],
+}
+
+
+@pytest.mark.parametrize("kind", AMBIGUOUS_HTTP2)
+def test_an_ambiguous_http2_request_is_refused(server, gateway, pki, backend, kind):
+    with connect(server, gateway.domain, pki.client(), alpn="h2") as connection:
+        state = http2(connection, checked=False)
+        state.send_headers(1, AMBIGUOUS_HTTP2[kind], end_stream=True)
+        connection.sendall(state.data_to_send())
+        assert outcome(state, connection) in ("reset", "closed", "400", "403", "404", "405", "421")
+    assert backend.seen == []
+
+
+def outcome(state, connection):
+    """How the first stream ended: its status, or that it was reset, or the connection closed."""
+    while True:
+        try:
+            received = connection.recv(65536)
+        except (ConnectionError, ssl.SSLError):
+            return "closed"
+        if not received:
+            return "closed"
+        for event in state.receive_data(received):
+            match event:
+                case h2.events.ResponseReceived():
+                    return dict(event.headers)[b":status"].decode()
+                case h2.events.StreamReset():
+                    return "reset"
+                case h2.events.ConnectionTerminated():
+                    return "closed"
+
+
 def test_five_thousand_idle_connections(server, gateway, pki, others_served):
     """Clients that are let in, and then say nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

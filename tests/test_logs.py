@@ -202,6 +202,22 @@ def test_groups(logs):
     assert error_code(caught) == "ResourceNotFoundException"
 
 
+def test_the_cli_reads_and_deletes(aws, cli_version, server, backend, pki):
+    gateway = Gateway(server, backend, f"cli-{cli_version}.yourcompany.com", pki.ca().pem).create()
+    gateway.curl("/by-cli", pki.client())
+    gateway.record(path="/by-cli")
+    group = ["--log-group-name", gateway.log_group]
+    aws("logs", "put-retention-policy", *group, "--retention-in-days", "30")
+    [shown] = aws("logs", "describe-log-groups", "--log-group-name-prefix", gateway.log_group)["logGroups"]
+    assert shown["retentionInDays"] == 30
+    names = [s["logStreamName"] for s in aws("logs", "describe-log-streams", *group)["logStreams"]]
+    events = [e for name in names for e in aws("logs", "get-log-events", *group, "--log-stream-name", name)["events"]]
+    assert ["/by-cli"] == [json.loads(event["message"])["path"] for event in events]
+    gateway.api.delete_access_log_settings(ApiId=gateway.api_id, StageName="prod")
+    aws("logs", "delete-log-group", *group)
+    assert aws("logs", "describe-log-groups", "--log-group-name-prefix", gateway.log_group)["logGroups"] == []
+
+
 def test_streams_and_events(gateway, pki, logs):
     path = marked()
     gateway.curl(path, pki.client())

@@ -1,10 +1,13 @@
 """Whom the gateway turns away, and how: every kind of wrong certificate, both TLS and both HTTP versions, and the four
 ways in which a domain can refuse. The backend's own log shows that nothing of it arrived."""
 
+import ssl
+
 import botocore.exceptions
 import pytest
 
 from gateway import Gateway, assert_alerted, assert_refused, assert_reset
+from raw import connect
 
 DAY = 86_400
 # What is wrong with the client's certificate, and the alert that says so (as OpenSSL prints it).
@@ -152,3 +155,30 @@ def test_a_foreign_host_is_misdirected(gateways, backend, pki):
 def test_an_unknown_name_is_not_answered(gateways, server):
     answer = gateways["respond"].curl("/orders", host="nobody.example.org")
     assert answer.status == 0 and "unrecognized name" in answer.error
+
+
+def test_without_a_server_name(server, gateways, pki):
+    """There is no certificate that everybody is given."""
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        connect(server, None, pki.client())
+
+
+def test_old_versions_of_tls(gateways, pki):
+    answer = gateways["respond"].curl("/", pki.client(), "--tlsv1.0", "--tls-max", "1.1", "--verbose")
+    assert answer.status == 0 and "tls alert" in answer.error.lower(), answer
+
+
+def test_a_wildcard_and_a_name_under_it_are_two_domains(server, backend, pki):
+    """With `*.example.com` and `api.example.com`: the SNI of one and the Host of the other is no request for either."""
+    wild = Gateway(server, backend, "*.example.com", pki.ca("wild-ca").pem).create()
+    strict = Gateway(server, backend, "api.example.com", pki.ca().pem).create()
+    of_wild, of_strict = pki.client("of-wild", pki.ca("wild-ca")), pki.client()
+    assert wild.curl("/orders", of_wild, host="any.example.com").status == 200
+    assert strict.curl("/orders", of_strict).status == 200
+    assert_refused(strict.curl("/orders", of_wild))
+    backend.clear()
+    for http in ("1.1", "2"):
+        crossed = wild.curl("/orders", of_wild, "--header", "Host: api.example.com", host="any.example.com", http=http)
+        assert crossed.status == 421
+        assert wild.curl("/orders", of_wild, "--header", "Host: other.example.com", host="any.example.com", http=http).status == 200
+    assert backend.paths() == ["/orders"] * 2
