@@ -183,9 +183,8 @@ impl Server {
     /// Until the settings that are known now are enforced.
     async fn enforced(&self) {
         let revision = self.control.settings().state().revision;
-        while self.control.settings().applied() < revision {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        // It ends with the store, which is this process's own.
+        let _ = self.store.applied().wait_for(|applied| *applied >= revision).await;
     }
 }
 

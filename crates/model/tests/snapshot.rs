@@ -200,14 +200,17 @@ fn names_lead_to_domains_and_paths_to_stages() {
 
 #[test]
 fn a_route_with_a_bad_target_is_a_fault_and_its_neighbours_serve() {
-    let snapshot = World::new().compile(&Snapshot::default());
+    let world = World::new();
+    let snapshot = world.compile(&Snapshot::default());
     let (stage, _, rest) = snapshot.domain("api.example.com").unwrap().paths.find("/orders/x/7").unwrap();
     let router = stage.router.as_ref().unwrap();
     let found = router.find("GET", rest).unwrap();
     assert_eq!((found.route.key.as_ref(), found.route.integration.is_some()), ("GET /x/{id}", true));
     let default = router.find("PUT", rest).unwrap().route;
     assert!(default.is_default && default.integration.is_none());
-    assert!(snapshot.faults.iter().any(|fault| fault.name == "a1/prod integration bad"), "{:?}", snapshot.faults);
+    let is_told = |snapshot: &Snapshot| snapshot.faults.iter().any(|fault| fault.name == "a1/prod integration bad");
+    assert!(is_told(&snapshot), "{:?}", snapshot.faults);
+    assert!(is_told(&world.compile(&snapshot)), "as long as it is there");
 }
 
 #[test]

@@ -1,0 +1,414 @@
+//! From one revision of the settings to a [`Snapshot`], taking from the one before whatever has not changed.
+//!
+//! What a thing was compiled from is kept beside it: while its sources are the same objects, it is the same object, and so
+//! is what the data plane made of it (TLS configurations, tickets, judgements).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use trust::Truststore;
+
+use super::{
+    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Snapshot, Stage, Trust,
+    endpoint_name,
+};
+use crate::mapping::Mapping;
+use crate::pattern::RouteKey;
+use crate::resource;
+use crate::router::Router;
+use crate::target::Target;
+use crate::template::Template;
+use crate::{DomainTags, Keyring, State, Throttle, UnixMillis};
+
+/// See [`Snapshot::compile`].
+pub(super) fn compile(
+    state: &State,
+    previous: &Snapshot,
+    keyring: &Keyring,
+    defaults: &Defaults,
+    at: UnixMillis,
+) -> Snapshot {
+    let mut compiler = Compiler { state, previous, keyring, defaults, at, next: Snapshot::default() };
+    compiler.next.revision = state.revision;
+    compiler.stages();
+    for domain in state.domains.values() {
+        let outcome = compiler.custom_domain(domain);
+        compiler.place(&domain.name, outcome);
+    }
+    for api in state.apis.values() {
+        let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
+        let outcome = compiler.endpoint(api, &name);
+        compiler.place(&name, outcome);
+    }
+    compiler.next
+}
+
+struct Compiler<'a> {
+    state: &'a State,
+    previous: &'a Snapshot,
+    keyring: &'a Keyring,
+    defaults: &'a Defaults,
+    at: UnixMillis,
+    next: Snapshot,
+}
+
+impl Compiler<'_> {
+    fn place(&mut self, name: &str, outcome: Result<Arc<Domain>, String>) {
+        match outcome {
+            Err(what) => self.next.faults.push(Fault { name: name.to_owned(), what }),
+            Ok(domain) => {
+                match name.strip_prefix("*.") {
+                    Some(parent) => self.next.wildcard.insert(parent.to_owned(), domain),
+                    None => self.next.exact.insert(name.to_owned(), domain),
+                };
+            }
+        }
+    }
+
+    fn old(&self, name: &str) -> Option<&Arc<Domain>> {
+        match name.strip_prefix("*.") {
+            Some(parent) => self.previous.wildcard.get(parent),
+            None => self.previous.exact.get(name),
+        }
+    }
+
+    fn custom_domain(&mut self, domain: &Arc<resource::Domain>) -> Result<Arc<Domain>, String> {
+        let mut mappings: Vec<Arc<resource::ApiMapping>> = Vec::new();
+        let mut entries = Vec::new();
+        for mapping in State::of(&self.state.mappings, &domain.name) {
+            if let Some(stage) = self.next.stages.get(&(mapping.api_id.clone(), mapping.stage.clone())) {
+                entries.push((mapping.key.clone(), stage.clone()));
+                mappings.push(mapping.clone());
+            }
+        }
+        let certificate = self.state.certificates.get(&domain.certificate_arn);
+        let certificate =
+            certificate.ok_or_else(|| format!("certificate {} does not exist", domain.certificate_arn))?;
+        let truststore = match &domain.mutual_tls {
+            Some(mutual) => {
+                Some(self.state.truststores.get(&mutual.digest).ok_or("its truststore is missing from the store")?)
+            }
+            None => None,
+        };
+        let sources = Sources {
+            domain: Some(domain.clone()),
+            server: ServerSource::Imported(certificate.clone()),
+            truststore: truststore.cloned(),
+            mappings,
+            stages: entries.iter().map(|(_, stage)| stage.clone()).collect(),
+        };
+        if let Some(old) = self.old(&domain.name).filter(|old| old.sources.same(&sources)).cloned() {
+            self.keep_truststores(domain);
+            return Ok(old);
+        }
+        Ok(Arc::new(Domain {
+            name: domain.name.clone(),
+            region: domain.region.clone(),
+            certificate: self.server_certificate(&domain.name, &sources.server)?,
+            trust: self.trust(domain, sources.truststore.as_ref())?,
+            paths: Paths::Mappings(Mappings::new(entries)),
+            sources,
+        }))
+    }
+
+    fn endpoint(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
+        let endpoint = self.state.endpoints.get(&api.region);
+        let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {}", api.region))?;
+        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, &api.id)
+            .filter_map(|stage| self.next.stages.get(&(api.id.clone(), stage.name.clone())))
+            .map(|stage| (stage.name.clone(), stage.clone()))
+            .collect();
+        let sources = Sources {
+            domain: None,
+            server: ServerSource::Endpoint(endpoint.clone()),
+            truststore: None,
+            mappings: Vec::new(),
+            stages: stages.values().cloned().collect(),
+        };
+        let certificate = self.endpoint_certificate(endpoint)?;
+        if let Some(old) = self.old(name).filter(|old| old.sources.same(&sources)) {
+            return Ok(old.clone());
+        }
+        Ok(Arc::new(Domain {
+            name: name.to_owned(),
+            region: api.region.clone(),
+            certificate,
+            trust: None,
+            paths: Paths::Stages(stages),
+            sources,
+        }))
+    }
+}
+
+/// Certificates and truststores.
+impl Compiler<'_> {
+    fn server_certificate(&self, name: &str, source: &ServerSource) -> Result<Arc<ServerCertificate>, String> {
+        if let Some(old) = self.old(name).filter(|old| old.certificate.source.same(source)) {
+            return Ok(old.certificate.clone());
+        }
+        self.open_certificate(source)
+    }
+
+    fn open_certificate(&self, source: &ServerSource) -> Result<Arc<ServerCertificate>, String> {
+        let (resource, sealed, chain) = match source {
+            ServerSource::Imported(certificate) => {
+                let above = certificate.chain.as_deref().unwrap_or_default();
+                let chain = format!("{}\n{above}", certificate.certificate.trim_end());
+                (certificate.arn.clone(), &certificate.private_key, chain)
+            }
+            ServerSource::Endpoint(endpoint) => {
+                (format!("endpoints/{}", endpoint.region), &endpoint.private_key, endpoint.certificate.clone())
+            }
+        };
+        let key = self.keyring.open(&resource, sealed).map_err(|e| format!("the private key of {resource}: {e}"))?;
+        Ok(Arc::new(ServerCertificate { chain, key, source: source.clone() }))
+    }
+
+    fn endpoint_certificate(&mut self, endpoint: &Arc<resource::Endpoint>) -> Result<Arc<ServerCertificate>, String> {
+        if let Some(placed) = self.next.endpoints.get(&endpoint.region) {
+            return Ok(placed.clone());
+        }
+        let source = ServerSource::Endpoint(endpoint.clone());
+        let old = self.previous.endpoints.get(&endpoint.region).filter(|old| old.source.same(&source));
+        let certificate = match old {
+            Some(old) => old.clone(),
+            None => self.open_certificate(&source)?,
+        };
+        self.next.endpoints.insert(endpoint.region.clone(), certificate.clone());
+        Ok(certificate)
+    }
+
+    fn trust(
+        &mut self,
+        domain: &Arc<resource::Domain>,
+        bytes: Option<&Arc<resource::TruststoreBytes>>,
+    ) -> Result<Option<Arc<Trust>>, String> {
+        let same = |old: &&Arc<Domain>| {
+            same_option(old.sources.domain.as_ref(), Some(domain))
+                && same_option(old.sources.truststore.as_ref(), bytes)
+        };
+        if let Some(old) = self.old(&domain.name).filter(same).cloned() {
+            self.keep_truststores(domain);
+            return Ok(old.trust.clone());
+        }
+        let Some(mutual) = &domain.mutual_tls else { return Ok(None) };
+        let tags = DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?;
+        let truststore = self.truststore(&mutual.digest)?;
+        let newer = match &mutual.newest {
+            Some(newest) => newest
+                .digest
+                .as_ref()
+                .and_then(|digest| self.truststore(digest).ok())
+                .map(|t| (newest.version.clone(), t)),
+            None => None,
+        };
+        Ok(Some(Arc::new(Trust {
+            truststore,
+            uri: mutual.truststore_uri.clone(),
+            version: mutual.read_version.clone(),
+            policy: tags.policy(),
+            rejection: tags.rejection.unwrap_or(self.defaults.rejection),
+            newer,
+        })))
+    }
+
+    fn truststore(&mut self, digest: &str) -> Result<Truststore, String> {
+        let bytes = self
+            .state
+            .truststores
+            .get(digest)
+            .ok_or_else(|| format!("truststore {digest} is missing from the store"))?;
+        let known = self.next.truststores.get(digest).or_else(|| self.previous.truststores.get(digest));
+        let compiled = match known.filter(|(source, _)| Arc::ptr_eq(source, bytes)) {
+            Some((_, truststore)) => truststore.clone(),
+            None => Truststore::compile(&bytes.pem, self.at / 1000).map_err(|e| format!("truststore {digest}: {e}"))?.0,
+        };
+        self.next.truststores.insert(digest.to_owned(), (bytes.clone(), compiled.clone()));
+        Ok(compiled)
+    }
+
+    /// What an unchanged domain uses is kept for the next compilation too.
+    fn keep_truststores(&mut self, domain: &resource::Domain) {
+        let Some(mutual) = &domain.mutual_tls else { return };
+        let newest = mutual.newest.as_ref().and_then(|newest| newest.digest.as_ref());
+        for digest in [Some(&mutual.digest), newest].into_iter().flatten() {
+            if let Some(known) = self.previous.truststores.get(digest) {
+                self.next.truststores.insert(digest.clone(), known.clone());
+            }
+        }
+    }
+}
+
+/// Stages.
+impl Compiler<'_> {
+    fn stages(&mut self) {
+        for (api_id, stages) in self.state.stages.iter() {
+            let Some(api) = self.state.apis.get(api_id) else { continue };
+            for stage in stages.values() {
+                let compiled = self.stage(api, stage);
+                self.next.faults.extend(compiled.faults.iter().cloned());
+                self.next.stages.insert((api_id.clone(), stage.name.clone()), compiled);
+            }
+        }
+    }
+
+    fn stage(&self, api: &Arc<resource::Api>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+        let deployment =
+            stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, &api.id, id)).cloned();
+        let sources = (stage.clone(), deployment, api.clone());
+        let old = self.previous.stages.get(&(api.id.clone(), stage.name.clone()));
+        if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources)) {
+            return old.clone();
+        }
+        let deployment = sources.1.as_deref();
+        let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
+        let mut faults = Vec::new();
+        Arc::new(Stage {
+            api_id: api.id.clone(),
+            region: api.region.clone(),
+            name: stage.name.clone(),
+            router: deployment.map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+            endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
+            cors: deployment.and_then(|deployment| deployment.cors.clone()),
+            access_log: stage.access_log.as_ref().and_then(AccessLog::of),
+            throttles,
+            faults,
+            sources,
+        })
+    }
+}
+
+fn router(
+    stage: &resource::Stage,
+    deployment: &resource::Deployment,
+    throttles: &BTreeMap<String, Arc<Throttle>>,
+    faults: &mut Vec<Fault>,
+) -> Router<Route> {
+    let mut integrations = HashMap::new();
+    for integration in &deployment.integrations {
+        match Integration::of(integration, stage) {
+            Ok(compiled) => {
+                integrations.insert(integration.id.as_str(), Arc::new(compiled));
+            }
+            Err(what) => {
+                let name = format!("{}/{} integration {}", stage.api_id, stage.name, integration.id);
+                faults.push(Fault { name, what });
+            }
+        }
+    }
+    Router::new(deployment.routes.iter().filter_map(|route| {
+        let key = RouteKey::parse(&route.route_key).ok()?;
+        let compiled = Route {
+            key: route.route_key.as_str().into(),
+            is_default: key == RouteKey::Default,
+            integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
+            throttle: throttles.get(&route.route_key).cloned(),
+        };
+        Some((key, compiled))
+    }))
+}
+
+/// Every route has a bucket of its own, be its limits the stage's default.
+fn throttles(
+    stage: &resource::Stage,
+    deployment: Option<&resource::Deployment>,
+    previous: Option<&BTreeMap<String, Arc<Throttle>>>,
+) -> BTreeMap<String, Arc<Throttle>> {
+    let routes = deployment.map_or(&[][..], |deployment| &deployment.routes);
+    let bucket = |key: &String| {
+        let previous = previous.and_then(|previous| previous.get(key));
+        Throttle::of(stage.route_settings.get(key), &stage.default_route_settings, previous)
+    };
+    routes.iter().filter_map(|route| Some((route.route_key.clone(), bucket(&route.route_key)?))).collect()
+}
+
+impl Integration {
+    fn of(integration: &resource::Integration, stage: &resource::Stage) -> Result<Self, String> {
+        Ok(Self {
+            id: integration.id.clone(),
+            target: Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
+            method: integration.method.clone().filter(|method| method != "ANY"),
+            timeout_ms: integration.timeout_ms,
+            request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
+                .map_err(|e| e.to_string())?,
+            response_mappings: integration
+                .response_parameters
+                .iter()
+                .map(|(status, parameters)| {
+                    let status = status.parse().map_err(|_| format!("{status} is no status code"))?;
+                    let mapping = Mapping::of_response(parameters, &stage.variables).map_err(|e| e.to_string())?;
+                    Ok((status, mapping))
+                })
+                .collect::<Result<_, String>>()?,
+            server_name: integration.server_name_to_verify.clone(),
+        })
+    }
+}
+
+impl AccessLog {
+    /// `arn:aws:logs:{region}:{account}:log-group:{name}[:*]`
+    fn of(settings: &resource::AccessLog) -> Option<Self> {
+        let mut parts = settings.destination_arn.splitn(7, ':').skip(3);
+        let region = parts.next()?.to_owned();
+        let name = parts.nth(2)?;
+        let group = name.strip_suffix(":*").unwrap_or(name).to_owned();
+        // Its length was checked when it was set.
+        let format = Template::parse(&settings.format).ok()?;
+        Some(Self { region, group, format })
+    }
+}
+
+/// What a domain was compiled from; while these are the same, so is the domain.
+#[derive(Debug)]
+pub(super) struct Sources {
+    domain: Option<Arc<resource::Domain>>,
+    server: ServerSource,
+    truststore: Option<Arc<resource::TruststoreBytes>>,
+    mappings: Vec<Arc<resource::ApiMapping>>,
+    stages: Vec<Arc<Stage>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum ServerSource {
+    Imported(Arc<resource::Certificate>),
+    Endpoint(Arc<resource::Endpoint>),
+}
+
+impl Sources {
+    fn same(&self, other: &Self) -> bool {
+        same_option(self.domain.as_ref(), other.domain.as_ref())
+            && self.server.same(&other.server)
+            && same_option(self.truststore.as_ref(), other.truststore.as_ref())
+            && same_all(&self.mappings, &other.mappings)
+            && same_all(&self.stages, &other.stages)
+    }
+}
+
+impl ServerSource {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Imported(a), Self::Imported(b)) => Arc::ptr_eq(a, b),
+            (Self::Endpoint(a), Self::Endpoint(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>, Arc<resource::Api>);
+
+fn same_stage(a: &StageSources, b: &StageSources) -> bool {
+    // Of the API itself only id and region are used, which never change.
+    Arc::ptr_eq(&a.0, &b.0) && same_option(a.1.as_ref(), b.1.as_ref())
+}
+
+fn same_option<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn same_all<T>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+}
