@@ -6,6 +6,7 @@
 mod files;
 mod follow;
 mod ration;
+mod records;
 mod refusals;
 mod tls;
 
@@ -47,6 +48,7 @@ pub(crate) struct Server {
     publishing: JoinHandle<()>,
     defaults: watch::Sender<Defaults>,
     renewing: JoinHandle<()>,
+    watching: JoinHandle<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
@@ -101,6 +103,7 @@ impl Server {
         let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;
         dir.keep_ca(&root)?;
         let renewing = tokio::spawn(renew(control.clone()));
+        let watching = tokio::spawn(records::watch(files.journal.clone()));
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -120,6 +123,7 @@ impl Server {
             publishing,
             defaults,
             renewing,
+            watching,
             serving,
             _follower: follower,
             _running: dir.announce(&run)?,
@@ -164,6 +168,7 @@ impl Server {
     pub(crate) async fn drain(self) {
         let _ = self.serving.stop.send(());
         self.renewing.abort();
+        self.watching.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
         let (edge, journal) = (self.edge, self.journal);
