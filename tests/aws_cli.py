@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server import BINARY, clean_environment
+from server import clean_environment
 
 # Debian's is CLI v2 (2.9), PyPI's is v1.
 DIRECTORY = {"v1": Path(sys.executable).parent, "v2": Path("/usr/bin")}
@@ -28,13 +28,13 @@ class AwsCli:
 
     def environment(self):
         env = clean_environment(self.server.base)
-        return env | {"PATH": f"{DIRECTORY[self.version]}:{BINARY.parent}:{env['PATH']}"}
+        return env | {"PATH": f"{DIRECTORY[self.version]}:{env['PATH']}"}
 
-    def run(self, *command, script='"$@"', cwd=None, timeout=60):
+    def run(self, *command, script='"$@"', timeout_s=60):
         """Runs a command line in bash, after `eval "$(countersign env)"`. `aws` is then what `env` says it is."""
         return subprocess.run(
             self.shell(script, *command), capture_output=True, text=True, env=self.environment(),
-            cwd=cwd or self.server.base, timeout=timeout,
+            cwd=self.server.base, timeout=timeout_s,
         )
 
     @contextlib.contextmanager

@@ -23,22 +23,16 @@ class Seen:
 
 
 class Backend:
-    """Answers on 127.0.0.1. `/big?bytes=N`, `/stream?pieces=N`, `/wait` (until `release`), `/status?code=N`;
+    """Answers on 127.0.0.1. `/big?bytes=N`, `/stream?pieces=N`, `/wait` (until `gate` is set), `/status?code=N`;
     any other path is answered with a JSON account of the request."""
 
     def __init__(self):
         self.seen = []
-        self.connections = 0
-        self.waiting = threading.Semaphore(0)
         self.gate = threading.Event()
         backend = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-
-            def setup(self):
-                backend.connections += 1
-                super().setup()
 
             def log_message(self, *args):
                 pass
@@ -88,7 +82,6 @@ class Backend:
             case "status":
                 respond(http, int(query["code"][0]), b"", "text/plain")
             case "wait":
-                self.waiting.release()
                 self.gate.wait(60)
                 respond(http, 200, b"released", "text/plain")
             case _:

@@ -1,7 +1,5 @@
 """Fixtures. Servers are shared by the tests of a file; a test that ends or breaks its server starts one of its own."""
 
-import subprocess
-
 import pytest
 
 from aws_cli import AwsCli
@@ -75,8 +73,3 @@ def cli_version(request):
 def aws(server, cli_version):
     """The aws CLI of either generation, as somebody types it after `eval "$(countersign env)"`."""
     return AwsCli(server, cli_version)
-
-
-@pytest.fixture
-def openssl_version():
-    return subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split()[1]

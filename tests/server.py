@@ -15,7 +15,8 @@ import boto3
 import botocore.config
 
 ROOT = Path(__file__).resolve().parent.parent
-BINARY = Path(os.environ.get("COUNTERSIGN_BIN", ROOT / "target/debug/countersign")).resolve()
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+BINARY = Path(os.environ.get("COUNTERSIGN_BIN", TARGET / "debug/countersign")).resolve()
 READY = re.compile(r"^ready control=(?P<control>http://\S+) https=(?P<https>\S+)$")
 START_S = 30
 STOP_S = 30
@@ -164,9 +165,9 @@ class Server:
 
         eventually(applied, what="the last revision applied")
 
-    def command(self, *args, check=True, stdin=None, timeout=60, cwd=None):
+    def command(self, *args, check=True):
         """Runs another command of the binary, e.g. `explain`, with this server's environment."""
-        return run_binary(*args, env=self.env, check=check, stdin=stdin, timeout=timeout, cwd=cwd or self.base)
+        return run_binary(*args, env=self.env, check=check)
 
     def memory_kib(self):
         """Resident set of the process."""
@@ -174,11 +175,9 @@ class Server:
         return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M)[1])
 
 
-def run_binary(*args, env=None, check=True, stdin=None, timeout=60, cwd=None):
+def run_binary(*args, env=None, check=True, stdin=None):
     """One command of the binary; output as text."""
-    done = subprocess.run(
-        [str(BINARY), *map(str, args)], env=env, input=stdin, capture_output=True, text=True, timeout=timeout, cwd=cwd
-    )
+    done = subprocess.run([str(BINARY), *map(str, args)], env=env, input=stdin, capture_output=True, text=True, timeout=60)
     if check:
         assert done.returncode == 0, f"{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
