@@ -11,7 +11,7 @@ use http::header::{
     HeaderName, ORIGIN, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use model::resource::Cors;
 use model::snapshot::Stage;
 
@@ -28,11 +28,17 @@ impl CrossOrigin {
         Self { stage, origin: parts.headers.get(ORIGIN).cloned(), is_preflight: is_preflight(parts) }
     }
 
-    /// Puts the gateway's headers into an answer, in the place of the backend's.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+    /// Puts the gateway's headers into an answer, in the place of the backend's. A preflight request that is refused is told
+    /// nothing.
+    pub(crate) fn apply<T>(&self, response: &mut Response<T>) {
+        let status = response.status();
+        let headers = response.headers_mut();
         match &self.stage.cors {
-            Some(cors) if self.is_preflight => answer_preflight(cors, self.origin.as_ref(), headers),
-            Some(cors) => replace(cors, self.origin.as_ref(), headers),
+            Some(cors) if self.is_preflight && status == StatusCode::NO_CONTENT => {
+                answer_preflight(cors, self.origin.as_ref(), headers);
+            }
+            Some(cors) if !self.is_preflight => replace(cors, self.origin.as_ref(), headers),
+            Some(_) => {}
             None => {}
         }
     }
@@ -88,9 +94,13 @@ fn allow_origin(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderM
 /// `*`, `https://*`, `http://*`, or an origin itself.
 fn matches(allowed: &str, origin: &HeaderValue) -> bool {
     let origin = origin.as_bytes();
-    match allowed.strip_suffix('*') {
-        Some(prefix) => origin.len() > prefix.len() && origin[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes()),
-        None => origin.eq_ignore_ascii_case(allowed.as_bytes()),
+    match allowed {
+        "*" => true,
+        "https://*" | "http://*" => {
+            let scheme = allowed.len() - 1;
+            origin.len() > scheme && origin[..scheme].eq_ignore_ascii_case(&allowed.as_bytes()[..scheme])
+        }
+        _ => origin.eq_ignore_ascii_case(allowed.as_bytes()),
     }
 }
 
@@ -132,6 +142,12 @@ mod tests {
             ("https://*", "http://b.test", false),
             ("https://*", "https://", false),
             ("*", "null", true),
+            ("http://*", "HTTP://b.test:8080", true),
+            ("http://*", "https://b.test", false),
+            ("https://a*", "https://a.evil", false),
+            ("https://*.a.test", "https://b.a.test", false),
+            ("https://a.test", "https://a.test:8443", false),
+            ("https://a.test", "null", false),
         ] {
             assert_eq!(matches(allowed, &HeaderValue::from_static(origin)), wanted, "{allowed} {origin}");
         }

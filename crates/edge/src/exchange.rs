@@ -51,7 +51,7 @@ pub(crate) async fn serve(
         }
     };
     if let Some(cors) = cors {
-        cors.apply(response.headers_mut());
+        cors.apply(&mut response);
     }
     Ok(response)
 }
@@ -107,11 +107,11 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
         return Err(Answer::PayloadTooLarge);
     }
     let mut target = String::with_capacity(path.len() + 16);
-    let rest = found.route.is_default.then_some(rest);
-    integration.target.write_path(&found.variables, rest, parts.uri.query(), &mut target);
+    let appended = found.route.is_default.then_some(rest);
+    integration.target.write_path(&found.variables, appended, parts.uri.query(), &mut target);
     let mut changes = Changes::default();
     if !integration.request_mapping.steps.is_empty() {
-        changes = Values::of_request(parts, &found.variables, record).changes(&integration.request_mapping);
+        changes = Values::of_request(parts, rest, &found.variables, record).changes(&integration.request_mapping);
         changes.apply_to_target(&mut target);
     }
     Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host), changes })

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use http_body::Body;
 use hyper::body::Incoming;
+use model::mapping::Mapping;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
@@ -84,7 +85,7 @@ pub(crate) async fn forward(
         None => parts.method,
     };
     let mut headers = parts.headers;
-    rewrite_request(&mut headers, parts.version, forwarded);
+    rewrite_request(&mut headers, parts.version, forwarded, &integration.request_mapping);
     let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
     headers.insert(HOST, authority);
     changes.apply_to_headers(&mut headers);
@@ -142,8 +143,8 @@ async fn stalled(progress: &Progress, timeout: Duration) {
     }
 }
 
-fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderValue) {
-    strip(headers, stays_here);
+fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderValue, mapping: &Mapping) {
+    strip(headers, |name| stays_here(name) || mapping.claims(name));
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }

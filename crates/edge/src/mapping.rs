@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, response};
-use model::mapping::{Action, Mapping, Place, Source, Step};
+use model::mapping::{Action, Mapping, Place, Source, Step, status_code};
 use model::template::value_of;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::identity;
 use crate::record::Record;
 
 /// Percent-encoded in a path (RFC 3986 section 3.3); `%` is left, since values may be encoded already.
@@ -16,7 +18,8 @@ const PATH: &AsciiSet =
 /// Percent-encoded in a name or value of a query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Percent-encoded in a header where a value has control characters.
+/// Percent-encoded in a header, with all that is not ASCII: what could end it or be read in several ways. `%` is, so that
+/// what was encoded can be told from what was not.
 const HEADER: &AsciiSet = &CONTROLS.add(b'%');
 
 /// What the steps of a mapping come to for one request. A step whose sources have no value does nothing, as on AWS.
@@ -27,44 +30,53 @@ struct Change {
     action: Action,
     place: Place,
     value: String,
+    is_identity: bool,
 }
 
 /// The values of one message.
 pub(crate) struct Values<'a> {
-    pub(crate) headers: &'a HeaderMap,
-    /// Of the request; none in a response.
-    pub(crate) path: &'a str,
-    pub(crate) query: &'a str,
-    pub(crate) variables: &'a [(&'a str, &'a str)],
-    pub(crate) record: &'a Record,
+    headers: &'a HeaderMap,
+    /// Of the request; none in a response. The path is the one below the stage.
+    path: &'a str,
+    query: &'a str,
+    variables: &'a [(&'a str, &'a str)],
+    record: &'a Record,
+    /// A stranger made them.
+    from_client: bool,
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn of_request(parts: &'a Parts, variables: &'a [(&'a str, &'a str)], record: &'a Record) -> Self {
-        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-        Self { headers: &parts.headers, path, query, variables, record }
+    /// `path` is the one below the stage or the base path.
+    pub(crate) fn of_request(
+        parts: &'a Parts,
+        path: &'a str,
+        variables: &'a [(&'a str, &'a str)],
+        record: &'a Record,
+    ) -> Self {
+        let path = if path.is_empty() { "/" } else { path };
+        let query = parts.uri.query().unwrap_or_default();
+        Self { headers: &parts.headers, path, query, variables, record, from_client: true }
     }
 
     pub(crate) fn of_response(headers: &'a HeaderMap, record: &'a Record) -> Self {
-        Self { headers, path: "", query: "", variables: &[], record }
+        Self { headers, path: "", query: "", variables: &[], record, from_client: false }
     }
 
     /// Looks everything up.
     pub(crate) fn changes(&self, mapping: &Mapping) -> Changes {
         let change = |step: &Step| {
-            let change = Change { action: step.action, place: step.place.clone(), value: self.value(&step.value) };
+            let value = step.value.iter().map(|source| self.piece(source, mapping)).collect();
+            let Step { action, ref place, is_identity, .. } = *step;
+            let change = Change { action, place: place.clone(), value, is_identity };
             (change.action == Action::Remove || !change.value.is_empty()).then_some(change)
         };
         Changes(mapping.steps.iter().filter_map(change).collect())
     }
 
-    fn value(&self, sources: &[Source]) -> String {
-        sources.iter().map(|source| self.piece(source)).collect()
-    }
-
-    fn piece<'s>(&'s self, source: &'s Source) -> Cow<'s, str> {
+    fn piece<'s>(&'s self, source: &'s Source, mapping: &Mapping) -> Cow<'s, str> {
         match source {
             Source::Static(text) => text.into(),
+            Source::Header(name) if self.from_client && is_claim(name.as_str(), mapping) => "".into(),
             Source::Header(name) => {
                 let values: Vec<Cow<'_, str>> =
                     self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -90,7 +102,7 @@ impl<'a> Values<'a> {
 impl Changes {
     /// Changes path and query for the backend.
     pub(crate) fn apply_to_target(&self, target: &mut String) {
-        for Change { action, place, value } in &self.0 {
+        for Change { action, place, value, .. } in &self.0 {
             match place {
                 Place::Path => {
                     let query = target.find('?').map_or("", |at| &target[at..]);
@@ -105,9 +117,9 @@ impl Changes {
 
     /// Changes headers, of either direction.
     pub(crate) fn apply_to_headers(&self, headers: &mut HeaderMap) {
-        for Change { action, place, value } in &self.0 {
+        for Change { action, place, value, is_identity } in &self.0 {
             let Place::Header(name) = place else { continue };
-            match (action, header_value(value)) {
+            match (action, header_value(value, *is_identity)) {
                 (Action::Remove, _) => drop(headers.remove(name)),
                 (Action::Overwrite, Some(value)) => drop(headers.insert(name, value)),
                 (Action::Append, Some(value)) => drop(headers.append(name, value)),
@@ -118,20 +130,26 @@ impl Changes {
 
     /// Changes the status of an answer.
     pub(crate) fn apply_to_status(&self, head: &mut response::Parts) {
-        for Change { place, value, .. } in &self.0 {
-            if *place == Place::StatusCode
-                && let Ok(status) = StatusCode::from_bytes(value.as_bytes())
-                && status.as_u16() >= 200
-            {
-                head.status = status;
-            }
+        let mapped = self.0.iter().filter(|change| change.place == Place::StatusCode);
+        let Some(status) = mapped.filter_map(|change| status_code(&change.value)).last() else { return };
+        if head.status == StatusCode::NOT_MODIFIED {
+            // The length of what was not sent (RFC 9110 section 8.6).
+            head.headers.remove(CONTENT_LENGTH);
         }
+        head.status = status;
     }
 }
 
-/// Control characters, as in a PEM text, are percent-encoded: a header cannot hold them.
-fn header_value(text: &str) -> Option<HeaderValue> {
-    let encoded: Cow<'_, str> = match text.bytes().any(|byte| byte.is_ascii_control()) {
+/// Whether a client's header says who the client is, which is not for the client to say.
+fn is_claim(name: &str, mapping: &Mapping) -> bool {
+    identity::is_identity(&name.replace('_', "-")) || mapping.claims(name)
+}
+
+/// Control characters, as in a PEM text, and what is not ASCII are percent-encoded: a header cannot hold them, or not so that
+/// everybody reads the same. What says who the client is has `%` encoded always, so that no two clients are told alike.
+fn header_value(text: &str, is_identity: bool) -> Option<HeaderValue> {
+    let encodes = |byte: u8| !(b' '..=b'~').contains(&byte) || is_identity && byte == b'%';
+    let encoded: Cow<'_, str> = match text.bytes().any(encodes) {
         true => utf8_percent_encode(text, HEADER).to_string().into(),
         false => text.into(),
     };
@@ -174,7 +192,22 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_header_holds_whatever_there_is_and_no_two_are_alike(text in any::<String>()) {
+            for is_identity in [false, true] {
+                let value = header_value(&text, is_identity).unwrap();
+                prop_assert!(value.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));
+            }
+            let read = header_value(&text, true).unwrap();
+            let decoded = percent_decode_str(read.to_str().unwrap()).decode_utf8().unwrap();
+            prop_assert_eq!(decoded, text.as_str());
+        }
+    }
 
     #[test]
     fn changes_a_query_by_decoded_names() {
@@ -194,8 +227,18 @@ mod tests {
 
     #[test]
     fn header_values_cannot_break_out() {
-        assert_eq!(header_value("CN=a\\, b").unwrap(), "CN=a\\, b");
-        assert_eq!(header_value("-----BEGIN\nQ%==\r\n").unwrap(), "-----BEGIN%0AQ%25==%0D%0A");
+        for (text, wanted, as_identity) in [
+            ("CN=a\\, b", "CN=a\\, b", "CN=a\\, b"),
+            ("-----BEGIN\nQ%==\r\n", "-----BEGIN%0AQ%25==%0D%0A", "-----BEGIN%0AQ%25==%0D%0A"),
+            ("a\0b\tc\x7f", "a%00b%09c%7F", "a%00b%09c%7F"),
+            ("CN=Zo\u{eb}", "CN=Zo%C3%AB", "CN=Zo%C3%AB"),
+            ("100%", "100%", "100%25"),
+            ("CN=%C3%AB", "CN=%C3%AB", "CN=%25C3%25AB"),
+            ("\u{85}\u{2028}", "%C2%85%E2%80%A8", "%C2%85%E2%80%A8"),
+        ] {
+            assert_eq!(header_value(text, false).unwrap(), wanted);
+            assert_eq!(header_value(text, true).unwrap(), as_identity);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderName;
+use http::{HeaderName, StatusCode};
 
 use crate::template::Variable;
 
@@ -13,6 +13,8 @@ use crate::template::Variable;
 pub struct Mapping {
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// Headers that say who the client is: lowercase, `-` for `_`.
+    claims: Vec<Box<str>>,
 }
 
 /// One parameter.
@@ -24,6 +26,8 @@ pub struct Step {
     pub place: Place,
     /// Pieces of the value, one behind the other. Of no meaning in [`Action::Remove`].
     pub value: Vec<Source>,
+    /// The value says who the client is: there is `$context.identity` in it.
+    pub is_identity: bool,
 }
 
 /// What a parameter does to its place.
@@ -76,6 +80,9 @@ pub enum MappingError {
     /// The value names a source that is not served; payloads are not read.
     #[error("'{0}' is no source of a value; payloads ($request.body, $response.body) are not read")]
     Source(String),
+    /// The status cannot take the place of the backend's, whose payload goes with it.
+    #[error("'{0}' is no status code from 200 to 599 of an answer that may have a payload")]
+    Status(String),
 }
 
 impl Mapping {
@@ -95,21 +102,74 @@ impl Mapping {
         Self::parse(parameters, "response.", stage_variables)
     }
 
+    /// Whether a client may not send the header `name` (lowercase), since a step says by it who the client is. Many backends
+    /// read `_` as `-`: a name with one is as good as with the other.
+    pub fn claims(&self, name: &str) -> bool {
+        let same = |claim: &str| claim.bytes().eq(name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }));
+        self.claims.iter().any(|claim| same(claim))
+    }
+
     fn parse(
         parameters: &BTreeMap<String, String>,
         message: &str,
         stage_variables: &BTreeMap<String, String>,
     ) -> Result<Self, MappingError> {
-        let step = |(key, value): (&String, &String)| {
-            let (action, place) = target(key).ok_or_else(|| MappingError::Key(key.clone()))?;
-            let value = match action {
-                Action::Remove => Vec::new(),
-                Action::Append | Action::Overwrite => sources(value, message, stage_variables)?,
-            };
-            Ok(Step { action, place, value })
-        };
-        Ok(Self { steps: parameters.iter().map(step).collect::<Result<_, _>>()? })
+        let mut mapping = Self::default();
+        for (key, value) in parameters {
+            mapping.steps.push(Step::parse(key, value, message, stage_variables)?);
+        }
+        if message == "request." {
+            mapping.drop_claims();
+        }
+        Ok(mapping)
     }
+
+    /// What the gateway says about the client is said by nobody else: it goes before what the client sent is looked at.
+    fn drop_claims(&mut self) {
+        let mut removals = Vec::new();
+        for step in self.steps.iter().filter(|step| step.is_identity) {
+            match &step.place {
+                Place::Header(name) => self.claims.push(name.as_str().replace('_', "-").into()),
+                Place::Query(_) => removals.push(Step {
+                    action: Action::Remove,
+                    place: step.place.clone(),
+                    value: Vec::new(),
+                    is_identity: true,
+                }),
+                Place::Path | Place::StatusCode => {}
+            }
+        }
+        self.steps.splice(..0, removals);
+    }
+}
+
+impl Step {
+    fn parse(
+        key: &str,
+        value: &str,
+        message: &str,
+        stage_variables: &BTreeMap<String, String>,
+    ) -> Result<Self, MappingError> {
+        let (action, place) = target(key).ok_or_else(|| MappingError::Key(key.to_owned()))?;
+        if place == Place::StatusCode && !value.contains('$') && status_code(value).is_none() {
+            return Err(MappingError::Status(value.to_owned()));
+        }
+        let value = match action {
+            Action::Remove => Vec::new(),
+            Action::Append | Action::Overwrite => sources(value, message, stage_variables)?,
+        };
+        let is_identity =
+            value.iter().any(|source| matches!(source, Source::Context(variable) if variable.is_identity()));
+        Ok(Self { action, place, value, is_identity })
+    }
+}
+
+/// Reads the status code that an answer may be given: those that have no payload (RFC 9110 section 15) cannot be, since the
+/// backend's goes with it.
+pub fn status_code(text: &str) -> Option<StatusCode> {
+    let status = StatusCode::from_bytes(text.as_bytes()).ok()?;
+    let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    ((200..600).contains(&status.as_u16()) && !empty).then_some(status)
 }
 
 fn target(key: &str) -> Option<(Action, Place)> {
@@ -158,13 +218,18 @@ fn sources(
 
 fn source(name: &str, message: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(name) = name.strip_prefix("context.") {
-        return Some(Source::Context(Variable::from_name(name)));
+        return match Variable::from_name(name) {
+            // There are no authorizers: nothing would ever come of these.
+            Variable::Unknown(_) | Variable::Authorizer(_) | Variable::AuthorizerClaim(_) => None,
+            variable => Some(Source::Context(variable)),
+        };
     }
     if let Some(name) = name.strip_prefix("stageVariables.") {
         return Some(Source::Static(stage_variables.get(name).cloned().unwrap_or_default()));
     }
     match name.strip_prefix(message)?.split_once('.') {
         Some(("header", name)) => HeaderName::try_from(name).ok().map(Source::Header),
+        Some((_, "")) => None,
         Some(("querystring", name)) if message == "request." => Some(Source::Query(name.to_owned())),
         Some(("path", name)) if message == "request." => Some(Source::PathVariable(name.to_owned())),
         None if name == "request.path" => Some(Source::Path),
@@ -226,8 +291,51 @@ mod tests {
         {
             assert_eq!(request(key, "x"), Err(MappingError::Key(key.into())), "{key}");
         }
-        for value in ["$request.body.x", "$response.header.x", "$x", "${request.header.x", "a${nothing}"] {
+        for value in [
+            "$request.body.x",
+            "$response.header.x",
+            "$x",
+            "${request.header.x",
+            "a${nothing}",
+            "$request.path.",
+            "$context.nothing",
+            "$context.identity.clientCert.subjectDn",
+            "$context.authorizer.claims.sub",
+        ] {
             assert!(matches!(request("append:header.x", value), Err(MappingError::Source(_))), "{value}");
         }
+        for status in ["", "199", "204", "304", "600", "20", "abc"] {
+            let response = map(&[("overwrite:statuscode", status)]);
+            let read = Mapping::of_response(&response, &map(&[]));
+            assert_eq!(read, Err(MappingError::Status(status.into())), "{status}");
+        }
+        let response = map(&[("overwrite:statuscode", "$stageVariables.status")]);
+        assert!(Mapping::of_response(&response, &map(&[])).is_ok());
+    }
+
+    #[test]
+    fn what_says_who_the_client_is_is_said_by_the_gateway_alone() {
+        let dn = "$context.identity.clientCert.subjectDN";
+        let parameters = map(&[
+            ("append:header.X_User-Name", dn),
+            ("append:querystring.user", "user ${context.identity.sourceIp}"),
+            ("overwrite:header.x-id", "$context.requestId"),
+        ]);
+        let mapping = Mapping::of_request(&parameters, &map(&[])).unwrap();
+        for (name, wanted) in [
+            ("x-user-name", true),
+            ("x_user_name", true),
+            ("x-user_name", true),
+            ("x-user", false),
+            ("x-user-name-2", false),
+            ("x-id", false),
+        ] {
+            assert_eq!(mapping.claims(name), wanted, "{name}");
+        }
+        let first = &mapping.steps[0];
+        assert_eq!((first.action, &first.place), (Action::Remove, &Place::Query("user".into())));
+        assert_eq!(mapping.steps.len(), 4);
+        let response = Mapping::of_response(&map(&[("append:header.x-user", dn)]), &map(&[])).unwrap();
+        assert!(!response.claims("x-user"), "a backend is believed");
     }
 }

@@ -167,7 +167,35 @@ fn cors(input: wire::Cors) -> Result<Option<Cors>, Error> {
     if cors.max_age.is_some_and(|age| !(-1..=86_400).contains(&age)) {
         return Err(Error::bad_request("Invalid CORS configuration: maxAge must be between -1 and 86400 seconds"));
     }
+    for (what, list, good) in [
+        ("allowOrigins", &cors.allow_origins, is_origin as fn(&str) -> bool),
+        ("allowMethods", &cors.allow_methods, is_name),
+        ("allowHeaders", &cors.allow_headers, is_name),
+        ("exposeHeaders", &cors.expose_headers, is_name),
+    ] {
+        if let Some(bad) = list.iter().find(|value| !good(value)) {
+            return Err(Error::bad_request(format!("Invalid CORS configuration: invalid format in {what}: {bad}")));
+        }
+    }
     Ok((cors != Cors::default()).then_some(cors))
+}
+
+/// `*`, `https://*`, `http://*`, or an origin as browsers send it: scheme, host and port, and nothing behind them.
+fn is_origin(origin: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    match origin.split_once("://") {
+        None => origin == "*",
+        Some(("https" | "http", "*")) => true,
+        Some((scheme, host)) => {
+            let scheme = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+            scheme && !host.is_empty() && host.bytes().all(plain)
+        }
+    }
+}
+
+/// The name of a header or method; `*`, which stands for all of them, is one too.
+fn is_name(name: &str) -> bool {
+    http::HeaderName::try_from(name).is_ok()
 }
 
 fn show_cors(cors: Cors) -> wire::Cors {
@@ -179,5 +207,45 @@ fn show_cors(cors: Cors) -> wire::Cors {
         allow_origins: list(cors.allow_origins),
         expose_headers: list(cors.expose_headers),
         max_age: cors.max_age,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_what_browsers_send() {
+        for (origin, good) in [
+            ("*", true),
+            ("https://*", true),
+            ("http://*", true),
+            ("https://app.example", true),
+            ("http://localhost:3000", true),
+            ("http://[::1]:3000", true),
+            ("chrome-extension://abcdef", true),
+            ("ftp://*", false),
+            ("https://app*", false),
+            ("https://*.app.example", false),
+            ("https://app.example/", false),
+            ("https://app.example/path", false),
+            ("https://", false),
+            ("app.example", false),
+            ("null", false),
+            ("", false),
+            ("https://a.test\r\nx: y", false),
+        ] {
+            assert_eq!(is_origin(origin), good, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn lists_hold_names_that_a_header_can_hold() {
+        let with = |headers: &[&str]| {
+            let headers = headers.iter().map(|&header| header.to_owned()).collect();
+            cors(wire::Cors { allow_headers: Some(headers), ..Default::default() }).is_ok()
+        };
+        assert!(with(&["authorization", "*", "X-Amz-Date"]));
+        assert!(!with(&["x-a, x-b"]) && !with(&["x-a\n"]) && !with(&[""]) && !with(&["Zo\u{eb}"]));
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use aws::Error;
+use model::mapping::{Mapping, MappingError};
 
 const MAX_PARAMETERS: usize = 10;
-/// Headers that a mapping may not touch; a trailing `*` stands for the rest of the name.
-const RESERVED_HEADERS: [&str; 21] = [
+/// Headers that a mapping may not touch; a trailing `*` stands for the rest of the name. AWS's, and those that say where a
+/// message ends or what is to come in it.
+const RESERVED_HEADERS: [&str; 23] = [
     "access-control-*",
     "apigw-*",
     "authorization",
@@ -14,11 +16,13 @@ const RESERVED_HEADERS: [&str; 21] = [
     "content-encoding",
     "content-length",
     "content-location",
+    "expect",
     "forwarded",
     "keep-alive",
     "origin",
     "proxy-*",
     "te",
+    "trailer",
     "trailers",
     "transfer-encoding",
     "upgrade",
@@ -36,7 +40,9 @@ pub(super) fn check_request(parameters: &BTreeMap<String, String>) -> Result<(),
     parameters.keys().try_for_each(|key| {
         let known = match key.split_once(':') {
             Some(("overwrite", "path")) => true,
-            Some(("append" | "overwrite" | "remove", location)) => match location.split_once('.') {
+            Some((action @ ("append" | "overwrite" | "remove"), location)) => match location.split_once('.') {
+                // A request has exactly one.
+                Some(("header", name)) if name.eq_ignore_ascii_case("host") => action == "overwrite",
                 Some(("header", name)) => is_free_header(name),
                 Some(("querystring", name)) => !name.is_empty(),
                 _ => false,
@@ -44,7 +50,8 @@ pub(super) fn check_request(parameters: &BTreeMap<String, String>) -> Result<(),
             _ => false,
         };
         known_or_refused(known, key)
-    })
+    })?;
+    readable(Mapping::of_request(parameters, &BTreeMap::new()))
 }
 
 /// Checks `responseParameters`, by status code: `append|overwrite|remove:header.NAME`, `overwrite:statuscode`.
@@ -64,8 +71,14 @@ pub(super) fn check_response(by_status: &BTreeMap<String, BTreeMap<String, Strin
             };
             known_or_refused(known, key)
         })?;
+        readable(Mapping::of_response(parameters, &BTreeMap::new()))?;
     }
     Ok(())
+}
+
+/// What is stored is enforced: a value that the gateway could not fill in is refused. (Stage variables are not known yet.)
+fn readable(read: Result<Mapping, MappingError>) -> Result<(), Error> {
+    read.map(drop).map_err(|error| Error::bad_request(format!("Invalid mapping expression specified: {error}")))
 }
 
 fn check_count(parameters: &BTreeMap<String, String>) -> Result<(), Error> {
@@ -85,9 +98,11 @@ fn known_or_refused(known: bool, key: &str) -> Result<(), Error> {
 
 fn is_free_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    // Many backends read the one as the other.
+    let plain = name.replace('_', "-");
     let reserved = RESERVED_HEADERS.iter().any(|reserved| match reserved.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => name == *reserved,
+        Some(prefix) => plain.starts_with(prefix),
+        None => plain == *reserved,
     });
     !reserved && http::HeaderName::try_from(name).is_ok()
 }
@@ -106,6 +121,12 @@ mod tests {
             ("append:path", false),
             ("overwrite:header.Forwarded", false),
             ("append:header.X-Amzn-Mtls", false),
+            ("append:header.x_amzn_mtls", false),
+            ("overwrite:header.transfer_encoding", false),
+            ("append:header.expect", false),
+            ("overwrite:header.Host", true),
+            ("append:header.host", false),
+            ("remove:header.HOST", false),
             ("append:header.", false),
             ("append:header.a b", false),
             ("header.x", false),
@@ -132,6 +153,40 @@ mod tests {
                 good,
                 "{status} {key}"
             );
+        }
+    }
+
+    #[test]
+    fn values_that_could_never_be_filled_in_are_refused() {
+        for (value, good) in [
+            ("text of its own", true),
+            ("''", true),
+            ("$context.identity.clientCert.subjectDN", true),
+            ("${request.path.id}-${stageVariables.any}", true),
+            ("$request.querystring.q", true),
+            ("$request.body.name", false),
+            ("$response.header.x", false),
+            ("$context.identity.clientCert.subject", false),
+            ("$context.authorizer.claims.sub", false),
+            ("${request.header.x", false),
+            ("$anything", false),
+        ] {
+            let parameters = BTreeMap::from([("append:header.x".to_owned(), value.to_owned())]);
+            let checked = check_request(&parameters);
+            assert_eq!(checked.is_ok(), good, "{value}: {checked:?}");
+        }
+        for (key, value, good) in [
+            ("append:header.x", "$response.header.y", true),
+            ("append:header.x", "$response.body.y", false),
+            ("append:header.x", "$request.header.y", false),
+            ("overwrite:statuscode", "403", true),
+            ("overwrite:statuscode", "$stageVariables.status", true),
+            ("overwrite:statuscode", "204", false),
+            ("overwrite:statuscode", "teapot", false),
+        ] {
+            let parameters = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+            let checked = check_response(&BTreeMap::from([("200".to_owned(), parameters)]));
+            assert_eq!(checked.is_ok(), good, "{key} {value}: {checked:?}");
         }
     }
 }

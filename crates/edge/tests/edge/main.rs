@@ -1,6 +1,8 @@
 //! The edge on real sockets.
 
+mod cors;
 mod http2;
+mod mapping;
 mod openssl;
 mod refusals;
 mod serving;

@@ -289,6 +289,14 @@ proptest! {
 }
 
 #[test]
+fn identity_is_what_is_called_so() {
+    let fields = CertificateField::ALL.map(Variable::ClientCert);
+    for variable in Variable::FIXED.iter().chain(&fields) {
+        assert_eq!(variable.is_identity(), variable.to_string().starts_with("identity."), "{variable}");
+    }
+}
+
+#[test]
 fn a_value_by_itself_is_as_it_is() {
     let certificate = certificate();
     let values = Values::default().text("path", "/a \"b\"\n").number("status", 200);

@@ -156,6 +156,25 @@ impl Variable {
     }
 }
 
+impl Variable {
+    /// Whether it says who the client is, by its certificate or its address: `identity.`SOMETHING.
+    pub fn is_identity(&self) -> bool {
+        matches!(
+            self,
+            Self::ClientCert(_)
+                | Self::IdentityAccountId
+                | Self::IdentityApiKey
+                | Self::IdentityApiKeyId
+                | Self::IdentityCaller
+                | Self::IdentityPrincipalOrgId
+                | Self::IdentitySourceIp
+                | Self::IdentityUser
+                | Self::IdentityUserAgent
+                | Self::IdentityUserArn
+        )
+    }
+}
+
 impl CertificateField {
     /// Every one.
     pub const ALL: [Self; 7] = [

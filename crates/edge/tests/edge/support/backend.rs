@@ -32,7 +32,7 @@ pub struct Seen {
 }
 
 impl Backend {
-    /// Answers `/hold` when told, `/status/N` with N, `/big` with 1 MiB, `/drop` by closing, and all else with the payload
+    /// Answers `/hold` when told, `/status/N` with N, `/big` with 1 MiB, `/cors` as if every origin were welcome, `/drop` by closing, and all else with the payload
     /// that it got.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,6 +82,10 @@ async fn answer(
     let mut response = Response::new(full(body));
     if path.starts_with("/hold") {
         release.notified().await;
+    } else if path == "/cors" {
+        for name in ["access-control-allow-origin", "access-control-allow-methods", "access-control-expose-headers"] {
+            response.headers_mut().insert(name, "*".parse().unwrap());
+        }
     } else if path == "/big" {
         *response.body_mut() = full(vec![b'x'; 1024 * 1024].into());
     } else if let Some(status) = path.strip_prefix("/status/") {

@@ -5,7 +5,7 @@ pub mod client;
 mod pki;
 
 pub use backend::Backend;
-pub use client::{Client, Http, Tls};
+pub use client::{Answer, Client, Http, Tls};
 pub use pki::{Authority, Identity, leaf_params};
 
 use std::collections::BTreeMap;
