@@ -17,6 +17,9 @@ use trust::{Certificate, ClientCert, Code, Neighbour, UnixSeconds, Unrevoked};
 const MAX_CHAIN: usize = 10;
 /// Bytes that are judged, of all certificates together.
 const MAX_CHAIN_BYTES: usize = 64 * 1024;
+/// Bytes of a leaf of which anything is read: it stands several times in a line of the log, escaped, and a line that had to be
+/// cut would not be what its format says.
+const MAX_LEAF_BYTES: usize = 16 * 1024;
 /// Accepted chains that a runtime remembers.
 const ACCEPTED: usize = 4096;
 /// Refused chains that a runtime remembers.
@@ -108,10 +111,11 @@ impl Chain {
         Self::new(std::iter::empty())
     }
 
-    /// `None` where nothing was sent, or its leaf cannot be read.
+    /// `None` where nothing was sent, or its leaf cannot be read or is too large.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         let read = || {
-            let leaf = Certificate::from_der(self.certificates.first()?).ok()?;
+            let leaf = self.certificates.first().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
+            let leaf = Certificate::from_der(leaf).ok()?;
             Some(Identity { certificate: leaf.client_cert(), fingerprint: leaf.fingerprint_hex() })
         };
         self.identity.get_or_init(read).as_ref()
@@ -134,6 +138,7 @@ impl Chain {
 
     fn is_too_large(&self) -> bool {
         self.certificates.len() > MAX_CHAIN
+            || self.certificates.first().is_some_and(|leaf| leaf.len() > MAX_LEAF_BYTES)
             || self.certificates.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN_BYTES
     }
 }

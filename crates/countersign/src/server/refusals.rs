@@ -1,5 +1,6 @@
 //! One line for a person about each refusal.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,9 @@ use crate::answer::{printable, warn};
 
 /// Lines that may wait to be printed.
 pub(super) const WAITING: usize = 256;
+
+/// Characters of each text that the client had a hand in.
+const MAX_TEXT: usize = 200;
 
 /// Prints refusals while `quiet` is not set.
 pub(super) struct Printer {
@@ -52,8 +56,38 @@ fn text(line: &RefusalLine, explain_options: &str) -> String {
     let RefusalLine { request_id, domain, source, subject, code, explanation } = line;
     let mut text = format!("refused {source} at {domain}");
     if let Some(subject) = subject {
-        let _ = write!(text, " ({subject})");
+        let _ = write!(text, " ({})", short(subject));
     }
-    let _ = write!(text, ": {code:?}: {explanation} Why: countersign explain {request_id}{explain_options}");
+    let _ = write!(text, ": {code:?}: {} Why: countersign explain {request_id}{explain_options}", short(explanation));
     printable(&text).into_owned()
+}
+
+/// As much of a stranger's text as a person wants to see; `explain` has all of it.
+fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_cannot_fill_the_terminal() {
+        let line = RefusalLine {
+            request_id: "id".to_owned(),
+            domain: "api.example.com".to_owned(),
+            source: ([192, 0, 2, 1], 7).into(),
+            subject: Some(format!("CN=é{}", "\u{1}".repeat(20_000))),
+            code: trust::Code::ClientCertUntrusted,
+            explanation: "x".repeat(20_000),
+        };
+        let text = text(&line, " --data-dir D");
+        assert!(text.len() < 4 * MAX_TEXT + MAX_TEXT * 6, "{}", text.len());
+        assert!(text.starts_with("refused 192.0.2.1:7 at api.example.com (CN=é\\u{1}"), "{text}");
+        assert!(text.ends_with("x… Why: countersign explain id --data-dir D") && !text.contains('\n'), "{text}");
+        assert_eq!(short("CN=a"), "CN=a");
+    }
 }

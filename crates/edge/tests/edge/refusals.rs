@@ -143,3 +143,16 @@ async fn a_refused_client_that_sends_a_payload_still_gets_its_answer() {
     let answer = client.raw(expecting).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "no 100: {answer}");
 }
+
+#[tokio::test]
+async fn a_leaf_that_would_burst_a_line_of_the_log_is_not_read() {
+    let mut world = Setup::new().start().await;
+    let small = world.ca.client(&"\"".repeat(8 * 1024));
+    assert_eq!(world.client(Some(&small)).get(Http::V1, "/proxy/x").await.unwrap().status, 200);
+    let large = world.ca.client(&"\"".repeat(20 * 1024));
+    assert_eq!(world.client(Some(&large)).get(Http::V1, "/proxy/x").await.unwrap().status, 403);
+    let line = world.refusal().await;
+    assert_eq!((line.code, line.subject), (Code::ClientCertMaxSizeExceeded, None));
+    // Each line is whole: it was read as JSON.
+    assert_eq!(world.finish().await.stage.len(), 2);
+}
