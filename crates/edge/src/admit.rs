@@ -61,7 +61,7 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
 
 /// Whether a segment is `.` or `..`, encoded or not. A backend would resolve it (RFC 3986 section 5.2.4), and come to another
 /// path than the one that mapping and route were chosen by. Clients resolve theirs before they send them.
-fn has_dot_segments(path: &str) -> bool {
+pub(crate) fn has_dot_segments(path: &str) -> bool {
     let is_dots = |segment: &str| {
         let segment = segment.split(';').next().unwrap_or_default();
         match segment.contains('%') {

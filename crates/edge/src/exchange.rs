@@ -113,6 +113,9 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     if !integration.request_mapping.steps.is_empty() {
         changes = Values::of_request(parts, rest, &found.variables, record).changes(&integration.request_mapping);
         changes.apply_to_target(&mut target);
+        if changes.overwrites_path() && admit::has_dot_segments(target.split('?').next().unwrap_or_default()) {
+            return Err(Answer::BadRequest("the mapped path has dot segments"));
+        }
     }
     Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host), changes })
 }

@@ -115,6 +115,11 @@ impl Changes {
         }
     }
 
+    /// Whether the path is made of what a client sent: it was looked at before it was decoded.
+    pub(crate) fn overwrites_path(&self) -> bool {
+        self.0.iter().any(|change| change.place == Place::Path)
+    }
+
     /// Changes headers, of either direction.
     pub(crate) fn apply_to_headers(&self, headers: &mut HeaderMap) {
         for Change { action, place, value, is_identity } in &self.0 {

@@ -88,6 +88,25 @@ async fn the_path_is_the_one_below_the_stage() {
 }
 
 #[tokio::test]
+async fn no_value_leads_out_of_a_mapped_path() {
+    let world = mapped(Setup::new(), &[("overwrite:path", "/files/${request.querystring.f}")], &[]).await;
+    for (value, status) in [
+        ("a", 200),
+        ("../secret", 400),
+        ("%2e%2e%2fsecret", 400),
+        ("%252e%252e/x", 400),
+        ("a%3Fb%23c%0D%0A", 200),
+        ("..a", 200),
+    ] {
+        let answer = send(&world, "alice", Request::get(format!("/proxy/x?f={value}"))).await;
+        assert_eq!(answer.status, status, "{value}");
+    }
+    let targets: Vec<String> = world.backend.seen().into_iter().map(|seen| seen.target).collect();
+    let wanted = ["/files/a?f=a", "/files/a%3Fb%23c%0D%0A?f=a%3Fb%23c%0D%0A", "/files/..a?f=..a"];
+    assert_eq!(targets, wanted);
+}
+
+#[tokio::test]
 async fn an_answer_of_another_status_ends_where_it_says() {
     let answers = [
         ("304", "overwrite:statuscode", "200"),
