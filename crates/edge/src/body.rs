@@ -147,9 +147,11 @@ impl ResponseBody {
         Self { content: Content::Fixed(Some(bytes).filter(|bytes| !bytes.is_empty())), record }
     }
 
-    pub(crate) fn backend(incoming: Incoming, lease: Lease, record: Box<Record>) -> Self {
+    pub(crate) fn backend(incoming: Incoming, lease: Lease, mut record: Box<Record>) -> Self {
         let lease = match incoming.is_end_stream() {
             true => {
+                // Nobody asks for what is not there.
+                record.complete();
                 lease.give_back();
                 None
             }
