@@ -209,7 +209,10 @@ impl Shape {
                 }
                 Token::Variable(name) => Variable::from_name(name),
             };
-            let place = self.place(&quotes);
+            let place = match self.place(&quotes) {
+                Place::Plain if before.ends_with('[') => Place::Bracketed,
+                place => place,
+            };
             let slot = Slot { before: std::mem::take(&mut before).into(), variable, place };
             match (&slot.variable, parts.last_mut()) {
                 (Variable::ClientCert(_), Some(Part::Certificate(run))) => run.push(slot),

@@ -165,6 +165,8 @@ fn a_line_knows_its_template() {
 #[test]
 fn escapes() {
     for (place, text, escaped) in [
+        ("[$context.path] 200", "a] 500 [b", r"[a\x5D 500 [b] 200"),
+        ("[x $context.path]", "a]b", "[x a]b]"),
         ("$context.path", "a\"b'c\\d\r\n\t\0\u{7f}e", r"a\x22b\x27c\x5Cd\x0D\x0A\x09\x00\x7Fe"),
         ("$context.path", "\u{85}\u{2028}é<&>", r"\xC2\x85\xE2\x80\xA8é<&>"),
         ("<a>$context.path</a>", "</a>\"&", r"<a>&lt;/a&gt;\x22&amp;</a>"),

@@ -33,6 +33,8 @@ pub(super) enum Place {
     JsonValue,
     Xml,
     Plain,
+    /// Behind a bracket: filters take all up to the next one for one field, spaces too.
+    Bracketed,
     /// In no line: nothing is escaped.
     Alone,
 }
@@ -192,6 +194,7 @@ impl Place {
         let bytes = text.as_bytes();
         while at < bytes.len() {
             let length = match bytes[at] {
+                b']' if self == Self::Bracketed => 1,
                 0x20 | 0x21 | 0x23..=0x25 | 0x28..=0x3b | 0x3d | 0x3f..=0x5b | 0x5d..=0x7e => 0,
                 b'\'' if self.is_json() => 0,
                 b'<' | b'>' | b'&' if self != Self::Xml => 0,
