@@ -26,6 +26,8 @@ pub struct Snapshot {
     wildcard: HashMap<String, Arc<Domain>>,
     /// What could not be compiled.
     pub faults: Vec<Fault>,
+    /// Under what it was compiled; none before the first.
+    defaults: Option<Defaults>,
     /// By digest, with what they were compiled from.
     truststores: HashMap<String, (Arc<resource::TruststoreBytes>, Truststore)>,
     /// By API id and name.

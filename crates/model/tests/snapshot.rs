@@ -243,6 +243,17 @@ fn a_deployment_moves_every_domain_that_serves_it() {
 }
 
 #[test]
+fn another_default_reaches_the_domains_that_do_not_say() {
+    let mut world = World::new();
+    let first = world.compile(&Snapshot::default());
+    world.defaults.rejection = Rejection::Alert;
+    let second = world.compile(&first);
+    let domain = |snapshot: &Snapshot| snapshot.domain("api.example.com").unwrap().clone();
+    assert_eq!(domain(&second).trust.as_ref().unwrap().rejection, Rejection::Alert);
+    assert!(Arc::ptr_eq(&domain(&first).certificate, &domain(&second).certificate));
+}
+
+#[test]
 fn a_newer_version_of_the_truststore_is_at_hand_for_explanations() {
     let mut world = World::new();
     let mut drifted = domain("api.example.com", Some("one"));

@@ -30,6 +30,7 @@ pub(super) fn compile(
 ) -> Snapshot {
     let mut compiler = Compiler { state, previous, keyring, defaults, at, next: Snapshot::default() };
     compiler.next.revision = state.revision;
+    compiler.next.defaults = Some(defaults.clone());
     compiler.stages();
     for domain in state.domains.values() {
         let outcome = compiler.custom_domain(domain);
@@ -72,6 +73,11 @@ impl Compiler<'_> {
         }
     }
 
+    /// Whether what a domain's tags do not say is what it was.
+    fn same_defaults(&self) -> bool {
+        self.previous.defaults.as_ref() == Some(self.defaults)
+    }
+
     fn custom_domain(&mut self, domain: &Arc<resource::Domain>) -> Result<Arc<Domain>, String> {
         let mut mappings: Vec<Arc<resource::ApiMapping>> = Vec::new();
         let mut entries = Vec::new();
@@ -97,7 +103,8 @@ impl Compiler<'_> {
             mappings,
             stages: entries.iter().map(|(_, stage)| stage.clone()).collect(),
         };
-        if let Some(old) = self.old(&domain.name).filter(|old| old.sources.same(&sources)).cloned() {
+        let same = |old: &&Arc<Domain>| self.same_defaults() && old.sources.same(&sources);
+        if let Some(old) = self.old(&domain.name).filter(same).cloned() {
             self.keep_truststores(domain);
             return Ok(old);
         }
@@ -184,7 +191,8 @@ impl Compiler<'_> {
         bytes: Option<&Arc<resource::TruststoreBytes>>,
     ) -> Result<Option<Arc<Trust>>, String> {
         let same = |old: &&Arc<Domain>| {
-            same_option(old.sources.domain.as_ref(), Some(domain))
+            self.same_defaults()
+                && same_option(old.sources.domain.as_ref(), Some(domain))
                 && same_option(old.sources.truststore.as_ref(), bytes)
         };
         if let Some(old) = self.old(&domain.name).filter(same).cloned() {
