@@ -73,7 +73,7 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
         return Err(Answer::Misdirected);
     }
     record.stands();
-    record.find_stage(parts);
+    let stage = record.find_stage(parts);
     if record.client.refusal.is_some() {
         return Err(Answer::Refused);
     }
@@ -88,9 +88,8 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     if *host != connection.name && !is_same_domain(&runtime.snapshot.borrow(), &host, &record.domain) {
         return Err(Answer::Misdirected);
     }
-    let (domain, path) = (record.domain.clone(), parts.uri.path());
-    let (stage, _, rest) = domain.paths.find(path).ok_or(Answer::NotFound)?;
-    if stage.endpoint_disabled && matches!(domain.paths, Paths::Stages(_)) {
+    let (stage, rest) = stage.ok_or(Answer::NotFound)?;
+    if stage.endpoint_disabled && matches!(record.domain.paths, Paths::Stages(_)) {
         return Err(if runtime.config.aws_exact { Answer::EndpointDisabledAsAws } else { Answer::EndpointDisabled });
     }
     if stage.cors.is_some() && cors::is_preflight(parts) {
@@ -106,7 +105,7 @@ fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts:
     if declared_length(parts).is_some_and(|length| length > runtime.config.limits.body_bytes) {
         return Err(Answer::PayloadTooLarge);
     }
-    let mut target = String::with_capacity(path.len() + 16);
+    let mut target = String::with_capacity(parts.uri.path().len() + 16);
     let appended = found.route.is_default.then_some(rest);
     integration.target.write_path(&found.variables, appended, parts.uri.query(), &mut target);
     let mut changes = Changes::default();

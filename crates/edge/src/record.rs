@@ -134,13 +134,13 @@ impl Record {
         (self.domain, self.client, self.revision) = self.connection.standing();
     }
 
-    /// The stage that the path leads to, if any: it is in its format that the request is logged.
-    pub(crate) fn find_stage(&mut self, parts: &Parts) {
+    /// The stage that the path leads to, if any, and the path below it: it is in its format that the request is logged.
+    pub(crate) fn find_stage<'p>(&mut self, parts: &'p Parts) -> Option<(Arc<Stage>, &'p str)> {
         let path = parts.uri.path();
-        if let Some((stage, base_path, _)) = self.domain.paths.find(path).filter(|_| path.starts_with('/')) {
-            self.stage = Some(stage.clone());
-            self.base_path = base_path.into();
-        }
+        let (stage, base_path, rest) = self.domain.paths.find(path).filter(|_| path.starts_with('/'))?;
+        self.stage = Some(stage.clone());
+        self.base_path = base_path.into();
+        Some((stage.clone(), rest))
     }
 
     /// What the stage's settings about other origins have to say of the answer, if there are some.
