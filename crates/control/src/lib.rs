@@ -26,5 +26,5 @@ mod sts;
 
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};
-pub use server::{serve, serve_connection};
+pub use server::{serve, serve_connection, serve_tls};
 pub use settings::Settings;

@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -30,6 +30,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves plain HTTP until `shutdown` is ready; requests under way are then answered within ten seconds.
 pub async fn serve(listener: TcpListener, control: Control, shutdown: impl Future<Output = ()>) {
+    accept(listener, control, shutdown, false, |stream| std::future::ready(Some(stream))).await;
+}
+
+/// As [`serve`], over TLS: `handshake` secures a connection, within a time of its own, or gives it up.
+pub async fn serve_tls<S, F>(
+    listener: TcpListener,
+    control: Control,
+    shutdown: impl Future<Output = ()>,
+    handshake: impl Fn(TcpStream) -> F,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Option<S>> + Send + 'static,
+{
+    accept(listener, control, shutdown, true, handshake).await;
+}
+
+async fn accept<S, F>(
+    listener: TcpListener,
+    control: Control,
+    shutdown: impl Future<Output = ()>,
+    tls: bool,
+    handshake: impl Fn(TcpStream) -> F,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Option<S>> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -47,12 +73,14 @@ pub async fn serve(listener: TcpListener, control: Control, shutdown: impl Futur
             continue;
         };
         let (control, mut stopped) = (control.clone(), stopped.clone());
+        let _ = stream.set_nodelay(true);
+        let handshake = handshake(stream);
         connections.spawn(async move {
             let _place = place;
-            let _ = stream.set_nodelay(true);
+            let Some(stream) = handshake.await else { return };
             let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
             // A connection that breaks is its client's affair.
-            let _ = serve_connection(stream, Origin { peer, tls: false }, control, stop).await;
+            let _ = serve_connection(stream, Origin { peer, tls }, control, stop).await;
         });
     }
     stop.send_replace(true);

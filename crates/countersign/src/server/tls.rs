@@ -5,25 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, Origin, serve_connection};
+use control::Control;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 
-/// Connections at one time; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 1024;
 /// Time for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time for requests under way to be answered once the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
-/// Pause after the system refused a connection, e.g. for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server on the control address shows.
 pub(super) type Acceptor = Arc<rustls::ServerConfig>;
@@ -50,33 +43,9 @@ pub(super) async fn serve(
     control: Control,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let (stop, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let place = places.clone().acquire_owned();
-        let accepted = async { (place.await, listener.accept().await) };
-        let (place, accepted) = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = accepted => accepted,
-        };
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let acceptor = TlsAcceptor::from(acceptors.borrow().clone());
-        let (control, mut stopped) = (control.clone(), stopped.clone());
-        connections.spawn(async move {
-            let _place = place;
-            let _ = stream.set_nodelay(true);
-            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-            let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            // A connection that breaks is its client's affair.
-            let _ = serve_connection(stream, Origin { peer, tls: true }, control, stop).await;
-        });
-    }
-    stop.send_replace(true);
-    let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+    let handshake = |stream| {
+        let accepted = TlsAcceptor::from(acceptors.borrow().clone()).accept(stream);
+        async { tokio::time::timeout(HANDSHAKE, accepted).await.ok()?.ok() }
+    };
+    control::serve_tls(listener, control, shutdown, handshake).await;
 }
