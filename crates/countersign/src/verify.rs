@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use trust::{Explanation, Policy, Profile, Purpose, Truststore, UnixSeconds, Unrevoked, Verdict};
+use trust::{Explanation, Policy, Profile, Purpose, Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict};
 
 use crate::answer::{self, Answer, Failure, Outcome};
 
@@ -97,7 +97,8 @@ impl Question {
         let (truststore, _) = Truststore::compile(&self.truststore, self.at)?;
         let chain: Vec<&[u8]> = self.chain.iter().map(Vec::as_slice).collect();
         let judgment = truststore.judge(&chain, &self.policy, &Unrevoked, self.at);
-        let explanation = trust::explain(&judgment, &chain, &truststore, &[], &self.policy, self.at);
+        let explanation =
+            trust::explain(&judgment, &chain, &truststore, &Surroundings::default(), &self.policy, self.at);
         Ok(match judgment.verdict {
             Verdict::Accepted(path) => Report {
                 verdict: "accepted",

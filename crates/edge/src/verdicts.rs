@@ -11,7 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use model::snapshot::Trust;
 use model::template::{Line, Template};
-use trust::{Certificate, ClientCert, Code, Neighbour, UnixSeconds, Unrevoked};
+use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked};
 
 /// Certificates that are judged; a longer chain is refused unread.
 const MAX_CHAIN: usize = 10;
@@ -197,9 +197,11 @@ fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, 
     };
     let newer =
         trust.newer.as_ref().map(|(version, truststore)| (format!("version {version} of {}", trust.uri), truststore));
+    let kind = NeighbourKind::NewerVersion;
     let neighbours: Vec<Neighbour<'_>> =
-        newer.iter().map(|(name, truststore)| Neighbour { name, newer_version: true, truststore }).collect();
-    let refusal = trust::explain(&judgment, &certificates, &trust.truststore, &neighbours, &trust.policy, at)
+        newer.iter().map(|(name, truststore)| Neighbour { name, kind, truststore }).collect();
+    let around = Surroundings { neighbours: &neighbours, seen: None };
+    let refusal = trust::explain(&judgment, &certificates, &trust.truststore, &around, &trust.policy, at)
         .map(|explained| Refusal {
             code: refused.code,
             detail: refused.detail.clone(),

@@ -9,15 +9,57 @@ use crate::{
     Certificate, Code, Judgment, Policy, Profile, Refusal, Truststore, UnixSeconds, Unrevoked, constraints, key, time,
 };
 
+/// What the explainer may look at besides what was judged. Nothing of it can change a verdict.
+#[derive(Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// Other truststores; each costs a judgement, so the caller bounds their number.
+    pub neighbours: &'a [Neighbour<'a>],
+    /// Who presented themselves to the same domain, where that is known.
+    pub seen: Option<&'a dyn ClientsSeen>,
+}
+
 /// Another truststore in which the issuer may be found.
 #[derive(Clone, Debug)]
 pub struct Neighbour<'a> {
     /// For people, e.g. `version 3kL4… of s3://bucket/ca.pem`, `the truststore of api.example.com`.
     pub name: &'a str,
-    /// A version of the same object that is newer than the enforced one.
-    pub newer_version: bool,
+    /// What it is to the enforced one.
+    pub kind: NeighbourKind,
     /// The truststore.
     pub truststore: &'a Truststore,
+}
+
+/// What another truststore is to the enforced one, the likeliest to be meant first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NeighbourKind {
+    /// A version of the same object that is newer.
+    NewerVersion,
+    /// What the domain enforced before.
+    OlderVersion,
+    /// What another domain enforces.
+    OtherDomain,
+}
+
+/// The clients that a domain has seen. Asked only while explaining.
+pub trait ClientsSeen {
+    /// Clients whose certificate has the subject of `leaf`, or shares a subject alternative name with it; `leaf` itself
+    /// may be among them.
+    fn namesakes(&self, leaf: &Certificate) -> Vec<Seen>;
+    /// How many clients came within the hour before `at` with a certificate that was not valid yet.
+    fn not_yet_valid(&self, at: UnixSeconds) -> usize;
+}
+
+/// A client that presented itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// SHA-256 of its certificate, lowercase hexadecimal.
+    pub fingerprint: String,
+    /// First second of its certificate's validity.
+    pub not_before: UnixSeconds,
+    /// Last second of its certificate's validity.
+    pub not_after: UnixSeconds,
+    /// When it presented itself last.
+    pub last_seen: UnixSeconds,
 }
 
 /// The answer to "why not, and what now?".
@@ -33,13 +75,13 @@ pub struct Explanation {
 
 /// Explains a refusal by its nearest miss; `None` when the judgement accepts.
 ///
-/// `chain` is what was judged, `at` when. A neighbour costs one judgement each, so the caller bounds their number;
-/// the first one that would accept is named, newer versions of the enforced object before all others.
+/// `chain` is what was judged, `at` when. The first neighbour that would accept is named, in the order of
+/// [`NeighbourKind`].
 pub fn explain(
     judgment: &Judgment,
     chain: &[&[u8]],
     truststore: &Truststore,
-    neighbours: &[Neighbour<'_>],
+    around: &Surroundings<'_>,
     policy: &Policy,
     at: UnixSeconds,
 ) -> Option<Explanation> {
@@ -47,7 +89,7 @@ pub fn explain(
     let case = Case { refusal, chain, truststore, policy, at };
     let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
     let mut explanation =
-        leaf.as_ref().and_then(|leaf| case.nearest_miss(leaf, neighbours)).unwrap_or_else(|| case.plain());
+        leaf.as_ref().and_then(|leaf| case.nearest_miss(leaf, around.neighbours)).unwrap_or_else(|| case.plain());
     for (name, value) in &refusal.evidence {
         if explanation.evidence.iter().all(|(known, _)| known != name) {
             explanation.evidence.push(((*name).to_owned(), value.clone()));
@@ -92,13 +134,14 @@ impl Case<'_> {
         let accepts = |neighbour: &&Neighbour<'_>| {
             neighbour.truststore.judge(self.chain, self.policy, &Unrevoked, self.at).is_accepted()
         };
-        let newer = neighbours.iter().filter(|neighbour| neighbour.newer_version);
-        let others = neighbours.iter().filter(|neighbour| !neighbour.newer_version);
-        let neighbour = newer.chain(others).find(accepts)?;
+        let mut nearest: Vec<&Neighbour<'_>> = neighbours.iter().collect();
+        nearest.sort_by_key(|neighbour| neighbour.kind);
+        let neighbour = nearest.into_iter().find(accepts)?;
+        let newer = neighbour.kind == NeighbourKind::NewerVersion;
         let name = neighbour.name;
         let explanation = if neighbour.truststore.inner().listed(leaf.der()).is_some() {
             Explanation::new(
-                if neighbour.newer_version {
+                if newer {
                     format!("The certificate itself is in a newer version of the truststore's object: {name}.")
                 } else {
                     format!("The certificate itself is in {name}, but not in the truststore that is enforced.")
@@ -108,7 +151,7 @@ impl Case<'_> {
         } else {
             let issuer = leaf.issuer();
             Explanation::new(
-                if neighbour.newer_version {
+                if newer {
                     format!("The issuer \"{issuer}\" is in a newer version of the truststore's object: {name}.")
                 } else {
                     format!("The issuer \"{issuer}\" is trusted by {name}, but not by the truststore that is enforced.")
@@ -117,7 +160,7 @@ impl Case<'_> {
             )
             .with("issuer_wanted", issuer)
         };
-        let fix = if neighbour.newer_version {
+        let fix = if newer {
             "Update the domain's TruststoreVersion to that version; a new version of the object does nothing until then."
         } else {
             "Add the issuer, and every authority above it up to the root, from there to this domain's truststore and \

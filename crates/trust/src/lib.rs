@@ -25,7 +25,7 @@ mod truststore;
 
 pub use certificate::{Certificate, CertificateError, ClientCert, SubjectAltName, Validity, public_key};
 pub use code::{Code, TlsAlert};
-pub use explain::{Explanation, Neighbour, explain};
+pub use explain::{ClientsSeen, Explanation, Neighbour, NeighbourKind, Seen, Surroundings, explain};
 pub use judge::{Judgment, Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Unrevoked, Verdict};
 pub use lint::{Finding, Severity};
 pub use truststore::{Digest, MAX_BYTES, MAX_CERTIFICATES, Truststore, TruststoreError};

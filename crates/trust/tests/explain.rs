@@ -4,11 +4,11 @@ mod support;
 
 use rcgen::{CustomExtension, DnType, DnValue, ExtendedKeyUsagePurpose, KeyPair};
 use support::{Authority, NOW, bundle, ca_params, leaf_params, new_key, truststore};
-use trust::{Explanation, Neighbour, Policy, Profile, Truststore, Unrevoked, explain};
+use trust::{Explanation, Neighbour, NeighbourKind, Policy, Profile, Surroundings, Truststore, Unrevoked, explain};
 
 fn explained(store: &Truststore, chain: &[&[u8]], neighbours: &[Neighbour<'_>], policy: &Policy) -> Explanation {
     let judgment = store.judge(chain, policy, &Unrevoked, NOW);
-    explain(&judgment, chain, store, neighbours, policy, NOW).expect("it is refused")
+    explain(&judgment, chain, store, &Surroundings { neighbours, seen: None }, policy, NOW).expect("it is refused")
 }
 
 fn fact<'a>(explanation: &'a Explanation, name: &str) -> Option<&'a str> {
@@ -21,7 +21,7 @@ fn an_accepted_chain_needs_no_explanation() {
     let store = truststore(&root.pem());
     let leaf = root.leaf("client");
     let judgment = store.judge(&[&leaf], &Policy::default(), &Unrevoked, NOW);
-    assert_eq!(explain(&judgment, &[&leaf], &store, &[], &Policy::default(), NOW), None);
+    assert_eq!(explain(&judgment, &[&leaf], &store, &Surroundings::default(), &Policy::default(), NOW), None);
 }
 
 /// `authorityInfoAccess` with one `caIssuers` URL.
@@ -206,20 +206,20 @@ fn neighbours() {
     let newer = "version 3kL4 of s3://bucket/ca.pem";
     let domain = "the truststore of api.example.com";
     let none = truststore(&Authority::root("None").pem());
-    let useless = Neighbour { name: "nothing", newer_version: true, truststore: &none };
+    let useless = Neighbour { name: "nothing", kind: NeighbourKind::NewerVersion, truststore: &none };
     for (neighbours, says, fix, found_in) in [
         (
             vec![
                 useless.clone(),
-                Neighbour { name: domain, newer_version: false, truststore: &other },
-                Neighbour { name: newer, newer_version: true, truststore: &other },
+                Neighbour { name: domain, kind: NeighbourKind::OtherDomain, truststore: &other },
+                Neighbour { name: newer, kind: NeighbourKind::NewerVersion, truststore: &other },
             ],
             "The issuer \"CN=New\" is in a newer version of the truststore's object: version 3kL4 of s3://bucket/ca.pem.",
             "Update the domain's TruststoreVersion",
             Some(newer),
         ),
         (
-            vec![useless.clone(), Neighbour { name: domain, newer_version: false, truststore: &other }],
+            vec![useless.clone(), Neighbour { name: domain, kind: NeighbourKind::OtherDomain, truststore: &other }],
             "is trusted by the truststore of api.example.com, but not by the truststore that is enforced",
             "Add the issuer",
             Some(domain),
