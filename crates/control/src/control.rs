@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::authentication::OpenedKeys;
 use crate::authorization::{Action, authorize};
+use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
 use crate::s3::{S3Handler, S3Options, S3Surroundings};
 use crate::{Settings, ids};
@@ -35,6 +36,8 @@ pub struct ControlParts {
     pub objects: Arc<Objects>,
     /// Where records are read from.
     pub journal: Journal,
+    /// What is told at `/_countersign/metrics`, with what others than the control API registered.
+    pub metrics: Metrics,
 }
 
 /// Settings of the server itself: they come from its configuration, never from its API.
@@ -62,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) objects: Arc<Objects>,
     pub(crate) journal: Journal,
+    pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
     pub(crate) s3: S3Handler,
     /// Held while a newer version of a truststore's object is noted.
@@ -84,7 +88,8 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, objects, journal } = parts;
+        let ControlParts { config, settings, keyring, objects, journal, mut metrics } = parts;
+        metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
         let shared = Arc::new_cyclic(|shared| {
@@ -96,6 +101,7 @@ impl Control {
                 keyring,
                 objects,
                 journal,
+                metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws::{Caller, Error, Protocol, Service};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -16,6 +16,7 @@ use sigv4::Scope;
 use crate::authentication::refuse_unsigned_body;
 use crate::authorization::{Action, authorize};
 use crate::host::{Named, named};
+use crate::metrics::{self, Unwelcome};
 use crate::{Control, ids, own_api};
 
 /// Body of an answer.
@@ -65,7 +66,9 @@ impl Control {
                     Err(error) => own_api::PROTOCOL.render_error(&error, &request_id).map(full),
                 };
             }
-            Some(Named::Server) if parts.uri.path().starts_with("/_countersign/") => return self.own(&parts),
+            Some(Named::Server) if parts.uri.path().starts_with("/_countersign/") => {
+                return self.own(&parts, &origin).await;
+            }
             Some(Named::Server | Named::Bucket) => {}
         }
         if let Err(error) = refuse_unsigned_body(&parts, &origin) {
@@ -156,7 +159,7 @@ impl Control {
     }
 
     /// The server's own addresses, under `/_countersign/`.
-    fn own(&self, parts: &Parts) -> Response<Body> {
+    async fn own(&self, parts: &Parts, origin: &Origin) -> Response<Body> {
         match (parts.method.clone(), parts.uri.path()) {
             (Method::GET | Method::HEAD, "/_countersign/health") => {
                 let health = serde_json::json!({
@@ -167,8 +170,40 @@ impl Control {
                 });
                 json(StatusCode::OK, &health)
             }
-            (_, "/_countersign/health") => json(StatusCode::METHOD_NOT_ALLOWED, &message("Method Not Allowed")),
+            (Method::GET | Method::HEAD, "/_countersign/metrics") => match self.shared.metrics.admit(parts, origin) {
+                Ok(()) => self.told().await,
+                Err(unwelcome) => unwelcome.answer(),
+            },
+            (_, "/_countersign/health" | "/_countersign/metrics") => {
+                json(StatusCode::METHOD_NOT_ALLOWED, &message("Method Not Allowed"))
+            }
             _ => json(StatusCode::NOT_FOUND, &message("Not Found")),
+        }
+    }
+
+    /// The metrics, as of now.
+    async fn told(&self) -> Response<Body> {
+        let control = self.clone();
+        let told = tokio::task::spawn_blocking(move || control.shared.metrics.text()).await;
+        let Ok(Ok(text)) = told else { return plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be read") };
+        let mut response = Response::new(full(Bytes::from(text)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+        response
+    }
+}
+
+impl Unwelcome {
+    fn answer(self) -> Response<Body> {
+        match self {
+            Self::NoToken => {
+                let why = "Metrics are told to this machine, or for the token of control.metrics_token_file.";
+                json(StatusCode::FORBIDDEN, &message(why))
+            }
+            Self::WrongToken => {
+                let mut response = json(StatusCode::UNAUTHORIZED, &message("The metrics need their token."));
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+            }
         }
     }
 }

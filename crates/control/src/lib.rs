@@ -17,6 +17,7 @@ mod host;
 mod ids;
 pub mod local_ca;
 mod logs;
+pub mod metrics;
 pub mod objects;
 mod own_api;
 pub mod s3;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::Rejection;
 use serde::{Deserialize, Deserializer, de::Error};
+use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 
@@ -43,6 +44,8 @@ pub(crate) struct Control {
     pub(crate) certificate: Option<PathBuf>,
     /// PEM.
     pub(crate) key: Option<PathBuf>,
+    /// A file with the token for `/_countersign/metrics`.
+    pub(crate) metrics_token_file: Option<PathBuf>,
     /// Names by which clients may call the control address, besides its address and `localhost`.
     pub(crate) names: Vec<String>,
 }
@@ -65,6 +68,9 @@ pub(crate) struct SealingKey {
     pub(crate) command: Vec<String>,
 }
 
+/// A shorter token could be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+
 impl Config {
     /// Reads a file, or gives the defaults.
     pub(crate) fn read(path: Option<&Path>) -> Result<Self, Failure> {
@@ -82,6 +88,7 @@ impl Config {
             &mut config.data_dir,
             &mut config.control.certificate,
             &mut config.control.key,
+            &mut config.control.metrics_token_file,
             &mut config.sealing_key.file,
         ];
         for path in paths.into_iter().flatten() {
@@ -111,6 +118,24 @@ impl Config {
     pub(crate) fn rejection(&self) -> Rejection {
         let default = if self.aws_exact { Rejection::Aws } else { Rejection::Respond };
         self.rejection.unwrap_or(default)
+    }
+}
+
+impl Control {
+    /// What a scraper on another machine has to show.
+    pub(crate) fn metrics_token(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        let Some(path) = &self.metrics_token_file else { return Ok(None) };
+        let named = |why: String| Failure::new(format!("control.metrics_token_file: {}: {why}", path.display()));
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| named(e.to_string()))?);
+        let token = text.trim();
+        // RFC 6750 section 2.1.
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+        match token.len() >= MIN_TOKEN_BYTES && token.bytes().all(allowed) {
+            true => Ok(Some(Zeroizing::new(token.to_owned()))),
+            false => Err(named(format!(
+                "expected a token of at least {MIN_TOKEN_BYTES} letters and digits, e.g. of openssl rand -hex 32"
+            ))),
+        }
     }
 }
 
@@ -206,6 +231,21 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_token_is_one_that_cannot_be_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let control = Control { metrics_token_file: Some(path.clone()), ..Control::default() };
+        assert!(control.metrics_token().unwrap_err().to_string().contains("metrics_token_file"), "no such file");
+        for (text, good) in
+            [("0123456789abcdef\n", true), ("0123456789abcde", false), ("0123456789 abcdef", false), ("", false)]
+        {
+            fs::write(&path, text).unwrap();
+            assert_eq!(control.metrics_token().is_ok(), good, "{text:?}");
+        }
+        assert_eq!(Control::default().metrics_token().unwrap(), None);
     }
 
     #[test]

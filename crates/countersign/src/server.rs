@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{Edge, EdgeConfig};
 use journal::Journal;
@@ -78,6 +79,7 @@ impl Server {
         let lock = dir.lock().await?;
         let files = Files::open(dir, config).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
+        let metrics = Metrics::new(config.control.metrics_token()?);
         let listener = TcpListener::bind(config.control_addr).await;
         let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
         let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
@@ -98,6 +100,7 @@ impl Server {
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
             objects: files.objects,
+            metrics,
         });
         let credentials = credentials(dir, &control).await?;
         let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;

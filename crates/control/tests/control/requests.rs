@@ -141,3 +141,17 @@ async fn a_signature_is_good_for_its_service_only() {
         assert!(String::from_utf8_lossy(answer.body()).contains(&message), "{service}: {:?}", answer.body());
     }
 }
+
+#[tokio::test]
+async fn metrics_are_told_to_this_machine() {
+    let server = Server::start().await;
+    let response = server.send(server.request("GET", "/_countersign/metrics", b"")).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    let revision = server.control.settings().state().revision;
+    let text = std::str::from_utf8(response.body()).unwrap();
+    assert!(text.contains(&format!("\ncountersign_settings_revision{{}} {revision}.0\n")), "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let posted = server.send(server.request("POST", "/_countersign/metrics", b"")).await;
+    assert_eq!(posted.status(), 405);
+}

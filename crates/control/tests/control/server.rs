@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use control::metrics::Metrics;
 use control::objects::{Objects, Versioning};
 use control::{Control, ControlConfig, ControlParts, Settings};
 use http::{Method, Request, Response, StatusCode};
@@ -62,6 +63,7 @@ impl Server {
             keyring: Arc::new(Keyring::new(&[7; 32]).unwrap()),
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
             journal: Journal::open(directory.path()).unwrap().0,
+            metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();
         let admin = control.admin_key().await.unwrap();
