@@ -1,7 +1,7 @@
 //! Calls to a server's control address, signed as an AWS client signs them.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::answer::Failure;
+use crate::data_dir::DataDir;
+
+/// Which server a command asks, and as whom.
+#[derive(clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Data directory of the server
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Control address of the server, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    endpoint: Option<String>,
+}
 
 /// A client of one server, with one access key.
 pub(crate) struct Client {
@@ -45,6 +57,40 @@ pub(crate) struct Reply {
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PIPE_BYTES: usize = 64 * 1024;
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+impl ServerArgs {
+    /// `--endpoint`, else `AWS_ENDPOINT_URL`, else the data directory's server.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let ca_file = variable("AWS_CA_BUNDLE").map(PathBuf::from);
+        let endpoint =
+            self.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL").filter(|_| self.data_dir.is_none()));
+        if let Some(endpoint) = endpoint {
+            let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
+                return Err(Failure::new(
+                    "no access key: eval \"$(countersign env)\", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                ));
+            };
+            let credentials = sigv4::Credentials {
+                access_key_id: id,
+                secret: sigv4::SecretKey::new(secret),
+                session_token: variable("AWS_SESSION_TOKEN"),
+            };
+            let region = variable("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".to_owned());
+            return Client::new(&endpoint, credentials, &region, ca_file.as_deref());
+        }
+        let dir = DataDir::find(self.data_dir.as_deref())?;
+        let run = dir.running()?;
+        Client::new(&run.control, dir.credentials_of_admin()?.signing(), &run.region, ca_file.as_deref())
+    }
+
+    /// As [`Self::client`], for commands that do nothing but ask.
+    pub(crate) fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|e| Failure::new(format!("cannot start: {e}")))?.block_on(question(&client))
+    }
+}
 
 impl Client {
     /// Of `http://HOST:PORT`, or `https://…`, whose certificate must lead to one of `ca_file`.

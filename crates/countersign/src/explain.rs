@@ -1,7 +1,5 @@
 //! `countersign explain`: why a request was refused, and what to do.
 
-use std::path::PathBuf;
-
 use http::{Method, StatusCode};
 use journal::AccessRecord;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,20 +9,15 @@ use time::format_description::well_known::Rfc3339;
 use trust::Code;
 
 use crate::answer::{self, Answer, Failure, Outcome};
-use crate::client::Client;
-use crate::data_dir::DataDir;
+use crate::client::{Client, ServerArgs};
 use crate::env::quote;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// What the client was told in apigw-requestid
     request_id: String,
-    /// Data directory of the server
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Control address of the server, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment
-    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
-    endpoint: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -57,10 +50,7 @@ struct Domain {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let client = client(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(format!("cannot start: {e}")))?;
-    let found = runtime.block_on(find(&client, &args.request_id))?;
+    let found = args.server.ask(async |client| find(client, &args.request_id).await)?;
     if args.json {
         answer::print(&serde_json::to_string_pretty(&found).expect("plain data with string keys"));
     } else {
@@ -83,30 +73,6 @@ pub(crate) async fn find(client: &Client, request_id: &str) -> Result<Found, Fai
         .map_err(|e| Failure::new(format!("the server's answer cannot be read: {e}")))?;
     let commands = answered.domain.and_then(|domain| domain.commands(&answered.record)).unwrap_or_default();
     Ok(Found { record: answered.record, commands })
-}
-
-/// `--endpoint`, else `AWS_ENDPOINT_URL`, else the data directory's server.
-fn client(args: &Args) -> Result<Client, Failure> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let ca_file = variable("AWS_CA_BUNDLE").map(PathBuf::from);
-    let endpoint = args.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL").filter(|_| args.data_dir.is_none()));
-    if let Some(endpoint) = endpoint {
-        let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
-            return Err(Failure::new(
-                "no access key: eval \"$(countersign env)\", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            ));
-        };
-        let credentials = sigv4::Credentials {
-            access_key_id: id,
-            secret: sigv4::SecretKey::new(secret),
-            session_token: variable("AWS_SESSION_TOKEN"),
-        };
-        let region = variable("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".to_owned());
-        return Client::new(&endpoint, credentials, &region, ca_file.as_deref());
-    }
-    let dir = DataDir::find(args.data_dir.as_deref())?;
-    let run = dir.running()?;
-    Client::new(&run.control, dir.credentials_of_admin()?.signing(), &run.region, ca_file.as_deref())
 }
 
 impl Found {
