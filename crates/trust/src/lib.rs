@@ -13,6 +13,7 @@ mod constraints;
 mod der;
 mod explain;
 mod extensions;
+mod form;
 mod judge;
 mod key;
 mod lint;
@@ -26,8 +27,9 @@ mod truststore;
 pub use certificate::{Certificate, CertificateError, ClientCert, SubjectAltName, Validity, public_key};
 pub use code::{Code, TlsAlert};
 pub use explain::{ClientsSeen, Explanation, Neighbour, NeighbourKind, Seen, Surroundings, explain};
+pub use form::Form;
 pub use judge::{Judgment, Path, Policy, Profile, Purpose, Refusal, Revocation, Step, Unrevoked, Verdict};
-pub use lint::{Finding, Severity};
+pub use lint::{Finding, Rule, Severity};
 pub use truststore::{Digest, MAX_BYTES, MAX_CERTIFICATES, Truststore, TruststoreError};
 
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted.

@@ -5,15 +5,21 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::certificate::CertificateError;
-use crate::pem::BadBlock;
+use crate::der::Reader;
+use crate::form::{Content, Form};
+use crate::pem::{BadBlock, Stray, StrayKind};
 use crate::truststore::Entry;
 use crate::{Certificate, Profile, UnixSeconds, rules, time};
+
+mod rule;
+
+pub use rule::Rule;
 
 /// Something about a truststore that its owner should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable code in kebab case, e.g. `expired`, `not-a-ca`, `issuer-missing`.
-    pub code: &'static str,
+    /// The rule that found it.
+    pub code: Rule,
     /// How bad.
     pub severity: Severity,
     /// Subject of the certificate concerned (AWS form), if it could be read.
@@ -56,19 +62,41 @@ pub(crate) fn inspect(entries: &[Entry], complete: bool, at: UnixSeconds) -> Vec
     findings
 }
 
-/// A block that is no certificate. Its label is content, so it is not quoted.
+/// A block that is no certificate. Its label is content, so an unknown one is not quoted.
 pub(crate) fn other_block(label: &str, line: usize) -> Finding {
-    let (code, severity, explanation, fix) = if label == "TRUSTED CERTIFICATE" {
-        (
-            "trusted-certificate",
+    let (code, severity, explanation, fix) = match label {
+        "TRUSTED CERTIFICATE" => (
+            Rule::TrustedCertificate,
             Severity::Error,
             "This is OpenSSL's own TRUSTED CERTIFICATE format, whose extra rules would be lost.",
             "Convert it with openssl x509 -in FILE -out FILE.pem.",
-        )
-    } else {
-        ("not-a-certificate", Severity::Warning, "This block is not a certificate.", "Remove it from the truststore.")
+        ),
+        "PKCS7" | "CMS" => (
+            Rule::Pkcs7,
+            Severity::Error,
+            "This block is a PKCS#7 container; the certificates in it are not used.",
+            "Take them out with openssl pkcs7 -print_certs -in FILE -out FILE.pem.",
+        ),
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => (
+            Rule::NotACertificate,
+            Severity::Warning,
+            "This block is a request for a certificate, not a certificate.",
+            "Replace it by the certificate that the authority made of it.",
+        ),
+        "X509 CRL" => (
+            Rule::NotACertificate,
+            Severity::Warning,
+            "This block is a revocation list; in a truststore it has no effect.",
+            "Keep it in a file of its own, and name that with the tag countersign:crl.",
+        ),
+        _ => (
+            Rule::NotACertificate,
+            Severity::Warning,
+            "This block is not a certificate.",
+            "Remove it from the truststore.",
+        ),
     };
-    Finding { code, severity, subject: None, line, explanation: explanation.to_owned(), fix: fix.to_owned() }
+    Finding::of_file(code, severity, line, explanation.to_owned(), fix)
 }
 
 /// A block that is not PEM.
@@ -78,32 +106,59 @@ pub(crate) fn bad_block(bad: BadBlock, line: usize) -> Finding {
         BadBlock::Mismatched => "The block's BEGIN and END lines differ, so it is not PEM.",
         BadBlock::NotBase64 => "The block's content is not base64, so it is not PEM.",
     };
-    Finding {
-        code: "not-pem",
-        severity: Severity::Error,
-        subject: None,
-        line,
-        explanation: explanation.to_owned(),
-        fix: "Copy the whole certificate again, from its BEGIN to its END line.".to_owned(),
-    }
+    let fix = "Copy the whole certificate again, from its BEGIN to its END line.";
+    Finding::of_file(Rule::NotPem, Severity::Error, line, explanation.to_owned(), fix)
 }
 
-/// A block whose content is no certificate.
-pub(crate) fn bad_certificate(error: &CertificateError, line: usize) -> Finding {
-    Finding {
-        code: "bad-certificate",
-        severity: Severity::Error,
-        subject: None,
-        line,
-        explanation: format!("The certificate cannot be read: {}.", error.0),
-        fix: "Replace it by the certificate as its authority issued it.".to_owned(),
+/// Lines between blocks that look as if they belonged to one.
+pub(crate) fn stray(stray: Stray) -> Finding {
+    let (code, explanation, fix) = match stray.kind {
+        StrayKind::Begin => (
+            Rule::NotPem,
+            "The line looks like a certificate's BEGIN line, but is none: that has five hyphens on both sides and \
+             nothing else.",
+            "Put the BEGIN line, the base64 and the END line each on lines of their own.",
+        ),
+        StrayKind::End => (
+            Rule::TrailingGarbage,
+            "The END line has no BEGIN line, so whatever is above it is not used.",
+            "Copy the whole certificate again, from its BEGIN to its END line, or remove the line.",
+        ),
+        StrayKind::Base64 => (
+            Rule::TrailingGarbage,
+            "The lines look like a certificate without its BEGIN line, and are not used.",
+            "Copy the whole certificate again, from its BEGIN to its END line, or remove the lines.",
+        ),
+    };
+    Finding::of_file(code, Severity::Error, stray.line, explanation.to_owned(), fix)
+}
+
+/// A certificate's block whose content is no certificate.
+pub(crate) fn bad_certificate(error: &CertificateError, der: &[u8], line: usize) -> Finding {
+    if let Some(Content::Form(form @ (Form::Pkcs7 | Form::Pkcs12))) = Content::of_der(der) {
+        let explanation = format!("The block's content is {}.", form.name());
+        let fix = "Take the certificates out, each into a block of its own (openssl base64 -d, then openssl pkcs7 or \
+                   pkcs12).";
+        return Finding::of_file(form.rule(), Severity::Error, line, explanation, fix);
     }
+    let mut reader = Reader::new(der);
+    let first = reader.any().ok().filter(|_| !reader.is_empty());
+    if let Some(certificate) = first.and_then(|first| Certificate::from_der(first.whole).ok()) {
+        let more = der.len().saturating_sub(certificate.der().len());
+        let explanation = format!("In the block, {more} bytes follow the certificate's end, so it is not used.");
+        let fix = "Convert it again with openssl x509 -in FILE -out FILE.pem, which leaves them out.";
+        let finding = Finding::of_file(Rule::TrailingGarbage, Severity::Error, line, explanation, fix);
+        return Finding { subject: Some(certificate.subject().to_owned()), ..finding };
+    }
+    let explanation = format!("The certificate cannot be read: {}.", error.0);
+    let fix = "Replace it by the certificate as its authority issued it.";
+    Finding::of_file(Rule::BadCertificate, Severity::Error, line, explanation, fix)
 }
 
 /// The same certificate again.
 pub(crate) fn duplicate(certificate: &Certificate, line: usize, first: usize) -> Finding {
     Finding {
-        code: "duplicate",
+        code: Rule::Duplicate,
         severity: Severity::Note,
         subject: Some(certificate.subject().to_owned()),
         line,
@@ -117,7 +172,7 @@ fn validity(entry: &Entry, at: UnixSeconds) -> Option<Finding> {
     if at > not_after {
         let ago = time::span(at.saturating_sub(not_after));
         return Some(entry.finding(
-            "expired",
+            Rule::Expired,
             Severity::Error,
             format!("It expired on {}, {ago} ago.", time::rfc3339(not_after)),
             "Replace it by its renewed certificate.",
@@ -125,7 +180,7 @@ fn validity(entry: &Entry, at: UnixSeconds) -> Option<Finding> {
     }
     if at < not_before {
         return Some(entry.finding(
-            "not-yet-valid",
+            Rule::NotYetValid,
             Severity::Error,
             format!("Its validity begins on {}.", time::rfc3339(not_before)),
             "Use it from then on, or correct the clock of whoever issued it.",
@@ -134,7 +189,7 @@ fn validity(entry: &Entry, at: UnixSeconds) -> Option<Finding> {
     let left = not_after.saturating_sub(at);
     (left <= SOON_SECONDS).then(|| {
         entry.finding(
-            "expires-soon",
+            Rule::ExpiresSoon,
             Severity::Warning,
             format!("It expires on {}, in {}.", time::rfc3339(not_after), time::span(left)),
             "Add its renewed certificate to the truststore before then.",
@@ -147,7 +202,7 @@ fn issuing(entry: &Entry) -> Option<Finding> {
     let Some(defect) = rules::issuing_defect(certificate, entry.self_signed) else {
         return (certificate.version() < 3).then(|| {
             entry.finding(
-                "x509-v1",
+                Rule::X509V1,
                 Severity::Note,
                 "It is X.509 v1 and cannot say that it is a CA; it is taken for one because it is self-signed."
                     .to_owned(),
@@ -157,14 +212,14 @@ fn issuing(entry: &Entry) -> Option<Finding> {
     };
     Some(if certificate.is_ca() {
         entry.finding(
-            "no-key-cert-sign",
+            Rule::NoKeyCertSign,
             Severity::Error,
             format!("It cannot issue client certificates: {defect}."),
             "Replace it by an authority's certificate whose key usage has keyCertSign.",
         )
     } else {
         entry.finding(
-            "not-a-ca",
+            Rule::NotACa,
             Severity::Warning,
             format!("It is accepted only as a client's own certificate and issues nothing: {defect}."),
             "Replace it by its issuer's certificate if clients are to be accepted by their issuer.",
@@ -180,21 +235,21 @@ fn weak_key(entry: &Entry) -> Option<Finding> {
         Some(_) => Severity::Error,
         None => Severity::Warning,
     };
-    Some(entry.finding("weak-key", severity, format!("{}.", capitalised(&defect)), fix))
+    Some(entry.finding(Rule::WeakKey, severity, format!("{}.", capitalised(&defect)), fix))
 }
 
 fn weak_signature(entry: &Entry) -> Option<Finding> {
     let defect = rules::signature_defect(&entry.certificate)?;
     Some(if entry.self_signed {
         entry.finding(
-            "weak-signature",
+            Rule::WeakSignature,
             Severity::Note,
             format!("{}; a root's signature on itself proves nothing, so it is used.", capitalised(&defect)),
             "Replace it by a root signed with SHA-256 or stronger when it is renewed.",
         )
     } else {
         entry.finding(
-            "weak-signature",
+            Rule::WeakSignature,
             Severity::Error,
             format!("{}.", capitalised(&defect)),
             "Have it issued again with SHA-256 or stronger.",
@@ -205,7 +260,7 @@ fn weak_signature(entry: &Entry) -> Option<Finding> {
 fn unknown_critical_extension(entry: &Entry) -> Option<Finding> {
     let defect = rules::extension_defect(&entry.certificate)?;
     Some(entry.finding(
-        "unknown-critical-extension",
+        Rule::UnknownCriticalExtension,
         Severity::Error,
         format!("{}.", capitalised(&defect)),
         "Have it issued again without that extension, or with the extension not critical.",
@@ -225,20 +280,18 @@ fn issuer_missing(entry: &Entry, entries: &[Entry], complete: bool) -> Option<Fi
     let same_name = entries.iter().any(|other| {
         other.certificate.subject_der() == certificate.issuer_der() && other.certificate.der() != certificate.der()
     });
-    let explanation = match (same_name, complete) {
-        (false, _) => "Its issuer is not in the truststore, so its clients get 403.",
-        (true, true) => {
-            "An authority with its issuer's name is in the truststore but did not sign it, so its clients get 403."
-        }
-        (true, false) => {
-            "Too many authorities share its issuer's name to try them all, and none that was tried signed it, so its \
-             clients get 403."
-        }
+    let issuer = certificate.issuer();
+    let missing = match (same_name, complete) {
+        (false, _) => format!("Its issuer \"{issuer}\" is not in the truststore"),
+        (true, true) => format!("\"{issuer}\" in the truststore has its issuer's name but did not sign it"),
+        (true, false) => format!(
+            "Too many authorities share its issuer's name \"{issuer}\" to try them all, and none that was tried signed it"
+        ),
     };
     Some(entry.finding(
-        "issuer-missing",
+        Rule::IssuerMissing,
         Severity::Error,
-        explanation.to_owned(),
+        format!("{missing}, so its clients get 403 (except under the profile rfc5280)."),
         "Add its issuer, and every authority above it up to the self-signed root.",
     ))
 }
@@ -251,7 +304,7 @@ fn same_name(entries: &[Entry]) -> Vec<Finding> {
         let first = *first_by_name.entry(certificate.subject_der()).or_insert(entry);
         if first.certificate.public_key_der() != certificate.public_key_der() {
             findings.push(entry.finding(
-                "same-name-different-key",
+                Rule::SameNameDifferentKey,
                 Severity::Note,
                 format!("It has the same name as the certificate at line {}, and another key.", first.line),
                 "Keep both only while the authority changes its key.",
@@ -261,8 +314,15 @@ fn same_name(entries: &[Entry]) -> Vec<Finding> {
     findings
 }
 
+impl Finding {
+    /// Of something that has no subject.
+    pub(crate) fn of_file(code: Rule, severity: Severity, line: usize, explanation: String, fix: &str) -> Self {
+        Self { code, severity, subject: None, line, explanation, fix: fix.to_owned() }
+    }
+}
+
 impl Entry {
-    fn finding(&self, code: &'static str, severity: Severity, explanation: String, fix: &str) -> Finding {
+    fn finding(&self, code: Rule, severity: Severity, explanation: String, fix: &str) -> Finding {
         let subject = Some(self.certificate.subject().to_owned());
         Finding { code, severity, subject, line: self.line, explanation, fix: fix.to_owned() }
     }

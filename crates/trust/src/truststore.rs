@@ -7,7 +7,9 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 
 use crate::certificate::sha256;
-use crate::{Certificate, Finding, UnixSeconds, key, lint, pem, rules};
+use crate::form::Content;
+use crate::pem::Pem;
+use crate::{Certificate, Finding, Form, Rule, Severity, UnixSeconds, key, lint, pem, rules};
 
 /// AWS's limit on a truststore's size.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -51,8 +53,8 @@ pub struct Digest(pub [u8; 32]);
 #[non_exhaustive]
 pub enum TruststoreError {
     /// More than [`MAX_BYTES`].
-    #[error("the truststore has {0} bytes; at most 1048576 are allowed")]
-    TooLarge(usize),
+    #[error("the truststore has more than 1048576 bytes; no more are allowed")]
+    TooLarge,
     /// More than [`MAX_CERTIFICATES`].
     #[error("the truststore has {0} certificates; at most 1000 are allowed")]
     TooMany(usize),
@@ -62,9 +64,15 @@ pub enum TruststoreError {
         /// Line of its BEGIN marker, from 1.
         line: usize,
     },
-    /// Not one certificate in it can be parsed.
-    #[error("the truststore contains no usable certificate")]
+    /// It is not PEM, but a form that can be told.
+    #[error("the truststore is {}; {}", .0.name(), .0.conversion())]
+    Form(Form),
+    /// There is no PEM in it.
+    #[error("the truststore contains no usable certificate: there is no PEM in it")]
     Empty,
+    /// Not one certificate in it can be used, as these say.
+    #[error("the truststore contains no usable certificate{}", first(.0))]
+    Unusable(Vec<Finding>),
 }
 
 impl Truststore {
@@ -74,19 +82,28 @@ impl Truststore {
     /// a few thousand signature checks.
     pub fn compile(pem: &[u8], at: UnixSeconds) -> Result<(Self, Vec<Finding>), TruststoreError> {
         if pem.len() > MAX_BYTES {
-            return Err(TruststoreError::TooLarge(pem.len()));
+            return Err(TruststoreError::TooLarge);
         }
-        let blocks = pem::blocks(pem);
-        if let Some(block) = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) {
-            return Err(TruststoreError::PrivateKey { line: block.line });
+        let Pem { blocks, stray, private_key } = pem::read(pem);
+        if let Some(line) = private_key.or_else(|| hidden_private_key(&blocks)) {
+            return Err(TruststoreError::PrivateKey { line });
+        }
+        if blocks.is_empty() {
+            match Content::of_file(pem) {
+                Some(Content::PrivateKey) => return Err(TruststoreError::PrivateKey { line: 1 }),
+                Some(Content::Form(form)) => return Err(TruststoreError::Form(form)),
+                None => {}
+            }
         }
         let count = blocks.iter().filter(|block| is_certificate(block.label)).count();
         if count > MAX_CERTIFICATES {
             return Err(TruststoreError::TooMany(count));
         }
         let (mut entries, mut findings) = read(blocks);
+        findings.extend(stray.into_iter().take(MAX_STRAY).map(lint::stray));
         if entries.is_empty() {
-            return Err(TruststoreError::Empty);
+            findings.sort_by_key(|finding| finding.line);
+            return Err(if findings.is_empty() { TruststoreError::Empty } else { TruststoreError::Unusable(findings) });
         }
         let by_subject = index_by_subject(&entries);
         let complete = link(&mut entries, &by_subject);
@@ -111,6 +128,44 @@ impl Truststore {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
+    }
+}
+
+impl TruststoreError {
+    /// The same as findings, for a report of them.
+    pub fn findings(&self) -> Vec<Finding> {
+        let (code, line, explanation, fix) = match self {
+            Self::Unusable(findings) => return findings.clone(),
+            Self::TooLarge => (Rule::TooLarge, 1, self.sentence(), "Remove what clients do not need."),
+            Self::TooMany(_) => {
+                (Rule::TooMany, 1, self.sentence(), "Remove the certificates that clients do not need.")
+            }
+            Self::PrivateKey { line } => (
+                Rule::PrivateKey,
+                *line,
+                "A private key is in the file; whoever could read the file has it, so it is to be treated as leaked."
+                    .to_owned(),
+                "Remove it, issue a new key and certificate to its owner, and revoke the old certificate.",
+            ),
+            Self::Form(form) => {
+                let fix = sentence(form.conversion());
+                return vec![Finding {
+                    fix,
+                    ..Finding::of_file(form.rule(), Severity::Error, 1, format!("The file is {}.", form.name()), "")
+                }];
+            }
+            Self::Empty => (
+                Rule::Empty,
+                1,
+                "There is no PEM in the file: no line -----BEGIN CERTIFICATE-----.".to_owned(),
+                "Put the certificates of the authorities into it, each in PEM.",
+            ),
+        };
+        vec![Finding::of_file(code, Severity::Error, line, explanation, fix)]
+    }
+
+    fn sentence(&self) -> String {
+        sentence(&self.to_string())
     }
 }
 
@@ -167,6 +222,26 @@ impl fmt::Debug for Digest {
     }
 }
 
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}
+
+/// What is wrong with the first certificate.
+fn first(findings: &[Finding]) -> String {
+    findings.first().map(|first| format!(": line {}: {}", first.line, first.explanation)).unwrap_or_default()
+}
+
+/// Stray lines that are told of.
+const MAX_STRAY: usize = 100;
+
+/// Line of a block that says it is something else, but holds a private key.
+fn hidden_private_key(blocks: &[pem::Block<'_>]) -> Option<usize> {
+    let is_key = |der: &[u8]| Content::of_der(der) == Some(Content::PrivateKey);
+    blocks.iter().find(|block| block.body.as_deref().is_ok_and(is_key)).map(|block| block.line)
+}
+
 fn is_certificate(label: &str) -> bool {
     matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
 }
@@ -183,7 +258,7 @@ fn read(blocks: Vec<pem::Block<'_>>) -> (Vec<Entry>, Vec<Finding>) {
             continue;
         }
         let certificate = match block.body {
-            Ok(der) => Certificate::from_der(&der).map_err(|error| lint::bad_certificate(&error, line)),
+            Ok(der) => Certificate::from_der(&der).map_err(|error| lint::bad_certificate(&error, &der, line)),
             Err(bad) => Err(lint::bad_block(bad, line)),
         };
         match certificate {

@@ -51,6 +51,10 @@ impl OpenSsl {
         std::fs::read_to_string(self.path(name)).expect("openssl wrote the file")
     }
 
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).expect("openssl wrote the file")
+    }
+
     pub fn der(&self, name: &str) -> Vec<u8> {
         self.run(&format!("x509 -in {name} -outform DER -out {name}.der"));
         std::fs::read(self.path(&format!("{name}.der"))).expect("openssl wrote the file")
