@@ -82,8 +82,21 @@ fn criticality(certificate: &Certificate) -> Option<&'static str> {
     {
         return Some("an extension is critical that must not be (RFC 5280 sections 4.2.1.1, 4.2.1.2 and 4.2.2.1)");
     }
-    (marks.policy_constraints == Some(Mark::NonCritical))
-        .then_some("its policy constraints are not critical (RFC 5280 section 4.2.1.11)")
+    let optional = Some(Mark::NonCritical);
+    if marks.policy_constraints == optional {
+        return Some("its policy constraints are not critical (RFC 5280 section 4.2.1.11)");
+    }
+    if marks.inhibit_any_policy == optional {
+        return Some("its inhibition of anyPolicy is not critical (RFC 5280 section 4.2.1.14)");
+    }
+    if marks.name_constraints == optional {
+        return Some("its name constraints are not critical (RFC 5280 section 4.2.1.10)");
+    }
+    certificate
+        .extensions()
+        .policies
+        .malformed
+        .then_some("an extension on certificate policies is malformed (RFC 5280 sections 4.2.1.4 to 4.2.1.14)")
 }
 
 /// Sections 4.2.1.6 and 4.2.1.10.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::certificate::{CertificateError, InField, SubjectAltName};
 use crate::constraints::NameConstraints;
 use crate::der::{self, Malformed, Reader};
+use crate::policies::Policies;
 
 /// What a certificate's extensions say.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(crate) struct Extensions {
     pub subject_alt_names: Vec<SubjectAltName>,
     pub name_constraints: Option<NameConstraints>,
     pub issuer_urls: Vec<String>,
+    pub policies: Policies,
     /// OIDs of critical extensions that are not understood.
     pub unknown_critical: Vec<String>,
     /// Which of the extensions above (and policies) are there, and which are critical, for profiles that ask.
@@ -52,6 +54,8 @@ pub(crate) struct Marks {
     pub subject_alt_name: Option<Mark>,
     pub basic_constraints: Option<Mark>,
     pub policy_constraints: Option<Mark>,
+    pub inhibit_any_policy: Option<Mark>,
+    pub name_constraints: Option<Mark>,
     pub authority_info_access: Option<Mark>,
 }
 
@@ -114,22 +118,16 @@ impl Extensions {
                 self.basic_constraints = Some(basic_constraints(value).in_field("basicConstraints")?);
             }
             [0x55, 0x1d, 30] => {
+                self.marks.name_constraints = mark;
                 self.name_constraints = Some(NameConstraints::parse(value).in_field("nameConstraints")?);
             }
             // Distribution points: an input of revocation, nothing to judge by.
             [0x55, 0x1d, 31] => {}
-            // Policies restrict nothing as long as nobody requires one.
-            [0x55, 0x1d, 32] => {}
             [0x55, 0x1d, 35] => {
                 self.marks.authority_key_id = mark;
                 self.authority_key_id = authority_key_id(value).in_field("authorityKeyIdentifier")?;
             }
-            [0x55, 0x1d, 36] => {
-                self.marks.policy_constraints = mark;
-                if critical {
-                    self.unknown_critical.push("policyConstraints (2.5.29.36)".to_owned());
-                }
-            }
+            [0x55, 0x1d, last @ (32 | 33 | 36 | 54)] => self.remember_policy(*last, mark, value),
             [0x55, 0x1d, 37] => {
                 self.extended_key_usage = Some(extended_key_usage(value).in_field("extKeyUsage")?);
             }
@@ -144,6 +142,22 @@ impl Extensions {
             }
         }
         Ok(())
+    }
+
+    /// Policies that cannot be read are no reason to refuse a certificate that would be as good without them; critical
+    /// ones count as not understood.
+    fn remember_policy(&mut self, last: u8, mark: Option<Mark>, value: &[u8]) {
+        match last {
+            36 => self.marks.policy_constraints = mark,
+            54 => self.marks.inhibit_any_policy = mark,
+            _ => {}
+        }
+        if self.policies.remember(last, value).is_err() {
+            self.policies.malformed = true;
+            if mark == Some(Mark::Critical) {
+                self.unknown_critical.push(format!("2.5.29.{last} (malformed)"));
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod key;
 mod lint;
 mod name;
 mod pem;
+mod policies;
 mod rules;
 mod search;
 mod time;

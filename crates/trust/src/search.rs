@@ -6,7 +6,7 @@ use self::leaf::LeafFault;
 use crate::constraints::{Comparisons, Violation};
 use crate::judge::{Path, Policy, Profile, Refusal, Revocation, Step, Verdict};
 use crate::truststore::{Inner, key_id_mismatch};
-use crate::{Certificate, Code, UnixSeconds, conformance, key, rules, time};
+use crate::{Certificate, Code, UnixSeconds, conformance, key, policies, rules, time};
 
 mod leaf;
 
@@ -332,8 +332,12 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// The rules that need the whole path: name constraints and revocation.
+    /// The rules that need the whole path: name constraints, policies and revocation.
     fn accepts(&mut self, path: &[Link]) -> bool {
+        self.names_are_allowed(path) && self.policy_is_valid(path) && self.none_is_revoked(path)
+    }
+
+    fn names_are_allowed(&mut self, path: &[Link]) -> bool {
         for (index, authority) in path.iter().enumerate().skip(1) {
             let Some(constraints) = authority.certificate.name_constraints() else { continue };
             for (below, link) in path[..index].iter().enumerate() {
@@ -354,6 +358,17 @@ impl<'a> Search<'a> {
                 return false;
             }
         }
+        true
+    }
+
+    fn policy_is_valid(&mut self, path: &[Link]) -> bool {
+        let certificates: Vec<&Certificate> = path.iter().map(|link| &*link.certificate).collect();
+        let Some(defect) = policies::defect(&certificates) else { return true };
+        self.note(82, &path[defect.place], "policies", Code::ClientCertPathInvalid, defect.what);
+        false
+    }
+
+    fn none_is_revoked(&mut self, path: &[Link]) -> bool {
         for pair in path.windows(2) {
             let (subject, issuer) = (&pair[0].certificate, &pair[1].certificate);
             if let Some(refusal) = self.revocation.refuses(subject, issuer, self.at) {

@@ -101,8 +101,8 @@ const DEVIATIONS: &[&str] = &[
     // An anchor may lack the authority key identifier: what issued it plays no part. (cve::cve-2024-0567 is such an
     // anchor in a chain that is to be accepted.)
     "rfc5280::aki::cross-signed-root-missing-aki",
-    // The suite itself wants the opposite in webpki::nc::permitted-dns-match-noncritical.
-    "rfc5280::nc::permitted-dns-match-noncritical",
+    // The suite itself wants the opposite in rfc5280::nc::permitted-dns-match-noncritical.
+    "webpki::nc::permitted-dns-match-noncritical",
     // Rules of the CA/Browser Forum for servers of the public web, which clients' certificates need not keep.
     "webpki::aki::root-with-aki-all-fields",
     "webpki::aki::root-with-aki-authoritycertissuer",
