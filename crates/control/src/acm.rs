@@ -223,4 +223,4 @@ fn validation(message: impl Into<String>) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! API Gateway v2: HTTP APIs, custom domain names and mutual TLS.
 //!
 //! An operation is a pure rule over a [`Draft`], in the file of its resource; here each is given its caller and
-//! committed. Only the truststore of a domain is read from elsewhere, before the rule.
+//! committed. A rule that needs an object of S3 is asked again when that has been read.
 
 mod api;
 mod check;
@@ -11,6 +11,7 @@ mod domain_name;
 mod draft;
 mod integration;
 mod mapping;
+mod object;
 mod page;
 mod parameters;
 mod quick_create;
@@ -19,7 +20,6 @@ mod stage;
 mod tags;
 #[cfg(test)]
 mod tests;
-mod truststore;
 
 use std::sync::Arc;
 
@@ -30,32 +30,29 @@ use crate::Control;
 use crate::authorization::{Action, authorize};
 use crate::local_ca::endpoint_change;
 use draft::Draft;
-use truststore::{Loaded, Newest, Wanted};
+use object::{Loaded, Location, Newest, ObjectRef, Readings};
 
-/// How often an update of a domain starts again because somebody else changed its truststore meanwhile.
-const MAX_ATTEMPTS: usize = 8;
+/// How many objects are read for one change, those included that somebody else's change made needless.
+const MAX_READINGS: usize = 32;
 
 impl Control {
     /// To be called after an object was put or deleted, or a version of it: a domain whose truststore it is tells when it has
-    /// a newer version than is enforced. What is enforced does not change.
+    /// a newer version than is enforced, which does not change; what follows its object is read again.
     pub async fn object_written(&self, bucket: &str, key: &str) -> Result<(), Error> {
-        let uri = format!("s3://{bucket}/{key}");
-        let is_it =
-            |domain: &model::resource::Domain| domain.mutual_tls.as_ref().is_some_and(|set| set.truststore_uri == uri);
+        let location = Location { bucket: bucket.to_owned(), key: key.to_owned() };
+        let uri = location.uri();
         // In turn, so that what was read last is also noted last.
         let _turn = self.shared.object_notes.lock().await;
-        if !self.settings().state().domains.values().any(|domain| is_it(domain)) {
+        let Some(kind) = self.settings().state().domains.values().find_map(|domain| object::names(domain, &uri)) else {
             return Ok(());
-        }
-        let Wanted::From { location, .. } = Wanted::of(None, Some(&unpinned(&uri)))? else { return Ok(()) };
-        let objects = Arc::clone(self.objects());
-        let newest = blocking(move || Newest::read(&objects, &location)).await?;
-        let at = self.now();
+        };
+        let (objects, at) = (Arc::clone(self.objects()), self.now());
+        let newest = blocking(move || Newest::read(&objects, kind, &location, at)).await?;
         self.settings()
-            .change(|state| {
+            .edit(|state| {
                 let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
-                truststore::note_newest(&mut draft, &uri, newest.as_ref())?;
-                Ok((draft.into_changes(), ()))
+                object::note_newest(&mut draft, &uri, newest.as_ref())?;
+                Ok((draft.into_edit(), ()))
             })
             .await
     }
@@ -64,30 +61,45 @@ impl Control {
         Draft::of(&self.settings().state(), self.config(), caller)
     }
 
-    /// Commits what a rule makes of a draft.
+    /// Commits what a rule makes of a draft. It is asked again when what it wants of S3 has been read.
     async fn edit<T: Send>(
         &self,
         caller: &Caller,
         rule: impl Fn(&mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        self.settings()
-            .change(|state| {
-                let mut draft = Draft::of(state, self.config(), caller);
-                let answer = rule(&mut draft)?;
-                Ok((draft.into_changes(), answer))
-            })
-            .await
+        let mut readings = Readings::default();
+        for _ in 0..=MAX_READINGS {
+            let outcome = self
+                .settings()
+                .edit(|state| {
+                    let mut draft = Draft::of(state, self.config(), caller).reading(&readings);
+                    let answer = rule(&mut draft)?;
+                    Ok((draft.into_edit(), answer))
+                })
+                .await;
+            let Some(object) = readings.take_missing() else { return outcome };
+            let loaded = self.read(caller, object.clone()).await?;
+            readings.insert(object, loaded);
+        }
+        Err(Error::conflict("Unable to complete operation due to concurrent modification. Please try again later."))
     }
 
-    /// Reads the truststore that a domain is to have, with the caller's rights.
-    async fn load(&self, caller: &Caller, wanted: &Wanted) -> Result<Option<Loaded>, Error> {
-        let Wanted::From { location, version } = wanted.clone() else { return Ok(None) };
-        let operation = if version.is_some() { "GetObjectVersion" } else { "GetObject" };
-        let arn = format!("arn:aws:s3:::{}/{}", location.bucket, location.key);
+    /// Reads an object that a domain is to have, with the caller's rights.
+    async fn read(&self, caller: &Caller, object: ObjectRef) -> Result<Loaded, Error> {
+        let operation = if object.version.is_some() { "GetObjectVersion" } else { "GetObject" };
+        let arn = format!("arn:aws:s3:::{}/{}", object.location.bucket, object.location.key);
         authorize(&caller.account, &caller.arn, &Action { service: "s3", operation }, &arn)
-            .map_err(|_| location.inaccessible(version.as_deref()))?;
+            .map_err(|_| object.inaccessible())?;
         let (objects, at) = (Arc::clone(self.objects()), caller.at.saturating_mul(1000));
-        blocking(move || Loaded::read(&objects, location, version, at)).await.map(Some)
+        let wanted = object.clone();
+        if let Some(loaded) = blocking(move || wanted.read(&objects, at)).await? {
+            return Ok(loaded);
+        }
+        let kept = match &object.kept {
+            Some(digest) => self.settings().blob(digest).await?,
+            None => None,
+        };
+        kept.map(|blob| object.again(blob, at)).unwrap_or_else(|| Err(object.inaccessible()))
     }
 
     fn show_domain(&self, caller: &Caller, domain: &model::resource::Domain) -> DomainName {
@@ -249,9 +261,7 @@ impl ApiGatewayV2 for Control {
         caller: &Caller,
         input: CreateDomainNameRequest,
     ) -> Result<CreateDomainNameResponse, Error> {
-        let wanted = Wanted::of(None, input.mutual_tls_authentication.as_ref())?;
-        let loaded = self.load(caller, &wanted).await?;
-        let domain = self.edit(caller, |draft| domain::create(draft, &input, loaded.as_ref())).await?;
+        let domain = self.edit(caller, |draft| domain::create(draft, &input)).await?;
         Ok(self.show_domain(caller, &domain))
     }
 
@@ -260,24 +270,8 @@ impl ApiGatewayV2 for Control {
         caller: &Caller,
         input: UpdateDomainNameRequest,
     ) -> Result<UpdateDomainNameResponse, Error> {
-        for _ in 0..MAX_ATTEMPTS {
-            let wanted = domain::wanted(&self.draft(caller), &input)?;
-            let loaded = self.load(caller, &wanted).await?;
-            // A patch without a URI reads from the one that is set; somebody may have set another one since.
-            let stale = |draft: &Draft<'_>| match (domain::wanted(draft, &input)?, &loaded) {
-                (now @ Wanted::From { .. }, Some(loaded)) => Ok::<_, Error>(!loaded.answers(&now)),
-                (Wanted::From { .. }, None) => Ok(true),
-                (Wanted::AsIs | Wanted::Off, _) => Ok(false),
-            };
-            let rule = |draft: &mut Draft<'_>| match stale(draft)? {
-                true => Ok(None),
-                false => domain::update(draft, &input, loaded.as_ref()).map(Some),
-            };
-            if let Some(domain) = self.edit(caller, rule).await? {
-                return Ok(self.show_domain(caller, &domain));
-            }
-        }
-        Err(Error::conflict("Unable to complete operation due to concurrent modification. Please try again later."))
+        let domain = self.edit(caller, |draft| domain::update(draft, &input)).await?;
+        Ok(self.show_domain(caller, &domain))
     }
 
     async fn delete_domain_name(&self, caller: &Caller, input: DeleteDomainNameRequest) -> Result<(), Error> {
@@ -348,10 +342,6 @@ impl ApiGatewayV2 for Control {
     async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
         self.edit(caller, |draft| tags::untag(draft, &input)).await
     }
-}
-
-fn unpinned(uri: &str) -> MutualTlsAuthenticationInput {
-    MutualTlsAuthenticationInput { truststore_uri: Some(uri.to_owned()), truststore_version: None }
 }
 
 /// Runs what reads from the disk or computes for long away from the tasks that serve.

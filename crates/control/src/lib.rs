@@ -28,4 +28,4 @@ mod sts;
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};
 pub use server::{serve, serve_connection, serve_tls};
-pub use settings::Settings;
+pub use settings::{Edit, Settings};

@@ -57,7 +57,7 @@ impl Control {
             json!({
                 "name": domain.name,
                 "certificateArn": domain.certificate_arn,
-                "truststoreUri": domain.mutual_tls.as_ref().map(|mutual| &mutual.truststore_uri),
+                "truststoreUri": domain.mutual_tls.as_ref().map(|mutual| &mutual.uri),
                 "truststoreVersion": domain.mutual_tls.as_ref().map(|mutual| &mutual.read_version),
                 "newestVersion": domain.mutual_tls.as_ref().and_then(|mutual| Some(&mutual.newest.as_ref()?.version)),
             })

@@ -1,12 +1,22 @@
 //! Reading and changing the settings.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws::Error;
-use model::{Change, Revision, State};
+use model::{Blob, Change, Revision, State};
 use store::{CommitError, Store, StoreError};
 use tokio::sync::{Mutex, watch};
+
+/// What a rule wants to have committed.
+#[derive(Debug, Default)]
+pub struct Edit {
+    /// Of the settings.
+    pub changes: Vec<Change>,
+    /// That the changes name.
+    pub blobs: Vec<Blob>,
+}
 
 /// Time for a commit to come back from the store.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,6 +67,15 @@ impl Settings {
         &self,
         rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
     ) -> Result<T, Error> {
+        let plain = |state: &State| rule(state).map(|(changes, answer)| (Edit { changes, blobs: Vec::new() }, answer));
+        self.edit(plain).await
+    }
+
+    /// As [`Self::change`], with blobs that the changes name: they are durable before the commit is made.
+    pub async fn edit<T: Send>(
+        &self,
+        rule: impl Fn(&State) -> Result<(Edit, T), Error> + Send + Sync,
+    ) -> Result<T, Error> {
         let (answer, committed) = self.commit(rule).await?;
         if let Some(revision) = committed {
             self.enforced(revision).await;
@@ -66,14 +85,17 @@ impl Settings {
 
     async fn commit<T: Send>(
         &self,
-        rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
+        rule: impl Fn(&State) -> Result<(Edit, T), Error> + Send + Sync,
     ) -> Result<(T, Option<Revision>), Error> {
         let _turn = self.shared.turn.lock().await;
         loop {
             let state = self.state();
-            let (changes, answer) = rule(&state)?;
+            let (Edit { changes, blobs }, answer) = rule(&state)?;
             if changes.is_empty() {
                 return Ok((answer, None));
+            }
+            for blob in blobs {
+                self.shared.store.put_blob(blob).await.map_err(|error| unavailable(&error))?;
             }
             match self.shared.store.commit(state.revision, changes).await {
                 Ok(revision) => {
@@ -85,6 +107,25 @@ impl Settings {
                 Err(error) => return Err(Error::internal(error.to_string())),
             }
         }
+    }
+
+    /// The bytes with this digest, if they are kept.
+    pub async fn blob(&self, digest: &str) -> Result<Option<Blob>, Error> {
+        self.shared.store.blob(digest).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Drops the blobs that nothing named when this was called last, nor names now, and answers which nothing names now. A
+    /// node that is a little behind still finds what it needs.
+    pub async fn forget_blobs(&self, unnamed_before: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+        // Nobody is between keeping a blob and naming it.
+        let _turn = self.shared.turn.lock().await;
+        let state = self.state();
+        let named = state.blobs();
+        let kept = self.shared.store.blobs().await.map_err(|error| unavailable(&error))?;
+        let unnamed: BTreeSet<String> = kept.into_iter().filter(|digest| !named.contains(digest.as_str())).collect();
+        let (drop, unnamed) = unnamed.into_iter().partition(|digest| unnamed_before.contains(digest));
+        self.shared.store.drop_blobs(drop).await.map_err(|error| unavailable(&error))?;
+        Ok(unnamed)
     }
 
     /// Waits until every live node enforces `revision`. One that takes longer shows as `UPDATING`.

@@ -10,6 +10,7 @@ mod records;
 mod refusals;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(crate) struct Server {
     publishing: JoinHandle<()>,
     defaults: watch::Sender<Defaults>,
     renewing: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
     watching: JoinHandle<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
@@ -68,6 +70,8 @@ struct Serving {
 const NODE: &str = "local";
 /// Time for requests under way to end.
 const DRAIN: Duration = Duration::from_secs(15);
+/// Between two looks for bytes that the settings name no more.
+const FORGETTING: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at the certificates that the local CA has signed.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -106,6 +110,7 @@ impl Server {
         let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;
         dir.keep_ca(&root)?;
         let renewing = tokio::spawn(renew(control.clone()));
+        let forgetting = tokio::spawn(forget(control.clone()));
         let watching = tokio::spawn(records::watch(files.journal.clone()));
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
@@ -126,6 +131,7 @@ impl Server {
             publishing,
             defaults,
             renewing,
+            forgetting,
             watching,
             serving,
             _follower: follower,
@@ -171,6 +177,7 @@ impl Server {
     pub(crate) async fn drain(self) {
         let _ = self.serving.stop.send(());
         self.renewing.abort();
+        self.forgetting.abort();
         self.watching.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
@@ -277,6 +284,18 @@ async fn renew(control: Control) {
         if let Err(e) = local_ca::renew(&control).await {
             warn(&format!("certificates of the local CA are not renewed: {e}"));
         }
+    }
+}
+
+/// Forgets truststores and lists that nothing names, for as long as the server runs.
+async fn forget(control: Control) {
+    let mut unnamed = BTreeSet::new();
+    loop {
+        match control.settings().forget_blobs(&unnamed).await {
+            Ok(now) => unnamed = now,
+            Err(e) => warn(&e.to_string()),
+        }
+        tokio::time::sleep(FORGETTING).await;
     }
 }
 

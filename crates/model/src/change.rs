@@ -3,8 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
-    Stage, TruststoreBytes,
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route, Stage,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -99,5 +98,4 @@ resources! {
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
     Stage = "stages" [api_id, name];
-    TruststoreBytes = "truststores" [digest];
 }

@@ -1,11 +1,12 @@
 //! What users set, the rules for it, and the immutable snapshot that is enforced.
 //!
 //! Here live the resources ([`resource`]), the revisioned value that they make up ([`State`]), its changes
-//! ([`Change`]), and the compilation of one revision into what the data plane reads ([`Snapshot`]); access log formats
+//! ([`Change`]) and the bytes that it names ([`Blob`]), and the compilation of one revision into what the data plane reads ([`Snapshot`]); access log formats
 //! and the lines that they make ([`template`]).
 //!
 //! What must not live here: input and output, clocks, async, TLS libraries, AWS's wire forms.
 
+mod blob;
 mod change;
 mod keyring;
 pub mod mapping;
@@ -19,12 +20,13 @@ mod target;
 pub mod template;
 mod throttle;
 
+pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
 pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use snapshot::Snapshot;
 pub use state::{Corrupt, State};
-pub use tags::{DomainTags, Rejection, TagError};
+pub use tags::{CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError};
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
 

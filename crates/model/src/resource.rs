@@ -214,7 +214,16 @@ pub struct Domain {
     /// First label of `apiGatewayDomainName` (`d-…`).
     pub target_id: String,
     /// `mutualTlsAuthentication`; none: clients are not asked for certificates.
-    pub mutual_tls: Option<MutualTls>,
+    pub mutual_tls: Option<NamedObject>,
+    /// Truststores that it had before, the latest first.
+    #[serde(default)]
+    pub history: Vec<EarlierTruststore>,
+    /// `countersign:shadow-truststore`: judged beside the truststore, never enforced.
+    #[serde(default)]
+    pub shadow: Option<NamedObject>,
+    /// `countersign:crl`, in the tag's order.
+    #[serde(default)]
+    pub crls: Vec<NamedObject>,
     /// `routingMode`
     pub routing_mode: String,
     /// The commit that set it last: its status is `UPDATING` until every live node has applied this.
@@ -226,48 +235,61 @@ pub struct Domain {
     pub tags: Tags,
 }
 
-/// `mutualTlsAuthentication` of a domain, and what was read when it was set.
+/// An object of S3 that a domain names, and what was read of it. Its bytes are kept as a [`crate::Blob`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MutualTls {
-    /// `truststoreUri`: `s3://bucket/key`.
-    pub truststore_uri: String,
-    /// `truststoreVersion` as it was given; none: not pinned.
-    pub truststore_version: Option<String>,
+pub struct NamedObject {
+    /// `s3://bucket/key`
+    pub uri: String,
+    /// The version as it was given; none: not pinned.
+    pub version: Option<String>,
     /// The object's version that was read (`null` where the bucket keeps none).
     pub read_version: String,
-    /// SHA-256 of the bytes that were read, hexadecimal: key of a [`TruststoreBytes`].
+    /// SHA-256 of the bytes that were read, hexadecimal.
     pub digest: String,
-    /// `truststoreWarnings`
+    /// When they were read.
+    pub read: UnixMillis,
+    /// What is to be said of them, one sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// The newest version of the object, where it is not the one that was read.
     pub newest: Option<NewerVersion>,
 }
 
-/// A version of a truststore's object that is newer than the enforced one.
+/// A version of an object that is newer than the one in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewerVersion {
     /// S3 version id.
     pub version: String,
-    /// SHA-256 of its bytes, hexadecimal; none where they are no truststore (too large, deleted).
+    /// SHA-256 of its bytes, hexadecimal; none where they are not usable (too large, deleted).
     pub digest: Option<String>,
     /// When it was seen.
     pub seen: UnixMillis,
 }
 
-/// A truststore's bytes by their digest: nothing depends on S3 at run time.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TruststoreBytes {
-    /// SHA-256, hexadecimal.
+/// A truststore that a domain had before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierTruststore {
+    /// `s3://bucket/key`
+    pub uri: String,
+    /// The object's version that was read.
+    pub version: String,
+    /// SHA-256 of its bytes, hexadecimal.
     pub digest: String,
-    /// PEM, as it was in S3.
-    #[serde(with = "base64_bytes")]
-    pub pem: Vec<u8>,
+    /// When it was set.
+    pub from: UnixMillis,
+    /// When another took its place, or mutual TLS was switched off.
+    pub until: UnixMillis,
 }
 
-impl std::fmt::Debug for TruststoreBytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TruststoreBytes({}, {} bytes)", self.digest, self.pem.len())
+impl Domain {
+    /// Digests of the bytes that it needs, or may need again.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        let named = self.mutual_tls.iter().chain(&self.shadow).chain(&self.crls);
+        let named = named.flat_map(|object| {
+            let newest = object.newest.as_ref().and_then(|newest| newest.digest.as_deref());
+            std::iter::once(object.digest.as_str()).chain(newest)
+        });
+        named.chain(self.history.iter().map(|earlier| earlier.digest.as_str()))
     }
 }
 
@@ -387,19 +409,4 @@ pub struct AccessKey {
 /// stands for the `*` of a wildcard, which CloudWatch Logs has not in its names.
 pub fn domain_log_group(name: &str) -> String {
     format!("/countersign/domains/{}", name.replace('*', "_"))
-}
-
-/// Bytes as base64 in JSON: a truststore's text need not be UTF-8.
-mod base64_bytes {
-    use data_encoding::BASE64;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
-    }
 }

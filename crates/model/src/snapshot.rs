@@ -2,18 +2,18 @@
 
 mod compile;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use trust::{Policy, Truststore};
 use zeroize::Zeroizing;
 
 use crate::mapping::Mapping;
-use crate::resource::{self, Cors};
+use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{Keyring, Rejection, Revision, State, Throttle, UnixMillis};
+use crate::{Blobs, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ pub struct Snapshot {
     pub faults: Vec<Fault>,
     /// Under what it was compiled; none before the first.
     defaults: Option<Defaults>,
-    /// By digest, with what they were compiled from.
-    truststores: HashMap<String, (Arc<resource::TruststoreBytes>, Truststore)>,
+    /// By digest.
+    truststores: HashMap<String, Truststore>,
     /// By API id and name.
     stages: HashMap<(String, String), Arc<Stage>>,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
@@ -83,8 +83,23 @@ pub struct Trust {
     pub policy: Policy,
     /// How clients are refused.
     pub rejection: Rejection,
+    /// Judged as well, and never enforced.
+    pub shadow: Option<Shadow>,
+    /// How the backend is told who the client is.
+    pub identity_headers: IdentityHeaders,
     /// A newer version of the object, if there is one: not enforced, but it explains refusals.
     pub newer: Option<(String, Truststore)>,
+}
+
+/// A truststore that may become the one that is enforced.
+#[derive(Debug)]
+pub struct Shadow {
+    /// Compiled.
+    pub truststore: Truststore,
+    /// `s3://bucket/key`
+    pub uri: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// How a path leads to a stage.
@@ -181,9 +196,22 @@ pub struct Fault {
 }
 
 impl Snapshot {
-    /// Compiles `state`, taking from `previous` what has not changed. `at` is for the truststores' findings only.
-    pub fn compile(state: &State, previous: &Self, keyring: &Keyring, defaults: &Defaults, at: UnixMillis) -> Self {
-        compile::compile(state, previous, keyring, defaults, at)
+    /// Digests of the blobs that compiling `state` after `previous` needs.
+    pub fn missing<'s>(state: &'s State, previous: &Self) -> BTreeSet<&'s str> {
+        compile::missing(state, previous)
+    }
+
+    /// Compiles `state`, taking from `previous` what has not changed. `blobs` are those that are [`Self::missing`]. `at` is
+    /// for the truststores' findings only.
+    pub fn compile(
+        state: &State,
+        previous: &Self,
+        blobs: &Blobs,
+        keyring: &Keyring,
+        defaults: &Defaults,
+        at: UnixMillis,
+    ) -> Self {
+        compile::compile(state, previous, blobs, keyring, defaults, at)
     }
 
     /// The domain for a server name or host (lowercase, without port): exact, then the wildcard one label up.

@@ -1,12 +1,11 @@
 //! The settings at one revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
-    Stage, TruststoreBytes,
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route, Stage,
 };
 use crate::{Change, Key, Revision};
 
@@ -39,8 +38,6 @@ pub struct State {
     pub routes: Nested<Route>,
     /// By API id, then name.
     pub stages: Nested<Stage>,
-    /// By digest.
-    pub truststores: Table<TruststoreBytes>,
 }
 
 /// Resources by one segment.
@@ -84,9 +81,13 @@ impl State {
             LogGroup::KIND => two(&mut self.log_groups, change),
             Route::KIND => two(&mut self.routes, change),
             Stage::KIND => two(&mut self.stages, change),
-            TruststoreBytes::KIND => one(&mut self.truststores, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
+    }
+
+    /// Digests of the bytes that are named anywhere.
+    pub fn blobs(&self) -> BTreeSet<&str> {
+        self.domains.values().flat_map(|domain| domain.blobs()).collect()
     }
 
     /// The resources of an API, of a kind.

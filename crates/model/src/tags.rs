@@ -14,6 +14,46 @@ pub struct DomainTags {
     pub profile: Profile,
     /// `countersign:eku=any`
     pub any_eku: bool,
+    /// `countersign:crl`
+    pub crls: Vec<CrlSource>,
+    /// `countersign:shadow-truststore`
+    pub shadow: Option<ObjectTag>,
+    /// `countersign:identity-headers`
+    pub identity_headers: IdentityHeaders,
+}
+
+/// An object of S3, named by a tag and its sibling for the version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectTag {
+    /// `s3://bucket/key`
+    pub uri: String,
+    /// None: the newest.
+    pub version: Option<String>,
+}
+
+/// Where a revocation list comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrlSource {
+    /// An object.
+    Object(ObjectTag),
+    /// `file:NAME`, below the directory that the server's configuration names.
+    File(String),
+}
+
+/// How the backend is told who the client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IdentityHeaders {
+    /// Not at all.
+    #[default]
+    None,
+    /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
+    Rfc9440,
+    /// Envoy's `X-Forwarded-Client-Cert`.
+    Xfcc,
+    /// `X-Amzn-Mtls-Clientcert-…`, as AWS's Application Load Balancer sets them.
+    Amzn,
+    /// `X-SSL-Client-…`, as nginx is commonly configured to set them.
+    Nginx,
 }
 
 /// How a client without a trusted certificate is refused.
@@ -51,7 +91,10 @@ pub enum TagError {
 }
 
 const PREFIX: &str = "countersign:";
-const KNOWN: &str = "countersign:eku, countersign:profile, countersign:rejection";
+const KNOWN: &str = "countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
+                     countersign:profile, countersign:rejection, countersign:shadow-truststore, \
+                     countersign:shadow-truststore-version";
+const OBJECT: &str = "s3://bucket/key";
 
 impl DomainTags {
     /// Reads a domain's tags; those of others are ignored.
@@ -60,7 +103,32 @@ impl DomainTags {
         for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             parsed.set(name, value)?;
         }
+        parsed.set_versions(tags)?;
         Ok(parsed)
+    }
+
+    /// Versions are in tags of their own: the values of AWS's tags have no question mark.
+    fn set_versions(&mut self, tags: &Tags) -> Result<(), TagError> {
+        let without = |tag, value: &String, expected| Err(TagError::Value { tag, value: value.clone(), expected });
+        if let Some(version) = tags.get("countersign:shadow-truststore-version") {
+            match &mut self.shadow {
+                Some(object) => object.version = Some(version.clone()),
+                None => {
+                    let expected = "no version without countersign:shadow-truststore";
+                    return without("countersign:shadow-truststore-version", version, expected);
+                }
+            }
+        }
+        if let Some(version) = tags.get("countersign:crl-version") {
+            match &mut self.crls[..] {
+                [CrlSource::Object(object)] => object.version = Some(version.clone()),
+                _ => {
+                    let expected = "no version unless countersign:crl names one object";
+                    return without("countersign:crl-version", version, expected);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), TagError> {
@@ -80,6 +148,20 @@ impl DomainTags {
                 "client" => self.any_eku = false,
                 _ => return error("countersign:eku", "any, client"),
             },
+            "countersign:crl" => match value.split_ascii_whitespace().map(CrlSource::parse).collect::<Option<Vec<_>>>()
+            {
+                Some(sources) if !sources.is_empty() => self.crls = sources,
+                _ => return error("countersign:crl", "s3://bucket/key or file:NAME, several between blanks"),
+            },
+            "countersign:shadow-truststore" => match ObjectTag::parse(value) {
+                Some(object) => self.shadow = Some(object),
+                None => return error("countersign:shadow-truststore", OBJECT),
+            },
+            "countersign:identity-headers" => match IdentityHeaders::parse(value) {
+                Some(headers) => self.identity_headers = headers,
+                None => return error("countersign:identity-headers", IdentityHeaders::VALUES),
+            },
+            "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
             unknown => return Err(TagError::Unknown(unknown.to_owned())),
         }
         Ok(())
@@ -98,6 +180,42 @@ impl DomainTags {
     /// The judge's rules.
     pub fn policy(&self) -> Policy {
         Policy { any_eku: self.any_eku, ..Policy::of(self.profile) }
+    }
+}
+
+impl ObjectTag {
+    fn parse(uri: &str) -> Option<Self> {
+        let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+        (!bucket.is_empty() && !key.is_empty()).then(|| Self { uri: uri.to_owned(), version: None })
+    }
+}
+
+impl CrlSource {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("file:") {
+            // One name below the directory, no way out of it.
+            Some(name) => {
+                let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+                plain.then(|| Self::File(name.to_owned()))
+            }
+            None => ObjectTag::parse(text).map(Self::Object),
+        }
+    }
+}
+
+impl IdentityHeaders {
+    /// What may be given.
+    pub const VALUES: &str = "none, rfc9440, xfcc, amzn, nginx";
+
+    fn parse(value: &str) -> Option<Self> {
+        Some(match value {
+            "none" => Self::None,
+            "rfc9440" => Self::Rfc9440,
+            "xfcc" => Self::Xfcc,
+            "amzn" => Self::Amzn,
+            "nginx" => Self::Nginx,
+            _ => return None,
+        })
     }
 }
 
@@ -131,9 +249,21 @@ mod tests {
             ("countersign:rejection", "alert"),
             ("countersign:profile", "rfc5280"),
             ("countersign:eku", "any"),
+            ("countersign:crl", "s3://b/a.crl"),
+            ("countersign:crl-version", "v1"),
+            ("countersign:shadow-truststore", "s3://b/next.pem"),
+            ("countersign:identity-headers", "xfcc"),
             ("team", "edge"),
         ]));
-        let wanted = DomainTags { rejection: Some(Rejection::Alert), profile: Profile::Rfc5280, any_eku: true };
+        let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
+        let wanted = DomainTags {
+            rejection: Some(Rejection::Alert),
+            profile: Profile::Rfc5280,
+            any_eku: true,
+            crls: vec![CrlSource::Object(object("s3://b/a.crl", Some("v1")))],
+            shadow: Some(object("s3://b/next.pem", None)),
+            identity_headers: IdentityHeaders::Xfcc,
+        };
         assert_eq!(read, Ok(wanted));
     }
 
@@ -143,6 +273,13 @@ mod tests {
             ("countersign:rejektion", "alert", "Unknown tag countersign:rejektion"),
             ("countersign:rejection", "Alert", "Invalid value 'Alert'"),
             ("countersign:eku", "", "Expected: any, client"),
+            ("countersign:crl", " ", "Expected: s3://"),
+            ("countersign:crl", "s3://b/a.crl file:../secret", "Expected: s3://"),
+            ("countersign:crl", "file:.hidden", "Expected: s3://"),
+            ("countersign:crl-version", "v1", "no version unless"),
+            ("countersign:shadow-truststore", "s3://b", "Expected: s3://bucket/key"),
+            ("countersign:shadow-truststore-version", "v1", "no version without"),
+            ("countersign:identity-headers", "all", "Expected: none"),
         ] {
             let error = DomainTags::parse(&tags(&[(name, value)])).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

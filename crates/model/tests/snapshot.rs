@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use model::resource::{
     Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration, IntegrationKind,
-    MutualTls, NewerVersion, Route, Stage, TruststoreBytes,
+    NamedObject, NewerVersion, Route, Stage,
 };
 use model::snapshot::{Defaults, Snapshot};
-use model::{Change, Keyring, Rejection, State};
+use model::{Blob, Blobs, Change, Keyring, Rejection, State};
 
 struct World {
     keyring: Keyring,
     state: State,
+    blobs: Blobs,
     defaults: Defaults,
 }
 
@@ -20,7 +21,8 @@ impl World {
     /// One API with the stages `prod` and `$default`, and the domains `api.example.com` and `*.example.com`.
     fn new() -> Self {
         let defaults = Defaults { execute_api_suffix: "localhost".into(), rejection: Rejection::Respond };
-        let mut world = Self { keyring: Keyring::new(&[1; 32]).unwrap(), state: State::default(), defaults };
+        let blobs = Blobs::from([("one".into(), truststore()), ("two".into(), truststore())]);
+        let mut world = Self { keyring: Keyring::new(&[1; 32]).unwrap(), state: State::default(), blobs, defaults };
         let changes = [
             Change::put(&api()),
             Change::put(&deployment(false)),
@@ -32,7 +34,6 @@ impl World {
                 certificate: "PEM".into(),
                 private_key: world.keyring.seal("endpoints/us-east-1", b"KEY").unwrap(),
             }),
-            Change::put(&truststore("one")),
             Change::put(&domain("api.example.com", Some("one"))),
             Change::put(&domain("*.example.com", None)),
             Change::put(&mapping("api.example.com", "m1", "", "$default")),
@@ -48,7 +49,7 @@ impl World {
     }
 
     fn compile(&self, previous: &Snapshot) -> Snapshot {
-        Snapshot::compile(&self.state, previous, &self.keyring, &self.defaults, 0)
+        Snapshot::compile(&self.state, previous, &self.blobs, &self.keyring, &self.defaults, 0)
     }
 
     fn certificate(&self, id: &str) -> Certificate {
@@ -148,14 +149,18 @@ fn domain(name: &str, truststore: Option<&str>) -> Domain {
         ownership_certificate_arn: None,
         hosted_zone_id: "Z".into(),
         target_id: "d-1".into(),
-        mutual_tls: truststore.map(|digest| MutualTls {
-            truststore_uri: "s3://b/ca.pem".into(),
-            truststore_version: None,
+        mutual_tls: truststore.map(|digest| NamedObject {
+            uri: "s3://b/ca.pem".into(),
+            version: None,
             read_version: "v1".into(),
             digest: digest.into(),
+            read: 0,
             warnings: Vec::new(),
             newest: None,
         }),
+        history: Vec::new(),
+        shadow: None,
+        crls: Vec::new(),
         routing_mode: "API_MAPPING_ONLY".into(),
         revision: 1,
         created: 0,
@@ -167,11 +172,11 @@ fn mapping(domain: &str, id: &str, key: &str, stage: &str) -> ApiMapping {
     ApiMapping { id: id.into(), domain: domain.into(), key: key.into(), api_id: "a1".into(), stage: stage.into() }
 }
 
-fn truststore(digest: &str) -> TruststoreBytes {
+fn truststore() -> Blob {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    TruststoreBytes { digest: digest.into(), pem: params.self_signed(&key).unwrap().pem().into_bytes() }
+    Blob::of(params.self_signed(&key).unwrap().pem().into_bytes())
 }
 
 #[test]
@@ -259,11 +264,13 @@ fn a_newer_version_of_the_truststore_is_at_hand_for_explanations() {
     let mut drifted = domain("api.example.com", Some("one"));
     let newest = NewerVersion { version: "v2".into(), digest: Some("two".into()), seen: 0 };
     drifted.mutual_tls.as_mut().unwrap().newest = Some(newest);
-    world.commit(&[Change::put(&truststore("two")), Change::put(&drifted)]);
+    world.commit(&[Change::put(&drifted)]);
     let snapshot = world.compile(&Snapshot::default());
     let trust = snapshot.domain("api.example.com").unwrap().trust.clone().unwrap();
     assert_eq!(trust.version, "v1");
     assert_eq!(trust.newer.as_ref().map(|(version, _)| version.as_str()), Some("v2"));
+    assert_eq!(Vec::from_iter(Snapshot::missing(&world.state, &Snapshot::default())), ["one", "two"]);
+    assert!(Snapshot::missing(&world.state, &snapshot).is_empty());
 }
 
 #[test]
@@ -282,4 +289,22 @@ fn a_broken_domain_is_a_fault_and_the_others_serve() {
         assert!(snapshot.domain(name).is_none());
         assert!(snapshot.faults.iter().any(|fault| fault.name == name), "{name}: {:?}", snapshot.faults);
     }
+}
+
+#[test]
+fn a_shadow_truststore_that_is_missing_is_a_fault_and_its_domain_serves() {
+    let mut world = World::new();
+    let mut shadowed = domain("api.example.com", Some("one"));
+    let mut shadow = shadowed.mutual_tls.clone().unwrap();
+    shadow.digest = "two".into();
+    shadowed.shadow = Some(shadow);
+    world.commit(&[Change::put(&shadowed)]);
+    let first = world.compile(&Snapshot::default());
+    let trust = first.domain("api.example.com").unwrap().trust.clone().unwrap();
+    assert_eq!(trust.shadow.as_ref().map(|shadow| shadow.uri.as_str()), Some("s3://b/ca.pem"));
+    world.blobs.remove("two");
+    let second = world.compile(&Snapshot::default());
+    assert!(second.domain("api.example.com").unwrap().trust.as_ref().unwrap().shadow.is_none());
+    assert!(second.faults.iter().any(|fault| fault.name == "the shadow truststore of api.example.com"));
+    assert!(world.compile(&first).domain("api.example.com").unwrap().trust.as_ref().unwrap().shadow.is_some());
 }

@@ -1,4 +1,4 @@
-//! The settings, stored: revisioned, committed by comparing the revision, and followed.
+//! The settings, stored: revisioned, committed by comparing the revision, and followed; and the blobs that they name.
 //!
 //! Here live the contract ([`Store`]), its embedded implementations ([`Memory`], [`Redb`]) and the [`Follower`], which
 //! keeps a [`model::State`] up to date.
@@ -10,11 +10,12 @@ mod follower;
 mod memory;
 mod redb_store;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Change, Revision};
+use model::{Blob, Change, Revision};
 use tokio::sync::watch;
 
 pub use follower::{FollowError, Follower};
@@ -33,6 +34,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// The commits after `after`, in order, without a gap. It waits for new ones; it ends after [`Event::Compacted`].
     fn watch(&self, after: Revision) -> BoxStream<'static, Event>;
+
+    /// Keeps a blob; it is durable when this returns. To be called before the commit that names it.
+    async fn put_blob(&self, blob: Blob) -> Result<(), StoreError>;
+
+    /// The bytes with this digest, if they are kept.
+    async fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError>;
+
+    /// The digests of all blobs.
+    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError>;
+
+    /// Keeps these blobs no more.
+    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError>;
 
     /// A node tells that it enforces `revision`. It counts as live until [`Store::retire`].
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError>;

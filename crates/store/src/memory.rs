@@ -1,11 +1,11 @@
 //! Settings that live as long as the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Change, Key, Revision};
+use model::{Blob, Change, Key, Revision};
 use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
@@ -14,13 +14,14 @@ use crate::{CommitError, Event, Store, StoreError};
 /// A [`Store`] without a file: for tests and throw-away servers.
 pub struct Memory {
     kept: Mutex<(Revision, BTreeMap<Key, Vec<u8>>)>,
+    blobs: Mutex<BTreeMap<String, Blob>>,
     feed: Feed,
 }
 
 impl Memory {
     /// An empty store.
     pub fn new() -> Self {
-        Self { kept: Mutex::default(), feed: Feed::new(0) }
+        Self { kept: Mutex::default(), blobs: Mutex::default(), feed: Feed::new(0) }
     }
 }
 
@@ -58,6 +59,24 @@ impl Store for Memory {
 
     fn watch(&self, after: Revision) -> BoxStream<'static, Event> {
         self.feed.watch(after)
+    }
+
+    async fn put_blob(&self, blob: Blob) -> Result<(), StoreError> {
+        lock(&self.blobs).insert(blob.digest().to_owned(), blob);
+        Ok(())
+    }
+
+    async fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError> {
+        Ok(lock(&self.blobs).get(digest).cloned())
+    }
+
+    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(lock(&self.blobs).keys().cloned().collect())
+    }
+
+    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError> {
+        lock(&self.blobs).retain(|digest, _| !digests.contains(digest));
+        Ok(())
     }
 
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError> {

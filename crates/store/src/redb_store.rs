@@ -1,5 +1,6 @@
 //! Settings in one file on this machine.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Change, Key, Revision};
+use model::{Blob, Change, Key, Revision};
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
@@ -30,10 +31,12 @@ struct Inner {
 
 /// Key to CRC-32 (big-endian, over key, a zero byte and value) followed by the value.
 const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+/// Digest to bytes, which the digest checks.
+const BLOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("blobs");
 /// Numbers by name: `revision` and `format`.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const CHECKSUM_BYTES: usize = 4;
 /// Settings are small and their state is kept in memory besides.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
@@ -78,6 +81,34 @@ impl Store for Redb {
         self.inner.feed.watch(after)
     }
 
+    async fn put_blob(&self, blob: Blob) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.change_blobs(|blobs| blobs.insert(blob.digest(), blob.bytes()).map(drop)))
+            .await
+    }
+
+    async fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError> {
+        let digest = digest.to_owned();
+        self.blocking(move |inner| inner.blob(&digest)).await
+    }
+
+    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.blocking(|inner| {
+            let read = || -> Result<BTreeSet<String>, redb::Error> {
+                let blobs = inner.database.begin_read()?.open_table(BLOBS)?;
+                Ok(blobs.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect::<Result<_, StorageError>>()?)
+            };
+            read().map_err(|error| storing(&inner.path, error))
+        })
+        .await
+    }
+
+    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError> {
+        self.blocking(move |inner| {
+            inner.change_blobs(|blobs| digests.iter().try_for_each(|digest| blobs.remove(digest.as_str()).map(drop)))
+        })
+        .await
+    }
+
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError> {
         self.inner.feed.report_applied(node, revision);
         Ok(())
@@ -99,6 +130,31 @@ impl Inner {
         let revision = self.write(expected, &changes)?;
         self.feed.publish(revision, changes);
         Ok(revision)
+    }
+
+    fn change_blobs(
+        &self,
+        change: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>) -> Result<(), StorageError>,
+    ) -> Result<(), StoreError> {
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_two_phase_commit(true);
+            change(&mut transaction.open_table(BLOBS)?)?;
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| storing(&self.path, error))
+    }
+
+    fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let blobs = self.database.begin_read()?.open_table(BLOBS)?;
+            Ok(blobs.get(digest)?.map(|guard| guard.value().to_vec()))
+        };
+        let Some(blob) = read().map_err(|error| storing(&self.path, error))?.map(Blob::of) else { return Ok(None) };
+        if blob.digest() != digest {
+            return Err(damaged(&self.path, &format!("the blob {digest} has other bytes")));
+        }
+        Ok(Some(blob))
     }
 
     fn write(&self, expected: Revision, changes: &[Change]) -> Result<Revision, CommitError> {
@@ -144,6 +200,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         transaction.open_table(META)?.insert("format", FORMAT)?;
         transaction.open_table(META)?.insert("revision", 0)?;
         transaction.open_table(SETTINGS)?;
+        transaction.open_table(BLOBS)?;
         transaction.commit()?;
         drop(database);
         fs::rename(&new, path)?;

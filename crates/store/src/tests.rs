@@ -1,6 +1,6 @@
 //! One suite over the embedded stores, and what only a file can suffer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use model::resource::LogGroup;
-use model::{Change, State};
+use model::{Blob, Change, State};
 
 use crate::{CommitError, Event, Follower, Memory, Redb, Store, StoreError};
 
@@ -44,6 +44,22 @@ async fn commits_compare_the_revision() {
         assert!(matches!(store.commit(2, vec![put("c")]).await, Err(CommitError::Conflict(1))));
         assert_eq!(store.commit(1, vec![Change::delete(&group("a"))]).await.unwrap(), 2);
         assert_eq!(store.load().await.unwrap(), (2, vec![put("b")]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn blobs_are_kept_until_they_are_dropped() {
+    on_each(|store| async move {
+        let (one, two) = (Blob::of(*b"one"), Blob::of(*b"two"));
+        store.put_blob(one.clone()).await.unwrap();
+        store.put_blob(two.clone()).await.unwrap();
+        store.put_blob(one.clone()).await.unwrap();
+        assert_eq!(store.blob(one.digest()).await.unwrap().unwrap().bytes(), b"one");
+        assert_eq!(store.blob("none").await.unwrap(), None);
+        store.drop_blobs(BTreeSet::from([one.digest().to_owned(), "none".to_owned()])).await.unwrap();
+        assert_eq!(store.blobs().await.unwrap(), BTreeSet::from([two.digest().to_owned()]));
+        assert_eq!(store.load().await.unwrap().0, 0, "they are no part of a revision");
     })
     .await;
 }

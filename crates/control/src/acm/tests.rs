@@ -110,7 +110,7 @@ fn stored(pem: String, origin: CertificateOrigin) -> Certificate {
     }
 }
 
-fn domain(certificate_arn: &str) -> Domain {
+pub(crate) fn domain(certificate_arn: &str) -> Domain {
     Domain {
         name: "a.example.com".into(),
         region: "us-east-1".into(),
@@ -121,6 +121,9 @@ fn domain(certificate_arn: &str) -> Domain {
         hosted_zone_id: "Z".into(),
         target_id: "d-1".into(),
         mutual_tls: None,
+        history: Vec::new(),
+        shadow: None,
+        crls: Vec::new(),
         routing_mode: "API_MAPPING_ONLY".into(),
         revision: 1,
         created: NOW,

@@ -4,27 +4,29 @@ use std::sync::Arc;
 
 use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
-use model::resource::{ApiMapping, Certificate, CertificateOrigin, Domain, LogGroup, MutualTls, domain_log_group};
-use model::{Revision, State};
+use model::resource::{
+    ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, domain_log_group,
+};
+use model::{Revision, State, UnixMillis};
 
 use super::check::{NOT_HERE, domain_tags, refuse};
 use super::domain_name::{DomainName, covers};
 use super::draft::Draft;
+use super::object::{Wanted, read_tagged};
 use super::page;
 use super::tags::domain_arn;
-use super::truststore::{Loaded, Wanted, drop_unused};
 
 /// Hosted zone that aliases to regional endpoints have on AWS (us-east-1). Nothing here resolves it; it has to be there for templates that make
 /// alias records.
 const HOSTED_ZONE_ID: &str = "Z1UJRXOUMOOFQ8";
+/// How long a truststore is kept after another took its place: 90 days.
+const HISTORY_MILLIS: i64 = 90 * 24 * 60 * 60 * 1000;
+/// How many of them are kept.
+const HISTORY: usize = 100;
 const MAPPING_SELECTION: &str = "$request.basepath";
 
-/// Makes a domain name. `loaded` is the truststore that the input names, if it names one.
-pub(super) fn create(
-    draft: &mut Draft<'_>,
-    input: &wire::CreateDomainNameRequest,
-    loaded: Option<&Loaded>,
-) -> Result<Domain, Error> {
+/// Makes a domain name.
+pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameRequest) -> Result<Domain, Error> {
     let name = DomainName::parse(&input.domain_name, draft.config)?;
     let configuration = only(input.domain_name_configurations.as_deref())?.ok_or_else(one_expected)?;
     if draft.state.domains.contains_key(name.as_str()) {
@@ -44,6 +46,9 @@ pub(super) fn create(
         hosted_zone_id: HOSTED_ZONE_ID.to_owned(),
         target_id: format!("d-{}", draft.fresh_id(10, taken)?),
         mutual_tls: None,
+        history: Vec::new(),
+        shadow: None,
+        crls: Vec::new(),
         routing_mode: "API_MAPPING_ONLY".to_owned(),
         revision: 0,
         created: draft.at,
@@ -53,41 +58,29 @@ pub(super) fn create(
     if domain.certificate_arn.is_empty() {
         return Err(Error::bad_request("A certificate was not provided for the endpoint type REGIONAL."));
     }
-    let wanted = Wanted::of(None, input.mutual_tls_authentication.as_ref())?;
-    put(draft, domain, &wanted, loaded)
+    let wanted = Wanted::of(&domain, input.mutual_tls_authentication.as_ref())?;
+    put(draft, domain, &wanted)
 }
 
-/// Patches a domain name. `loaded` is the truststore that [`wanted`] said.
-pub(super) fn update(
-    draft: &mut Draft<'_>,
-    input: &wire::UpdateDomainNameRequest,
-    loaded: Option<&Loaded>,
-) -> Result<Domain, Error> {
+/// Patches a domain name.
+pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Domain, Error> {
     let mut domain = Domain::clone(&*draft.domain(&input.domain_name)?);
-    let wanted = wanted(draft, input)?;
+    if input.mutual_tls_authentication.is_some() && only(input.domain_name_configurations.as_deref())?.is_none() {
+        return Err(one_expected());
+    }
+    let wanted = Wanted::of(&domain, input.mutual_tls_authentication.as_ref())?;
     check_routing(input.routing_mode)?;
     if let Some(configuration) = only(input.domain_name_configurations.as_deref())? {
         configure(draft, &mut domain, configuration)?;
     }
-    put(draft, domain, &wanted, loaded)
-}
-
-/// What an update says of mutual TLS.
-pub(super) fn wanted(draft: &Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Wanted, Error> {
-    let domain = draft.domain(&input.domain_name)?;
-    let configuration = only(input.domain_name_configurations.as_deref())?;
-    if input.mutual_tls_authentication.is_some() && configuration.is_none() {
-        return Err(one_expected());
-    }
-    Wanted::of(domain.mutual_tls.as_ref(), input.mutual_tls_authentication.as_ref())
+    put(draft, domain, &wanted)
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {
     let domain = draft.domain(&input.domain_name)?;
     let state = draft.state.clone();
     State::of(&state.mappings, &domain.name).try_for_each(|mapping| draft.delete::<ApiMapping>(mapping))?;
-    draft.delete::<Domain>(&domain)?;
-    drop_unused(draft)
+    draft.delete::<Domain>(&domain)
 }
 
 pub(super) fn list(
@@ -139,20 +132,17 @@ pub(super) fn show(draft: &Draft<'_>, domain: &Domain, applied: Revision) -> wir
 }
 
 /// With its truststore, its log group and its revision.
-fn put(draft: &mut Draft<'_>, domain: Domain, wanted: &Wanted, loaded: Option<&Loaded>) -> Result<Domain, Error> {
-    let mutual_tls = match wanted {
-        Wanted::AsIs => domain.mutual_tls.clone(),
-        Wanted::Off => None,
-        Wanted::From { .. } => {
-            let loaded = loaded.ok_or_else(|| Error::internal("The truststore was not read."))?;
-            loaded.put(draft)?;
-            Some(loaded.mutual_tls())
-        }
+fn put(draft: &mut Draft<'_>, mut domain: Domain, wanted: &Wanted) -> Result<Domain, Error> {
+    let before = match wanted {
+        Wanted::AsIs => None,
+        Wanted::Off => domain.mutual_tls.take(),
+        Wanted::From(object) => domain.mutual_tls.replace(draft.read(object)?),
     };
-    let domain = Domain { mutual_tls, revision: draft.next_revision(), ..domain };
+    remember(&mut domain, before, draft.at);
+    read_tagged(draft, &mut domain)?;
+    domain.revision = draft.next_revision();
     check_ownership(draft, &domain)?;
     draft.put(&domain)?;
-    drop_unused(draft)?;
     let group = domain_log_group(&domain.name);
     if State::one(&draft.state.log_groups, &domain.region, &group).is_none() {
         draft.put(&LogGroup {
@@ -166,6 +156,19 @@ fn put(draft: &mut Draft<'_>, domain: Domain, wanted: &Wanted, loaded: Option<&L
         })?;
     }
     Ok(domain)
+}
+
+/// Keeps what the truststore was before, so that it can be had again, and refusals of that time be explained.
+fn remember(domain: &mut Domain, before: Option<NamedObject>, at: UnixMillis) {
+    let now = domain.mutual_tls.as_ref().map(|now| (&now.uri, &now.read_version, &now.digest));
+    if let Some(before) = before
+        && now != Some((&before.uri, &before.read_version, &before.digest))
+    {
+        let NamedObject { uri, read_version: version, digest, read: from, .. } = before;
+        domain.history.insert(0, EarlierTruststore { uri, version, digest, from, until: at });
+    }
+    domain.history.retain(|earlier| at.saturating_sub(earlier.until) <= HISTORY_MILLIS);
+    domain.history.truncate(HISTORY);
 }
 
 fn configure(
@@ -246,10 +249,10 @@ fn one_expected() -> Error {
     Error::bad_request("Invalid input. Expected one domain name configuration")
 }
 
-fn show_mutual_tls(mutual_tls: &MutualTls) -> wire::MutualTlsAuthentication {
+fn show_mutual_tls(mutual_tls: &NamedObject) -> wire::MutualTlsAuthentication {
     let mut warnings = mutual_tls.warnings.clone();
     if let Some(newest) = &mutual_tls.newest {
-        let uri = &mutual_tls.truststore_uri;
+        let uri = &mutual_tls.uri;
         let (newer, enforced) = (&newest.version, &mutual_tls.read_version);
         warnings.push(match (&newest.digest, newer == enforced) {
             (Some(_), false) => format!(
@@ -264,8 +267,8 @@ fn show_mutual_tls(mutual_tls: &MutualTls) -> wire::MutualTlsAuthentication {
         });
     }
     wire::MutualTlsAuthentication {
-        truststore_uri: Some(mutual_tls.truststore_uri.clone()),
-        truststore_version: mutual_tls.truststore_version.clone(),
+        truststore_uri: Some(mutual_tls.uri.clone()),
+        truststore_version: mutual_tls.version.clone(),
         truststore_warnings: (!warnings.is_empty()).then_some(warnings),
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use aws::{Caller, Error};
-use model::resource::{Api, Domain, Integration, Stage};
-use model::{Change, Resource, Revision, State, UnixMillis};
+use model::resource::{Api, Domain, Integration, NamedObject, Stage};
+use model::{Blob, Change, Resource, Revision, State, UnixMillis};
 
+use super::object::{ObjectRef, Readings};
+use crate::settings::Edit;
 use crate::{ControlConfig, ids};
 
 /// The settings as a rule sees them, its own changes included, and who asked for them when.
@@ -19,20 +21,40 @@ pub(crate) struct Draft<'a> {
     /// The time.
     pub(crate) at: UnixMillis,
     changes: Vec<Change>,
+    blobs: Vec<Blob>,
+    readings: Option<&'a Readings>,
 }
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(state: &State, config: &'a ControlConfig, region: &'a str, at: UnixMillis) -> Self {
-        Self { state: state.clone(), config, region, at, changes: Vec::new() }
+        Self { state: state.clone(), config, region, at, changes: Vec::new(), blobs: Vec::new(), readings: None }
     }
 
     pub(crate) fn of(state: &State, config: &'a ControlConfig, caller: &'a Caller) -> Self {
         Self::new(state, config, &caller.region, caller.at.saturating_mul(1000))
     }
 
+    /// With what was read of S3 for it.
+    pub(super) fn reading(self, readings: &'a Readings) -> Self {
+        Self { readings: Some(readings), ..self }
+    }
+
     /// What is to be committed.
-    pub(crate) fn into_changes(self) -> Vec<Change> {
-        self.changes
+    pub(crate) fn into_edit(self) -> Edit {
+        Edit { changes: self.changes, blobs: self.blobs }
+    }
+
+    /// An object of S3 as a domain names it. It fails where the object is still to be read; the rule is asked again then.
+    pub(super) fn read(&mut self, object: &ObjectRef) -> Result<NamedObject, Error> {
+        let loaded = self.readings.and_then(|readings| readings.find(object));
+        let loaded = loaded.ok_or_else(|| Error::internal(format!("{} was not read.", object.location.uri())))?;
+        loaded.blobs(object).for_each(|blob| self.keep(blob));
+        Ok(loaded.named(object))
+    }
+
+    /// Keeps a blob with what is to be committed.
+    pub(super) fn keep(&mut self, blob: &Blob) {
+        self.blobs.push(blob.clone());
     }
 
     /// The revision that the changes will be.

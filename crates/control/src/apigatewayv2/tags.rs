@@ -7,6 +7,7 @@ use model::resource::{Api, Domain, Stage, Tags};
 
 use super::check::{domain_tags, other_tags};
 use super::draft::{Draft, not_found};
+use super::object::read_tagged;
 
 /// A resource that can have tags.
 enum Tagged {
@@ -78,8 +79,9 @@ impl Tagged {
                 draft.put(&stage)
             }
             Self::Domain(domain) if state.domains.get(&domain.name).is_some_and(|now| **now == domain) => Ok(()),
-            Self::Domain(domain) => {
+            Self::Domain(mut domain) => {
                 domain_tags(&domain.tags)?;
+                read_tagged(draft, &mut domain)?;
                 // An extension changes what is enforced: the domain is updating until it is.
                 draft.put(&Domain { revision: draft.next_revision(), ..domain })
             }

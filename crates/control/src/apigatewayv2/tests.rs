@@ -160,7 +160,7 @@ impl Request {
                 let configurations = json!([{"certificateArn": CERTIFICATE}]);
                 let name = format!("d{name}.example.com");
                 let body = json!({"domainName": name, "domainNameConfigurations": configurations});
-                domain::create(draft, &input(body), None).map(drop)
+                domain::create(draft, &input(body)).map(drop)
             }
             Self::DeleteDomain { domain } => domain::delete(draft, &input(json!({"domainName": ids.domain(domain)}))),
             Self::CreateMapping { domain, api, stage, key } => {
@@ -289,7 +289,7 @@ proptest! {
             if request.apply(&mut draft).is_ok() {
                 let revision = state.revision + 1;
                 let drafted = draft.state.clone();
-                state.apply(revision, &draft.into_changes()).unwrap();
+                state.apply(revision, &draft.into_edit().changes).unwrap();
                 prop_assert_eq!(&state.stages, &drafted.stages, "the changes make what the draft showed");
                 prop_assert_eq!(&state.deployments, &drafted.deployments);
             }

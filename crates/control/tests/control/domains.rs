@@ -72,7 +72,7 @@ async fn the_guide_sets_mutual_tls() {
     assert_eq!(available["domainNameConfigurations"][0]["domainNameStatus"], "AVAILABLE");
     let mutual_tls = state.domains["api.example.com"].mutual_tls.clone().unwrap();
     assert_eq!(mutual_tls.read_version, version);
-    assert!(state.truststores.contains_key(&mutual_tls.digest));
+    assert!(server.control.settings().blob(&mutual_tls.digest).await.unwrap().is_some());
     assert!(State::one(&state.log_groups, "us-east-1", "/countersign/domains/api.example.com").is_some());
     server.store.report_applied("late", state.revision - 1).await.unwrap();
     let listed = server.ok("GET", "/v2/domainnames", Value::Null).await;
@@ -132,7 +132,7 @@ async fn updates_are_refused_in_awss_words() {
     }
     let missing = server.refused("GET", "/v2/domainnames/none.example.com", Value::Null).await;
     assert_eq!(missing, (404, "Invalid domain name identifier specified".to_owned()));
-    assert_eq!(server.control.settings().state().truststores.len(), 0, "nothing of a refused update stays");
+    assert!(server.control.settings().state().blobs().is_empty(), "nothing of a refused update stays");
 }
 
 #[tokio::test]
@@ -148,12 +148,12 @@ async fn mutual_tls_is_patched_and_switched_off() {
     });
     let moved = server.ok("PATCH", DOMAIN, only_version).await;
     assert_eq!(moved["mutualTlsAuthentication"], json!({"truststoreUri": URI, "truststoreVersion": second}));
-    assert_eq!(server.control.settings().state().truststores.len(), 1, "the old one is gone");
+    assert_eq!(server.control.settings().state().blobs().len(), 2, "the old one is kept");
     let kept = server.ok("PATCH", DOMAIN, json!({"domainNameConfigurations": [{"certificateArn": arn}]})).await;
     assert_eq!(kept["mutualTlsAuthentication"]["truststoreVersion"], second);
     let off = server.ok("PATCH", DOMAIN, pin(&arn, "", None)).await;
     assert_eq!(off["mutualTlsAuthentication"], Value::Null);
-    assert!(server.control.settings().state().truststores.is_empty());
+    assert_eq!(server.control.settings().state().blobs().len(), 2, "both can be had again");
 }
 
 #[tokio::test]
@@ -184,8 +184,8 @@ async fn a_stale_pin_tells_of_the_newer_version() {
     let state = server.control.settings().state();
     let mutual_tls = state.domains["api.example.com"].mutual_tls.clone().unwrap();
     let newest = mutual_tls.newest.unwrap();
-    assert_eq!((&newest.version, state.truststores.len()), (&second, 2));
-    assert!(state.truststores.contains_key(&newest.digest.unwrap()));
+    assert_eq!((&newest.version, state.blobs().len()), (&second, 2));
+    assert!(server.control.settings().blob(&newest.digest.unwrap()).await.unwrap().is_some());
     assert_eq!(state.domains["api.example.com"].revision, revision, "it is enforced as before");
     let told = server.ok("GET", DOMAIN, Value::Null).await;
     let warning = told["mutualTlsAuthentication"]["truststoreWarnings"][0].as_str().unwrap().to_owned();
@@ -203,7 +203,7 @@ async fn a_stale_pin_tells_of_the_newer_version() {
     server.s3("DELETE", "/your-bucket/ca.pem", b"").await;
     let deleted = server.ok("GET", DOMAIN, Value::Null).await;
     assert!(deleted["mutualTlsAuthentication"]["truststoreWarnings"][0].as_str().unwrap().contains("was deleted"));
-    assert_eq!(server.control.settings().state().truststores.len(), 1);
+    assert_eq!(server.control.settings().state().blobs().len(), 2);
     let versions = server.s3("DELETE", &format!("/your-bucket/ca.pem?versionId={second}"), b"").await;
     assert!(versions.status().is_success());
 }
@@ -338,6 +338,6 @@ async fn concurrent_updates_of_one_domain_keep_each_others_work() {
     let domain = &state.domains["api.example.com"];
     let mutual_tls = domain.mutual_tls.as_ref().unwrap();
     assert_eq!(domain.tags.len(), 32);
-    assert_eq!(mutual_tls.truststore_version.as_ref(), Some(&mutual_tls.read_version));
-    assert!(state.truststores.contains_key(&mutual_tls.digest));
+    assert_eq!(mutual_tls.version.as_ref(), Some(&mutual_tls.read_version));
+    assert!(server.control.settings().blob(&mutual_tls.digest).await.unwrap().is_some());
 }

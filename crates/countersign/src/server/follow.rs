@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use edge::Edge;
 use model::snapshot::{Defaults, Fault};
-use model::{Keyring, Snapshot, State};
+use model::{Blobs, Keyring, Snapshot, State};
 use store::Store;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -58,7 +58,8 @@ impl Publisher {
         let state = self.states.borrow_and_update().clone();
         let defaults = self.defaults.borrow_and_update().clone();
         let (previous, keyring) = (self.snapshot(), self.keyring.clone());
-        let compile = move || Snapshot::compile(&state, &previous, &keyring, &defaults, super::now());
+        let blobs = self.missing(&state).await;
+        let compile = move || Snapshot::compile(&state, &previous, &blobs, &keyring, &defaults, super::now());
         // A truststore of a thousand certificates takes a while.
         match spawn_blocking(compile).await {
             Ok(snapshot) => {
@@ -67,6 +68,19 @@ impl Publisher {
             }
             Err(_) => warn("the settings could not be compiled: those before stay enforced"),
         }
+    }
+
+    /// What is to be compiled and was not before. What cannot be read becomes a fault of whoever needs it.
+    async fn missing(&self, state: &State) -> Blobs {
+        let mut blobs = Blobs::new();
+        for digest in Snapshot::missing(state, &self.snapshot) {
+            match self.store.blob(digest).await {
+                Ok(Some(blob)) => drop(blobs.insert(digest.to_owned(), blob)),
+                Ok(None) => {}
+                Err(e) => warn(&e.to_string()),
+            }
+        }
+        blobs
     }
 }
 

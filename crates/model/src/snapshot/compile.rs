@@ -3,14 +3,14 @@
 //! What a thing was compiled from is kept beside it: while its sources are the same objects, it is the same object, and so
 //! is what the data plane made of it (TLS configurations, tickets, judgements).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use trust::Truststore;
 
 use super::{
-    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Snapshot, Stage, Trust,
-    endpoint_name,
+    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Shadow, Snapshot,
+    Stage, Trust, endpoint_name,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -18,17 +18,18 @@ use crate::resource;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{DomainTags, Keyring, State, Throttle, UnixMillis};
+use crate::{Blobs, DomainTags, Keyring, State, Throttle, UnixMillis};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
     state: &State,
     previous: &Snapshot,
+    blobs: &Blobs,
     keyring: &Keyring,
     defaults: &Defaults,
     at: UnixMillis,
 ) -> Snapshot {
-    let mut compiler = Compiler { state, previous, keyring, defaults, at, next: Snapshot::default() };
+    let mut compiler = Compiler { state, previous, blobs, keyring, defaults, at, next: Snapshot::default() };
     compiler.next.revision = state.revision;
     compiler.next.defaults = Some(defaults.clone());
     compiler.stages();
@@ -44,9 +45,25 @@ pub(super) fn compile(
     compiler.next
 }
 
+/// Digests that are named by what is compiled, and were not compiled in `previous`.
+pub(super) fn missing<'s>(state: &'s State, previous: &Snapshot) -> BTreeSet<&'s str> {
+    let named = state.domains.values().flat_map(|domain| compiled_blobs(domain));
+    named.filter(|digest| !previous.truststores.contains_key(*digest)).collect()
+}
+
+/// What of a domain's bytes is compiled: all but its history.
+fn compiled_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
+    let truststores = domain.mutual_tls.iter().chain(&domain.shadow);
+    truststores.flat_map(|object| {
+        let newest = object.newest.as_ref().and_then(|newest| newest.digest.as_deref());
+        std::iter::once(object.digest.as_str()).chain(newest)
+    })
+}
+
 struct Compiler<'a> {
     state: &'a State,
     previous: &'a Snapshot,
+    blobs: &'a Blobs,
     keyring: &'a Keyring,
     defaults: &'a Defaults,
     at: UnixMillis,
@@ -90,16 +107,9 @@ impl Compiler<'_> {
         let certificate = self.state.certificates.get(&domain.certificate_arn);
         let certificate =
             certificate.ok_or_else(|| format!("certificate {} does not exist", domain.certificate_arn))?;
-        let truststore = match &domain.mutual_tls {
-            Some(mutual) => {
-                Some(self.state.truststores.get(&mutual.digest).ok_or("its truststore is missing from the store")?)
-            }
-            None => None,
-        };
         let sources = Sources {
             domain: Some(domain.clone()),
             server: ServerSource::Imported(certificate.clone()),
-            truststore: truststore.cloned(),
             mappings,
             stages: entries.iter().map(|(_, stage)| stage.clone()).collect(),
         };
@@ -112,7 +122,7 @@ impl Compiler<'_> {
             name: domain.name.clone(),
             region: domain.region.clone(),
             certificate: self.server_certificate(&domain.name, &sources.server)?,
-            trust: self.trust(domain, sources.truststore.as_ref())?,
+            trust: self.trust(domain)?,
             paths: Paths::Mappings(Mappings::new(entries)),
             sources,
         }))
@@ -128,7 +138,6 @@ impl Compiler<'_> {
         let sources = Sources {
             domain: None,
             server: ServerSource::Endpoint(endpoint.clone()),
-            truststore: None,
             mappings: Vec::new(),
             stages: stages.values().cloned().collect(),
         };
@@ -185,16 +194,8 @@ impl Compiler<'_> {
         Ok(certificate)
     }
 
-    fn trust(
-        &mut self,
-        domain: &Arc<resource::Domain>,
-        bytes: Option<&Arc<resource::TruststoreBytes>>,
-    ) -> Result<Option<Arc<Trust>>, String> {
-        let same = |old: &&Arc<Domain>| {
-            self.same_defaults()
-                && same_option(old.sources.domain.as_ref(), Some(domain))
-                && same_option(old.sources.truststore.as_ref(), bytes)
-        };
+    fn trust(&mut self, domain: &Arc<resource::Domain>) -> Result<Option<Arc<Trust>>, String> {
+        let same = |old: &&Arc<Domain>| self.same_defaults() && same_option(old.sources.domain.as_ref(), Some(domain));
         if let Some(old) = self.old(&domain.name).filter(same).cloned() {
             self.keep_truststores(domain);
             return Ok(old.trust.clone());
@@ -202,18 +203,26 @@ impl Compiler<'_> {
         let Some(mutual) = &domain.mutual_tls else { return Ok(None) };
         let tags = DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?;
         let truststore = self.truststore(&mutual.digest)?;
-        let newer = match &mutual.newest {
-            Some(newest) => newest
-                .digest
-                .as_ref()
-                .and_then(|digest| self.truststore(digest).ok())
-                .map(|t| (newest.version.clone(), t)),
-            None => None,
-        };
+        // What only helps to explain must not keep the domain from being served.
+        let newer = mutual.newest.as_ref().and_then(|newest| {
+            let truststore = self.truststore(newest.digest.as_ref()?).ok()?;
+            Some((newest.version.clone(), truststore))
+        });
+        let shadow = domain.shadow.as_ref().and_then(|object| match self.truststore(&object.digest) {
+            Ok(truststore) => {
+                Some(Shadow { truststore, uri: object.uri.clone(), version: object.read_version.clone() })
+            }
+            Err(what) => {
+                self.next.faults.push(Fault { name: format!("the shadow truststore of {}", domain.name), what });
+                None
+            }
+        });
         Ok(Some(Arc::new(Trust {
             truststore,
-            uri: mutual.truststore_uri.clone(),
+            uri: mutual.uri.clone(),
             version: mutual.read_version.clone(),
+            shadow,
+            identity_headers: tags.identity_headers,
             policy: tags.policy(),
             rejection: tags.rejection.unwrap_or(self.defaults.rejection),
             newer,
@@ -221,27 +230,25 @@ impl Compiler<'_> {
     }
 
     fn truststore(&mut self, digest: &str) -> Result<Truststore, String> {
-        let bytes = self
-            .state
-            .truststores
-            .get(digest)
-            .ok_or_else(|| format!("truststore {digest} is missing from the store"))?;
         let known = self.next.truststores.get(digest).or_else(|| self.previous.truststores.get(digest));
-        let compiled = match known.filter(|(source, _)| Arc::ptr_eq(source, bytes)) {
-            Some((_, truststore)) => truststore.clone(),
-            None => Truststore::compile(&bytes.pem, self.at / 1000).map_err(|e| format!("truststore {digest}: {e}"))?.0,
+        let compiled = match known {
+            Some(truststore) => truststore.clone(),
+            None => {
+                let blob = self.blobs.get(digest);
+                let blob = blob.ok_or_else(|| format!("truststore {digest} is missing from the store"))?;
+                let compiled = Truststore::compile(blob.bytes(), self.at / 1000);
+                compiled.map_err(|e| format!("truststore {digest}: {e}"))?.0
+            }
         };
-        self.next.truststores.insert(digest.to_owned(), (bytes.clone(), compiled.clone()));
+        self.next.truststores.insert(digest.to_owned(), compiled.clone());
         Ok(compiled)
     }
 
     /// What an unchanged domain uses is kept for the next compilation too.
     fn keep_truststores(&mut self, domain: &resource::Domain) {
-        let Some(mutual) = &domain.mutual_tls else { return };
-        let newest = mutual.newest.as_ref().and_then(|newest| newest.digest.as_ref());
-        for digest in [Some(&mutual.digest), newest].into_iter().flatten() {
+        for digest in compiled_blobs(domain) {
             if let Some(known) = self.previous.truststores.get(digest) {
-                self.next.truststores.insert(digest.clone(), known.clone());
+                self.next.truststores.insert(digest.to_owned(), known.clone());
             }
         }
     }
@@ -371,7 +378,6 @@ impl AccessLog {
 pub(super) struct Sources {
     domain: Option<Arc<resource::Domain>>,
     server: ServerSource,
-    truststore: Option<Arc<resource::TruststoreBytes>>,
     mappings: Vec<Arc<resource::ApiMapping>>,
     stages: Vec<Arc<Stage>>,
 }
@@ -386,7 +392,6 @@ impl Sources {
     fn same(&self, other: &Self) -> bool {
         same_option(self.domain.as_ref(), other.domain.as_ref())
             && self.server.same(&other.server)
-            && same_option(self.truststore.as_ref(), other.truststore.as_ref())
             && same_all(&self.mappings, &other.mappings)
             && same_all(&self.stages, &other.stages)
     }

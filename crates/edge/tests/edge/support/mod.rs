@@ -18,10 +18,10 @@ use edge::{Clock, Edge, EdgeConfig, RefusalLine};
 use journal::{AccessRecord, Journal};
 use model::resource::{
     AccessLog, Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration,
-    IntegrationKind, MutualTls, Route, Stage, TruststoreBytes,
+    IntegrationKind, NamedObject, Route, Stage,
 };
 use model::snapshot::{Defaults, Snapshot};
-use model::{Change, Keyring, Rejection, State};
+use model::{Blob, Blobs, Change, Keyring, Rejection, State};
 use tokio::sync::mpsc;
 
 /// 2026-11-22T00:00:00Z, in milliseconds.
@@ -117,7 +117,7 @@ impl World {
         };
         let mut state = State::default();
         let truststore = setup.truststore.as_deref();
-        let mut changes = vec![
+        let changes = [
             Change::put(&certificate),
             Change::put(&endpoint),
             Change::put(&api()),
@@ -130,9 +130,9 @@ impl World {
             Change::put(&mapping(DOMAIN, "m2", "v1", "prod")),
             Change::put(&mapping("*.example.com", "m3", "", "$default")),
         ];
-        changes.extend(truststore.map(truststore_bytes).iter().map(Change::put));
         state.apply(1, &changes).unwrap();
-        let snapshot = Arc::new(Snapshot::compile(&state, &Snapshot::default(), &keyring, &defaults(), NOW));
+        let snapshot =
+            Arc::new(Snapshot::compile(&state, &Snapshot::default(), &blobs(truststore), &keyring, &defaults(), NOW));
         assert_eq!(snapshot.faults, []);
 
         let now = Arc::new(AtomicI64::new(NOW));
@@ -152,16 +152,19 @@ impl World {
 
     /// Changes the settings, and waits until all of the edge serves them.
     pub async fn commit(&mut self, changes: &[Change]) {
+        self.publish(changes, &Blobs::new()).await;
+    }
+
+    async fn publish(&mut self, changes: &[Change], blobs: &Blobs) {
         self.state.apply(self.state.revision + 1, changes).unwrap();
-        let next = Snapshot::compile(&self.state, &self.snapshot, &self.keyring, &defaults(), NOW);
+        let next = Snapshot::compile(&self.state, &self.snapshot, blobs, &self.keyring, &defaults(), NOW);
         self.snapshot = Arc::new(next);
         self.edge.publish(self.snapshot.clone()).await;
     }
 
     /// Replaces the truststore of the domain.
     pub async fn trust(&mut self, pem: &str, rejection: Rejection) {
-        let changes = [Change::put(&truststore_bytes(pem)), Change::put(&domain(DOMAIN, Some(pem), rejection))];
-        self.commit(&changes).await;
+        self.publish(&[Change::put(&domain(DOMAIN, Some(pem), rejection))], &blobs(Some(pem))).await;
     }
 
     /// A client that trusts the server.
@@ -215,14 +218,18 @@ pub fn domain(name: &str, truststore: Option<&str>, rejection: Rejection) -> Dom
         ownership_certificate_arn: None,
         hosted_zone_id: "Z".into(),
         target_id: "d-1".into(),
-        mutual_tls: truststore.map(|pem| MutualTls {
-            truststore_uri: "s3://bucket/ca.pem".into(),
-            truststore_version: None,
+        mutual_tls: truststore.map(|pem| NamedObject {
+            uri: "s3://bucket/ca.pem".into(),
+            version: None,
+            read: 0,
             read_version: "v1".into(),
-            digest: truststore_bytes(pem).digest,
+            digest: Blob::of(pem.as_bytes()).digest().to_owned(),
             warnings: Vec::new(),
             newest: None,
         }),
+        history: Vec::new(),
+        shadow: None,
+        crls: Vec::new(),
         routing_mode: "API_MAPPING_ONLY".into(),
         revision: 1,
         created: 0,
@@ -230,8 +237,8 @@ pub fn domain(name: &str, truststore: Option<&str>, rejection: Rejection) -> Dom
     }
 }
 
-pub fn truststore_bytes(pem: &str) -> TruststoreBytes {
-    TruststoreBytes { digest: trust::Digest::of(pem.as_bytes()).to_string(), pem: pem.as_bytes().to_vec() }
+fn blobs(truststore: Option<&str>) -> Blobs {
+    truststore.map(|pem| Blob::of(pem.as_bytes())).map(|blob| (blob.digest().to_owned(), blob)).into_iter().collect()
 }
 
 pub fn stage(name: &str) -> Stage {
