@@ -23,7 +23,8 @@ class Seen:
 
 
 class Backend:
-    """Answers on 127.0.0.1. `/big?bytes=N`, `/stream?pieces=N`, `/wait` (until `gate` is set), `/status?code=N`;
+    """Answers on 127.0.0.1. `/big?bytes=N`, `/stream?pieces=N`, `/wait` (until `gate` is set),
+    `/trickle` (a piece now and then, until `gate` is set), `/status?code=N`;
     any other path is answered with a JSON account of the request."""
 
     def __init__(self):
@@ -81,6 +82,8 @@ class Backend:
                 stream(http, int(query["pieces"][0]))
             case "status":
                 respond(http, int(query["code"][0]), b"", "text/plain")
+            case "trickle":
+                trickle(http, self.gate)
             case "wait":
                 self.gate.wait(60)
                 respond(http, 200, b"released", "text/plain")
@@ -109,6 +112,15 @@ def respond(http, status, body, content_type):
     http.end_headers()
     if http.command != "HEAD":
         http.wfile.write(body)
+
+
+def trickle(http, gate):
+    http.send_response(200)
+    http.send_header("transfer-encoding", "chunked")
+    http.end_headers()
+    while not gate.wait(0.05):
+        http.wfile.write(b"6\r\npiece\n\r\n")
+    http.wfile.write(b"0\r\n\r\n")
 
 
 def stream(http, pieces):

@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from crowd import Crowd
 from gateway import Gateway
 from raw import connect, context, read_to_end
 from server import eventually
@@ -58,6 +59,24 @@ def test_open_connections(gateway, pki, leaving, backend):
             assert ask(connection, gateway.domain, "/leaving") in (None, 403)
         assert [ask(c, gateway.domain, "/staying") for c in ours] == [200] * 10
         assert set(backend.paths()) == {"/staying"}
+
+
+def test_200_connections_of_which_100_end(gateway, pki, leaving, backend):
+    """HTTP/1.1 and HTTP/2, idle, busy, with long downloads and open streams: within a second, and nobody else's. One of those
+    comes back with its session, and is refused."""
+    with contextlib.closing(Crowd(gateway, leaving, pki.client())) as crowd:
+        crowd.settle()
+        version = gateway.put_truststore(pki.ca().pem)
+        since_asked, since_answered = crowd.change(lambda: gateway.update_truststore(version))
+        print(f"ended {min(since_asked):.3f} to {max(since_asked):.3f} s after the change was asked for, "
+              f"the last one {max(since_answered):.3f} s after it was answered")
+        assert max(since_answered) < 1
+        gone = crowd.leaving[0]
+        with connect(gateway.server, gateway.domain, using=gone.using, session=gone.socket.session) as resumed:
+            assert resumed.session_reused
+            assert ask(resumed, gateway.domain, "/resumed") == 403
+        assert "/resumed" not in backend.paths()
+        crowd.assert_staying_unharmed(backend)
 
 
 def test_an_idle_connection_is_closed_by_itself(gateway, pki, leaving):

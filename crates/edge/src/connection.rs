@@ -33,8 +33,8 @@ use crate::verdicts::{self, Chain, Client};
 
 /// What a client may still take of a request when its connection must end.
 const LAST_RESPONSE: Duration = Duration::from_secs(30);
-/// The same where it is no longer trusted and has several requests under way.
-const LAST_STREAMS: Duration = Duration::from_millis(500);
+/// The same where it is no longer trusted: what goes on for longer than that is no last response but a stream.
+const LAST_OF_REFUSED: Duration = Duration::from_millis(500);
 /// The same where nothing is under way, and it only has to take note.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -238,8 +238,8 @@ async fn drive<H: Future>(
         Close::Now => return None,
         _ if connection.activity.is_idle() && !connection.owes_goaway() => return None,
         _ if connection.activity.serving.get() == 0 => LAST_WORDS,
-        Close::Refused if connection.is_http2 => LAST_STREAMS,
-        Close::Refused | Close::Gracefully => LAST_RESPONSE,
+        Close::Refused => LAST_OF_REFUSED,
+        Close::Gracefully => LAST_RESPONSE,
     };
     graceful_shutdown(http.as_mut());
     select! {
