@@ -48,7 +48,7 @@ enum Command {
     Verify(verify::Args),
     /// Work with truststore files
     Truststore(truststore::Args),
-    /// A small certificate authority in two files
+    /// A small certificate authority: issue, revoke, list what is revoked
     Ca(ca::Args),
     /// Print the version
     Version,
