@@ -1,8 +1,21 @@
-//! `countersign truststore`: truststore files.
+//! `countersign truststore`: truststores, as files and in the life of a domain.
 
-use crate::answer::Outcome;
-
+mod build;
+mod diff;
+mod endpoint;
+mod hierarchy;
 mod lint;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use trust::{Certificate, Finding, Truststore, UnixSeconds};
+
+use crate::answer::{Failure, Outcome, printable};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -14,10 +27,142 @@ pub(crate) struct Args {
 enum Command {
     /// Say what is wrong with a truststore; answers no when a certificate in it cannot be used
     Lint(lint::Args),
+    /// Say what changes from one truststore to another, and for whom; answers no when something does
+    Diff(diff::Args),
+    /// Put a truststore together from files, directories and what servers show; answers as lint does
+    Build(build::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::Lint(args) => lint::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Build(args) => build::run(args),
+    }
+}
+
+/// A certificate, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    subject: String,
+    issuer: String,
+    /// SHA-256, lowercase hexadecimal.
+    fingerprint: String,
+    /// RFC 3339
+    not_before: String,
+    /// RFC 3339
+    not_after: String,
+}
+
+impl Shown {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            subject: certificate.subject().to_owned(),
+            issuer: certificate.issuer().to_owned(),
+            fingerprint: certificate.fingerprint_hex(),
+            not_before: rfc3339(certificate.not_before()),
+            not_after: rfc3339(certificate.not_after()),
+        }
+    }
+
+    fn line(&self) -> String {
+        format!("{}, {}", printable(&self.subject), self.validity())
+    }
+
+    fn validity(&self) -> String {
+        format!("SHA-256 {}, valid {} to {}", self.fingerprint, self.not_before, self.not_after)
+    }
+}
+
+/// Reads a truststore that a command is about.
+fn compile(file: &Path, at: UnixSeconds) -> Result<(Truststore, Vec<Finding>), Failure> {
+    Truststore::compile(&read(file)?, at).map_err(|e| Failure::new(format!("{}: {e}", file.display())))
+}
+
+/// One byte more than a truststore may have is enough to see that it is too large.
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(trust::MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))
+}
+
+fn now() -> UnixSeconds {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn rfc3339(at: UnixSeconds) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(at).ok().and_then(|time| time.format(&Rfc3339).ok());
+    time.unwrap_or_else(|| at.to_string())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+    use super::*;
+
+    pub(super) const NOW: UnixSeconds = 1_763_830_800;
+    pub(super) const DAY: i64 = 86_400;
+
+    /// An authority and its key.
+    pub(super) struct Ca {
+        issuer: Issuer<'static, KeyPair>,
+        params: CertificateParams,
+        pub(super) pem: String,
+    }
+
+    impl Ca {
+        pub(super) fn root(name: &str) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let params = params(name, true, 365);
+            let pem = params.self_signed(&key).unwrap().pem();
+            Self { issuer: Issuer::new(params.clone(), key), params, pem }
+        }
+
+        pub(super) fn issue(&self, name: &str) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let params = params(name, true, 365);
+            let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+            Self { issuer: Issuer::new(params.clone(), key), params, pem }
+        }
+
+        pub(super) fn client(&self, name: &str) -> String {
+            params(name, false, 30).signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().pem()
+        }
+
+        /// Self-signed again with the same key, until so many days after [`NOW`].
+        pub(super) fn renewed(&self, days: i64) -> Self {
+            let key = KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap();
+            let mut params = self.params.clone();
+            params.not_after = at(NOW + days * DAY);
+            let pem = params.self_signed(&key).unwrap().pem();
+            Self { issuer: Issuer::new(params.clone(), key), params, pem }
+        }
+    }
+
+    pub(super) fn store(all: &[&Ca]) -> Truststore {
+        let pem: String = all.iter().map(|ca| ca.pem.as_str()).collect();
+        Truststore::compile(pem.as_bytes(), NOW).unwrap().0
+    }
+
+    fn params(name: &str, ca: bool, days: i64) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (at(NOW - 30 * DAY), at(NOW + days * DAY));
+        if ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        }
+        params
+    }
+
+    fn at(seconds: UnixSeconds) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 }

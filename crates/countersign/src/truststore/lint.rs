@@ -1,14 +1,12 @@
 //! `countersign truststore lint`: what is wrong with a file.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use trust::{Finding, Severity, Truststore};
+use trust::{Finding, Severity, Truststore, UnixSeconds};
 
-use crate::answer::{self, Answer, Failure, Outcome, printable};
+use super::{counted, now, read};
+use crate::answer::{self, Answer, Outcome, printable};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,11 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let name = args.file.display().to_string();
-    let mut pem = Vec::new();
-    // One byte more than a truststore may have is enough to see that it is too large.
-    let read = File::open(&args.file).and_then(|file| file.take(trust::MAX_BYTES as u64 + 1).read_to_end(&mut pem));
-    read.map_err(|e| Failure::new(format!("cannot read {name}: {e}")))?;
-    let lint = Lint::of(&pem, OffsetDateTime::now_utc().unix_timestamp());
+    let lint = Lint::of(&read(&args.file)?, now());
     match args.json {
         true => answer::print(&serde_json::to_string_pretty(&lint).expect("plain data with string keys")),
         false => answer::print(&lint.text(&name)),
@@ -35,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 /// What is to be said of a truststore.
 #[derive(Serialize)]
-struct Lint {
+pub(super) struct Lint {
     /// SHA-256 of the file, hexadecimal; none where it cannot be a truststore at all, and `error` says why.
     digest: Option<String>,
     certificates: usize,
@@ -44,7 +38,7 @@ struct Lint {
 }
 
 impl Lint {
-    fn of(pem: &[u8], at: trust::UnixSeconds) -> Self {
+    pub(super) fn of(pem: &[u8], at: UnixSeconds) -> Self {
         match Truststore::compile(pem, at) {
             Ok((truststore, findings)) => Self {
                 digest: Some(truststore.digest().to_string()),
@@ -56,12 +50,17 @@ impl Lint {
         }
     }
 
-    fn answer(&self) -> Answer {
+    /// Why it cannot be a truststore at all.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    pub(super) fn answer(&self) -> Answer {
         let bad = self.error.is_some() || self.findings.iter().any(|finding| finding.severity == Severity::Error);
         if bad { Answer::No } else { Answer::Yes }
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(super) fn text(&self, file: &str) -> String {
         let findings = counted(self.findings.len(), "finding");
         let mut text = match &self.error {
             Some(_) => format!("{file}: this cannot be a truststore, {findings}"),
@@ -81,8 +80,4 @@ impl Lint {
         }
         text
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
