@@ -5,12 +5,16 @@ mod batch;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use trust::{Explanation, Policy, Profile, Purpose, Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict};
+use trust::{
+    Code, Crl, Explanation, Fallback, Fetch, NothingFetched, Policy, Profile, Purpose, Refusal, RevocationRules,
+    Revocations, Scope, Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict,
+};
 
 use crate::answer::{self, Answer, Failure, Outcome};
 
@@ -25,6 +29,18 @@ pub(crate) struct Args {
     /// More certificates that the client sends, PEM
     #[arg(long, value_name = "FILE")]
     intermediates: Option<PathBuf>,
+    /// Revocation lists, PEM or DER; may be given several times. Without it revocation is not checked
+    #[arg(long = "crl", value_name = "FILE")]
+    crls: Vec<PathBuf>,
+    /// Whose revocation is checked: chain or leaf
+    #[arg(long, value_name = "NAME", default_value = "chain", value_parser = parse_scope)]
+    revocation_scope: Scope,
+    /// What to do with a certificate whose issuer's list is not given: deny or allow
+    #[arg(long, value_name = "NAME", default_value = "deny", value_parser = parse_fallback)]
+    on_missing: Fallback,
+    /// What to do with a certificate whose issuer's list is out of date and does not name it: deny or allow
+    #[arg(long, value_name = "NAME", default_value = "deny", value_parser = parse_fallback)]
+    on_stale: Fallback,
     /// Judge as of this time instead of now: RFC 3339, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<UnixSeconds>,
@@ -41,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Judge one JSON object a line from stdin, and answer one line each; other options are for lines that do not say
-    #[arg(long, conflicts_with_all = ["truststore", "chain", "intermediates", "at"])]
+    #[arg(long, conflicts_with_all = ["truststore", "chain", "intermediates", "crls", "at"])]
     batch: bool,
 }
 
@@ -56,11 +72,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
         truststore: read(truststore)?,
         chain: certificates(&read(chain)?).map_err(|e| Failure::new(format!("{}: {e}", chain.display())))?,
         policy: policy(args.profile, args.purpose, args.max_depth),
+        revocations: Revocations { rules: args.revocation_rules(), crls: Vec::new() },
         at: args.at.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp()),
     };
     if let Some(more) = &args.intermediates {
         let found = certificates(&read(more)?).map_err(|e| Failure::new(format!("{}: {e}", more.display())))?;
         question.chain.extend(found);
+    }
+    for path in &args.crls {
+        let lists = Crl::read(&read(path)?).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        question.revocations.crls.extend(lists.into_iter().map(Arc::new));
     }
     let report = question.judge().map_err(|e| Failure::new(format!("{}: {e}", truststore.display())))?;
     if args.json {
@@ -78,6 +99,8 @@ struct Question {
     /// DER, leaf first, then what else the client sends.
     chain: Vec<Vec<u8>>,
     policy: Policy,
+    /// Without lists nothing is checked.
+    revocations: Revocations,
     at: UnixSeconds,
 }
 
@@ -85,7 +108,7 @@ struct Question {
 #[derive(Debug, Serialize)]
 struct Report {
     verdict: &'static str,
-    reason: Option<trust::Code>,
+    reason: Option<Code>,
     path: Vec<String>,
     explanation: Option<String>,
     fix: Option<String>,
@@ -96,7 +119,11 @@ impl Question {
     fn judge(&self) -> Result<Report, trust::TruststoreError> {
         let (truststore, _) = Truststore::compile(&self.truststore, self.at)?;
         let chain: Vec<&[u8]> = self.chain.iter().map(Vec::as_slice).collect();
-        let judgment = truststore.judge(&chain, &self.policy, &Unrevoked, self.at);
+        let judgment = if self.revocations.crls.is_empty() {
+            truststore.judge(&chain, &self.policy, &Unrevoked, self.at)
+        } else {
+            truststore.judge(&chain, &self.policy, &self.revocations.view(&NothingFetched), self.at)
+        };
         let explanation =
             trust::explain(&judgment, &chain, &truststore, &Surroundings::default(), &self.policy, self.at);
         Ok(match judgment.verdict {
@@ -109,12 +136,16 @@ impl Question {
                 evidence: serde_json::Map::new(),
             },
             Verdict::Refused(refusal) => Report::refused(refusal, explanation),
+            Verdict::NeedsStatus(_) => {
+                let code = Code::ClientCertCrlProcessingError;
+                Report::refused(Refusal::new(code, code.summary().to_owned()), None)
+            }
         })
     }
 }
 
 impl Report {
-    fn refused(refusal: trust::Refusal, explanation: Option<Explanation>) -> Self {
+    fn refused(refusal: Refusal, explanation: Option<Explanation>) -> Self {
         let found = explanation.unwrap_or_else(|| Explanation {
             explanation: refusal.detail,
             fix: refusal.code.fix().to_owned(),
@@ -158,6 +189,13 @@ impl Report {
             text += &format!("\n  {name}: {}", answer::printable(value.as_str().unwrap_or_default()));
         }
         text
+    }
+}
+
+impl Args {
+    fn revocation_rules(&self) -> RevocationRules {
+        let (on_missing, on_stale) = (self.on_missing, self.on_stale);
+        RevocationRules { scope: self.revocation_scope, on_missing, on_stale, fetch: Fetch::None }
     }
 }
 
@@ -205,6 +243,14 @@ fn parse_purpose(name: &str) -> Result<Purpose, String> {
         "server" => Ok(Purpose::Server),
         _ => Err("expected client or server".to_owned()),
     }
+}
+
+fn parse_scope(name: &str) -> Result<Scope, String> {
+    Scope::parse(name).ok_or_else(|| format!("expected one of {}", Scope::VALUES))
+}
+
+fn parse_fallback(name: &str) -> Result<Fallback, String> {
+    Fallback::parse(name).ok_or_else(|| format!("expected one of {}", Fallback::VALUES))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use model::snapshot::Trust;
 use model::template::{Line, Template};
-use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked};
+use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked, Verdict};
 
 /// Certificates that are judged; a longer chain is refused unread.
 const MAX_CHAIN: usize = 10;
@@ -189,11 +189,17 @@ impl Client {
 fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
     let certificates: Vec<&[u8]> = chain.certificates.iter().map(AsRef::as_ref).collect();
     let judgment = trust.truststore.judge(&certificates, &trust.policy, &Unrevoked, at);
-    let Some(refused) = judgment.refusal() else {
-        // Such a handshake was let pass without a proof, so that the answer can be a 403.
-        let unproven = certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
-        let refusal = if unproven { Refusal::of_code(Code::ClientCertWeakKey) } else { None };
-        return (refusal, judgment.holds_until);
+    let refused = match &judgment.verdict {
+        Verdict::Refused(refused) => refused,
+        Verdict::NeedsStatus(_) => {
+            return (Refusal::of_code(Code::ClientCertCrlProcessingError), judgment.holds_until);
+        }
+        Verdict::Accepted(_) => {
+            // Such a handshake was let pass without a proof, so that the answer can be a 403.
+            let unproven = certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
+            let refusal = if unproven { Refusal::of_code(Code::ClientCertWeakKey) } else { None };
+            return (refusal, judgment.holds_until);
+        }
     };
     let newer =
         trust.newer.as_ref().map(|(version, truststore)| (format!("version {version} of {}", trust.uri), truststore));

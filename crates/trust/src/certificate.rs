@@ -246,6 +246,17 @@ impl Certificate {
         &self.extensions.issuer_urls
     }
 
+    /// Where its issuer's revocation lists can be had (the http and https URIs of the distribution points), at most 8.
+    pub fn crl_urls(&self) -> &[String] {
+        &self.extensions.distribution_points.urls
+    }
+
+    /// Where its status can be asked for (the http and https URIs of `ocsp` in the authority information access), at
+    /// most 8.
+    pub fn ocsp_urls(&self) -> &[String] {
+        &self.extensions.ocsp_urls
+    }
+
     /// Kind and size of the key, e.g. `RSA 2048`, `P-256`.
     pub fn key_name(&self) -> String {
         self.key.to_string()
@@ -309,6 +320,11 @@ impl Certificate {
 
     pub(crate) fn extensions(&self) -> &Extensions {
         &self.extensions
+    }
+
+    /// Names of the points where its issuer's revocation lists are: `GeneralName`s, whole.
+    pub(crate) fn distribution_points(&self) -> impl Iterator<Item = &[u8]> {
+        self.extensions.distribution_points.names.iter().map(|name| &**name)
     }
 
     pub(crate) fn name_constraints(&self) -> Option<&NameConstraints> {
@@ -419,7 +435,8 @@ fn version(fields: &mut Reader<'_>) -> Result<u8, Malformed> {
     }
 }
 
-fn serial_text(bytes: &[u8]) -> String {
+/// An INTEGER's content as AWS prints serial numbers.
+pub(crate) fn serial_text(bytes: &[u8]) -> String {
     let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
     let filler = if negative { 0xff } else { 0x00 };
     let skipped = bytes.iter().take_while(|&&b| b == filler).count();

@@ -126,7 +126,8 @@ impl Case<'_> {
 
     /// The refusal's own sentence.
     fn plain(&self) -> Explanation {
-        Explanation::new(sentence(&self.refusal.detail), self.refusal.code.fix())
+        let fix = self.refusal.fix.as_deref().unwrap_or_else(|| self.refusal.code.fix());
+        Explanation::new(sentence(&self.refusal.detail), fix)
     }
 
     /// The chain would be accepted by another truststore.

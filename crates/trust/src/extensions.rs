@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::certificate::{CertificateError, InField, SubjectAltName};
 use crate::constraints::NameConstraints;
-use crate::der::{self, Malformed, Reader};
+use crate::der::{self, Element, Malformed, Reader};
 use crate::policies::Policies;
 
 /// What a certificate's extensions say.
@@ -19,6 +19,8 @@ pub(crate) struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     pub issuer_urls: Vec<String>,
     pub policies: Policies,
+    pub ocsp_urls: Vec<String>,
+    pub distribution_points: DistributionPoints,
     /// OIDs of critical extensions that are not understood.
     pub unknown_critical: Vec<String>,
     /// Which of the extensions above (and policies) are there, and which are critical, for profiles that ask.
@@ -42,6 +44,7 @@ pub(crate) struct KeyUsage(u8);
 pub(crate) struct ExtendedKeyUsage {
     pub server_auth: bool,
     pub client_auth: bool,
+    pub ocsp_signing: bool,
     /// All of them, as names or dotted OIDs.
     pub purposes: Vec<String>,
 }
@@ -121,8 +124,9 @@ impl Extensions {
                 self.marks.name_constraints = mark;
                 self.name_constraints = Some(NameConstraints::parse(value).in_field("nameConstraints")?);
             }
-            // Distribution points: an input of revocation, nothing to judge by.
-            [0x55, 0x1d, 31] => {}
+            [0x55, 0x1d, 31] => {
+                self.distribution_points = DistributionPoints::parse(value).in_field("cRLDistributionPoints")?;
+            }
             [0x55, 0x1d, 35] => {
                 self.marks.authority_key_id = mark;
                 self.authority_key_id = authority_key_id(value).in_field("authorityKeyIdentifier")?;
@@ -133,7 +137,7 @@ impl Extensions {
             }
             [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01] => {
                 self.marks.authority_info_access = mark;
-                self.issuer_urls = issuer_urls(value).in_field("authorityInfoAccess")?;
+                (self.issuer_urls, self.ocsp_urls) = access_urls(value).in_field("authorityInfoAccess")?;
             }
             other => {
                 if critical {
@@ -166,12 +170,22 @@ impl KeyUsage {
         self.0 & 0x80 != 0
     }
 
+    /// digitalSignature or nonRepudiation.
+    pub(crate) fn signs_data(self) -> bool {
+        self.0 & 0xc0 != 0
+    }
+
     pub(crate) fn key_cert_sign(self) -> bool {
         self.0 & 0x04 != 0
     }
+
+    pub(crate) fn crl_sign(self) -> bool {
+        self.0 & 0x02 != 0
+    }
 }
 
-fn extension<'a>(list: &mut Reader<'a>) -> Result<(&'a [u8], bool, &'a [u8]), Malformed> {
+/// The next of some Extensions: OID, whether it is critical, content of its OCTET STRING.
+pub(crate) fn extension<'a>(list: &mut Reader<'a>) -> Result<(&'a [u8], bool, &'a [u8]), Malformed> {
     let mut fields = list.expect(der::SEQUENCE)?.inside();
     let oid = fields.expect(der::OID)?.value;
     let critical = fields.optional(der::BOOLEAN)?.map(|critical| critical.boolean()).transpose()?.unwrap_or(false);
@@ -220,6 +234,10 @@ fn extended_key_usage(value: &[u8]) -> Result<ExtendedKeyUsage, Malformed> {
             }
             [prefix @ .., 3] if prefix == ID_KP => "codeSigning".to_owned(),
             [prefix @ .., 4] if prefix == ID_KP => "emailProtection".to_owned(),
+            [prefix @ .., 9] if prefix == ID_KP => {
+                usage.ocsp_signing = true;
+                "OCSPSigning".to_owned()
+            }
             [0x55, 0x1d, 37, 0] => "anyExtendedKeyUsage".to_owned(),
             other => der::dotted(other)?,
         });
@@ -272,23 +290,72 @@ fn ip(octets: &[u8]) -> Result<IpAddr, Malformed> {
     <[u8; 16]>::try_from(octets).map(IpAddr::from).map_err(|_| Malformed)
 }
 
-/// The `caIssuers` URIs of section 4.2.2.1.
-fn issuer_urls(value: &[u8]) -> Result<Vec<String>, Malformed> {
-    const CA_ISSUERS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
-    const URI: u8 = der::context(6);
+/// The `caIssuers` and the `ocsp` URIs of section 4.2.2.1.
+fn access_urls(value: &[u8]) -> Result<(Vec<String>, Vec<String>), Malformed> {
+    const ID_AD: [u8; 7] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30];
     let mut list = der::only(value, der::SEQUENCE)?.inside();
-    let mut urls = Vec::new();
+    let (mut issuers, mut ocsp) = (Vec::new(), Vec::new());
     while !list.is_empty() {
         let mut fields = list.expect(der::SEQUENCE)?.inside();
         let method = fields.expect(der::OID)?.value;
         let location = fields.any()?;
         fields.finish()?;
-        if method == CA_ISSUERS
-            && location.tag == URI
-            && let Ok(url) = std::str::from_utf8(location.value)
-        {
-            urls.push(url.chars().filter(|c| !c.is_control()).collect());
+        let Some(url) = uri(location) else { continue };
+        match method {
+            [prefix @ .., 1] if prefix == ID_AD && is_http(&url) && ocsp.len() < MAX_URLS => ocsp.push(url),
+            [prefix @ .., 2] if prefix == ID_AD => issuers.push(url),
+            _ => {}
         }
     }
-    Ok(urls)
+    Ok((issuers, ocsp))
+}
+
+/// Where revocation lists can be had (section 4.2.1.13). Points that are for some reasons only, or for lists of another
+/// issuer, are left out: such lists are not used.
+#[derive(Debug, Default)]
+pub(crate) struct DistributionPoints {
+    /// Their names, as far as they are not relative: `GeneralName`s, whole.
+    pub names: Vec<Box<[u8]>>,
+    /// Those of the names that are http and https URIs.
+    pub urls: Vec<String>,
+}
+
+/// URLs of one kind that are read of a certificate; more are nobody's honest wish.
+const MAX_URLS: usize = 8;
+
+impl DistributionPoints {
+    fn parse(value: &[u8]) -> Result<Self, Malformed> {
+        let mut points = Self::default();
+        let mut list = der::only(value, der::SEQUENCE)?.inside();
+        while !list.is_empty() {
+            let mut fields = list.expect(der::SEQUENCE)?.inside();
+            let name = fields.optional(der::constructed(0))?;
+            let reasons = fields.optional(der::context(1))?;
+            let issuer = fields.optional(der::constructed(2))?;
+            fields.finish()?;
+            let Some(name) = name else { continue };
+            let Some(full_name) = name.inside().optional(der::constructed(0))? else { continue };
+            let mut names = full_name.inside();
+            while !names.is_empty() {
+                let name = names.any()?;
+                if reasons.is_none() && issuer.is_none() {
+                    points.names.push(name.whole.into());
+                    points.urls.extend(uri(name).filter(|url| is_http(url) && points.urls.len() < MAX_URLS));
+                }
+            }
+        }
+        Ok(points)
+    }
+}
+
+/// A `GeneralName` that is a URI, without control characters.
+fn uri(name: Element<'_>) -> Option<String> {
+    const URI: u8 = der::context(6);
+    let text = std::str::from_utf8(name.value).ok().filter(|_| name.tag == URI)?;
+    Some(text.chars().filter(|c| !c.is_control()).collect())
+}
+
+fn is_http(url: &str) -> bool {
+    let starts = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    starts("http://") || starts("https://")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::search::Search;
-use crate::{Certificate, Code, Truststore, UnixSeconds};
+use crate::{Certificate, Code, Revocation, StatusRequest, Truststore, UnixSeconds};
 
 /// What a judgement found, how, and until when it stands.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Judgment {
     /// What was looked at, in order; for people and for `explain`.
     pub trail: Vec<Step>,
     /// The judgement is the same at every time from `at` up to and including this second, as long as truststore,
-    /// policy and revocation stay the same. `i64::MAX` where time plays no part.
+    /// policy and what is known of revocations stay the same. `i64::MAX` where time plays no part.
     pub holds_until: UnixSeconds,
 }
 
@@ -26,6 +26,9 @@ pub enum Verdict {
     Accepted(Path),
     /// Not trusted.
     Refused(Refusal),
+    /// Trusted if these certificates are not revoked, which somebody has to find out first: a path is good otherwise.
+    /// Then it is judged again. Such a judgement is not to be remembered.
+    NeedsStatus(Vec<StatusRequest>),
 }
 
 /// The certificates from the leaf to the anchor; a leaf that is itself an entry of the truststore is alone.
@@ -41,6 +44,8 @@ pub struct Refusal {
     pub detail: String,
     /// Facts by name, e.g. `issuer_wanted`, `not_after`, `depth`; for JSON output.
     pub evidence: Vec<(&'static str, String)>,
+    /// What to do, where more can be said than [`Code::fix`] does.
+    pub fix: Option<String>,
 }
 
 /// One thing that the judge looked at.
@@ -91,20 +96,11 @@ pub enum Purpose {
     Server,
 }
 
-/// What is known of revocations.
-pub trait Revocation {
-    /// Why `certificate`, issued by `issuer`, may not be used at `at`, if so.
-    fn refuses(&self, certificate: &Certificate, issuer: &Certificate, at: UnixSeconds) -> Option<Refusal>;
-}
-
-/// Nothing is revoked.
-#[derive(Clone, Copy, Debug)]
-pub struct Unrevoked;
-
 impl Truststore {
     /// Decides whether `chain` (DER, leaf first, as the client sent it; empty when it sent none) is trusted.
     ///
-    /// At most 64 signature checks; no panic whatever the bytes are.
+    /// At most 64 signature checks, and one for each revocation list of an authority on a path that is good otherwise
+    /// whose signature was not checked before; no panic whatever the bytes are.
     pub fn judge(&self, chain: &[&[u8]], policy: &Policy, revocation: &dyn Revocation, at: UnixSeconds) -> Judgment {
         let mut search = Search::new(self.inner(), policy, revocation, at);
         let verdict = match chain.split_first() {
@@ -131,15 +127,15 @@ impl Judgment {
     pub fn path(&self) -> Option<&Path> {
         match &self.verdict {
             Verdict::Accepted(path) => Some(path),
-            Verdict::Refused(_) => None,
+            Verdict::Refused(_) | Verdict::NeedsStatus(_) => None,
         }
     }
 
     /// The reason, if not trusted.
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.verdict {
-            Verdict::Accepted(_) => None,
             Verdict::Refused(refusal) => Some(refusal),
+            Verdict::Accepted(_) | Verdict::NeedsStatus(_) => None,
         }
     }
 }
@@ -147,7 +143,7 @@ impl Judgment {
 impl Refusal {
     /// Without evidence.
     pub fn new(code: Code, detail: String) -> Self {
-        Self { code, detail, evidence: Vec::new() }
+        Self { code, detail, evidence: Vec::new(), fix: None }
     }
 
     /// With one more fact.
@@ -174,11 +170,5 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self::of(Profile::default())
-    }
-}
-
-impl Revocation for Unrevoked {
-    fn refuses(&self, _: &Certificate, _: &Certificate, _: UnixSeconds) -> Option<Refusal> {
-        None
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{self, Digest, SHA256, SHA384, SHA512};
 use aws_lc_rs::signature as aws_lc;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
@@ -57,15 +58,65 @@ pub(crate) const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
 
 /// Whether `issuer`'s key made the signature of `certificate`. False too where the algorithm is not in [`ALGORITHMS`].
 pub(crate) fn signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
-    let Ok((algorithm_id, key)) = algorithm_and_key(issuer.public_key_value()) else { return false };
+    let (algorithm, signature) = (certificate.signature_algorithm_id(), certificate.signature());
+    verifies(issuer.public_key_value(), algorithm, certificate.signed_bytes(), signature)
+}
+
+/// Whether the key of a SubjectPublicKeyInfo (its content) made a signature of `message` by the algorithm with this
+/// AlgorithmIdentifier (its content). False too where that is not in [`ALGORITHMS`].
+pub(crate) fn verifies(spki: &[u8], algorithm_id: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Ok((key_algorithm, key)) = algorithm_and_key(spki) else { return false };
     ALGORITHMS
         .iter()
         .filter(|algorithm| {
-            algorithm.signature_alg_id().as_ref() == certificate.signature_algorithm_id()
-                && algorithm.public_key_alg_id().as_ref() == algorithm_id
+            algorithm.signature_alg_id().as_ref() == algorithm_id
+                && algorithm.public_key_alg_id().as_ref() == key_algorithm
         })
-        .any(|algorithm| algorithm.verify_signature(key, certificate.signed_bytes(), certificate.signature()).is_ok())
+        .any(|algorithm| algorithm.verify_signature(key, message, signature).is_ok())
 }
+
+/// As [`verifies`], of a message of which only the digest by [`digest_algorithm`] is at hand.
+pub(crate) fn verifies_digest(spki: &[u8], algorithm_id: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+    let Ok((key_algorithm, key)) = algorithm_and_key(spki) else { return false };
+    PREHASHED
+        .iter()
+        .filter(|(algorithm, _, _)| {
+            algorithm.signature_alg_id().as_ref() == algorithm_id
+                && algorithm.public_key_alg_id().as_ref() == key_algorithm
+        })
+        .any(|(_, algorithm, _)| {
+            aws_lc::UnparsedPublicKey::new(*algorithm, key).verify_digest(digest, signature).is_ok()
+        })
+}
+
+/// What the algorithm with this AlgorithmIdentifier (its content) makes of a message before it signs. None for Ed25519,
+/// which signs the message itself, and for what is not in [`ALGORITHMS`].
+pub(crate) fn digest_algorithm(algorithm_id: &[u8]) -> Option<&'static digest::Algorithm> {
+    let found = PREHASHED.iter().find(|(algorithm, _, _)| algorithm.signature_alg_id().as_ref() == algorithm_id);
+    found.map(|(_, _, digest)| *digest)
+}
+
+/// Those of [`ALGORITHMS`] that sign a digest, in aws-lc's terms.
+const PREHASHED: &[(&dyn SignatureVerificationAlgorithm, &dyn aws_lc::VerificationAlgorithm, &digest::Algorithm)] = &[
+    (webpki::aws_lc_rs::ECDSA_P256_SHA256, &aws_lc::ECDSA_P256_SHA256_ASN1, &SHA256),
+    (webpki::aws_lc_rs::ECDSA_P256_SHA384, &aws_lc::ECDSA_P256_SHA384_ASN1, &SHA384),
+    (webpki::aws_lc_rs::ECDSA_P256_SHA512, &aws_lc::ECDSA_P256_SHA512_ASN1, &SHA512),
+    (webpki::aws_lc_rs::ECDSA_P384_SHA256, &aws_lc::ECDSA_P384_SHA256_ASN1, &SHA256),
+    (webpki::aws_lc_rs::ECDSA_P384_SHA384, &aws_lc::ECDSA_P384_SHA384_ASN1, &SHA384),
+    (webpki::aws_lc_rs::ECDSA_P384_SHA512, &aws_lc::ECDSA_P384_SHA512_ASN1, &SHA512),
+    (webpki::aws_lc_rs::ECDSA_P521_SHA256, &aws_lc::ECDSA_P521_SHA256_ASN1, &SHA256),
+    (webpki::aws_lc_rs::ECDSA_P521_SHA384, &aws_lc::ECDSA_P521_SHA384_ASN1, &SHA384),
+    (webpki::aws_lc_rs::ECDSA_P521_SHA512, &aws_lc::ECDSA_P521_SHA512_ASN1, &SHA512),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256, &aws_lc::RSA_PKCS1_2048_8192_SHA256, &SHA256),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA384, &aws_lc::RSA_PKCS1_2048_8192_SHA384, &SHA384),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA512, &aws_lc::RSA_PKCS1_2048_8192_SHA512, &SHA512),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS, &aws_lc::RSA_PKCS1_2048_8192_SHA256, &SHA256),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS, &aws_lc::RSA_PKCS1_2048_8192_SHA384, &SHA384),
+    (webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS, &aws_lc::RSA_PKCS1_2048_8192_SHA512, &SHA512),
+    (webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA256_LEGACY_KEY, &aws_lc::RSA_PSS_2048_8192_SHA256, &SHA256),
+    (webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA384_LEGACY_KEY, &aws_lc::RSA_PSS_2048_8192_SHA384, &SHA384),
+    (webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA512_LEGACY_KEY, &aws_lc::RSA_PSS_2048_8192_SHA512, &SHA512),
+];
 
 /// Whether a certificate of a truststore is signed by its own key. Weak RSA counts here, because the signature of an
 /// anchor on itself proves nothing that the truststore does not say already; it only tells a root from an intermediate.
@@ -178,7 +229,7 @@ impl fmt::Display for SignatureAlgorithm {
 }
 
 /// Content of the AlgorithmIdentifier, and the key's bits, of a SubjectPublicKeyInfo's content.
-fn algorithm_and_key(spki: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+pub(crate) fn algorithm_and_key(spki: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let mut fields = der::Reader::new(spki);
     let algorithm = fields.expect(der::SEQUENCE)?.value;
     let key = fields.expect(der::BIT_STRING)?.octet_aligned_bits()?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use self::leaf::LeafFault;
 use crate::constraints::{Comparisons, Violation};
-use crate::judge::{Path, Policy, Profile, Refusal, Revocation, Step, Verdict};
+use crate::judge::{Path, Policy, Profile, Refusal, Step, Verdict};
+use crate::revocation::{Inquiry, Revocation, Status, StatusRequest};
 use crate::truststore::{Inner, key_id_mismatch};
 use crate::{Certificate, Code, UnixSeconds, conformance, key, policies, rules, time};
 
@@ -34,6 +35,8 @@ pub(crate) struct Search<'a> {
     exhausted: bool,
     checked: Vec<Checked>,
     nearest: Option<NearMiss>,
+    /// What has to be fetched for the first path that is good otherwise.
+    needed: Vec<StatusRequest>,
     pub trail: Vec<Step>,
     pub holds_until: UnixSeconds,
 }
@@ -85,6 +88,7 @@ impl<'a> Search<'a> {
             exhausted: false,
             checked: Vec::new(),
             nearest: None,
+            needed: Vec::new(),
             trail: Vec::with_capacity(8),
             holds_until: UnixSeconds::MAX,
         }
@@ -110,6 +114,9 @@ impl<'a> Search<'a> {
         if self.extend(&mut path) {
             return Verdict::Accepted(Path(path.into_iter().map(|link| link.certificate).collect()));
         }
+        if !self.needed.is_empty() {
+            return self.undecided();
+        }
         Verdict::Refused(self.refusal(&leaf))
     }
 
@@ -118,10 +125,12 @@ impl<'a> Search<'a> {
         let entry = self.truststore.entry(place);
         let leaf = Arc::clone(&entry.certificate);
         if let Some(&issuer) = entry.issuers.first() {
-            let issuer = &self.truststore.entry(issuer).certificate;
-            if let Some(refusal) = self.revocation.refuses(&leaf, issuer, self.at) {
-                self.step(&leaf, "revocation", false, refusal.detail.clone());
+            let issuer = Arc::clone(&self.truststore.entry(issuer).certificate);
+            if let Err(refusal) = self.check_status(&leaf, &issuer, 0) {
                 return Verdict::Refused(refusal);
+            }
+            if !self.needed.is_empty() {
+                return self.undecided();
             }
         }
         self.step(&leaf, "truststore", true, "is itself an entry of the truststore".to_owned());
@@ -334,7 +343,7 @@ impl<'a> Search<'a> {
 
     /// The rules that need the whole path: name constraints, policies and revocation.
     fn accepts(&mut self, path: &[Link]) -> bool {
-        self.names_are_allowed(path) && self.policy_is_valid(path) && self.none_is_revoked(path)
+        self.names_are_allowed(path) && self.policy_is_valid(path) && self.statuses_are_good(path)
     }
 
     fn names_are_allowed(&mut self, path: &[Link]) -> bool {
@@ -368,17 +377,48 @@ impl<'a> Search<'a> {
         false
     }
 
-    fn none_is_revoked(&mut self, path: &[Link]) -> bool {
-        for pair in path.windows(2) {
-            let (subject, issuer) = (&pair[0].certificate, &pair[1].certificate);
-            if let Some(refusal) = self.revocation.refuses(subject, issuer, self.at) {
-                self.step(subject, "revocation", false, refusal.detail.clone());
+    fn statuses_are_good(&mut self, path: &[Link]) -> bool {
+        let needed_elsewhere = std::mem::take(&mut self.needed);
+        for (depth, pair) in path.windows(2).enumerate() {
+            if let Err(refusal) = self.check_status(&pair[0].certificate, &pair[1].certificate, depth) {
                 let rank = if refusal.code == Code::ClientCertCrlHit { 100 } else { 95 };
                 self.keep(rank, refusal);
+                self.needed = needed_elsewhere;
                 return false;
             }
         }
-        true
+        let is_known = self.needed.is_empty();
+        if !needed_elsewhere.is_empty() {
+            self.needed = needed_elsewhere;
+        }
+        is_known
+    }
+
+    /// Whether a certificate of a path that is good otherwise may be used; what has to be fetched for the answer is
+    /// noted.
+    fn check_status(
+        &mut self,
+        certificate: &Arc<Certificate>,
+        issuer: &Arc<Certificate>,
+        depth: usize,
+    ) -> Result<(), Refusal> {
+        let inquiry = Inquiry { certificate, issuer, depth, profile: self.policy.profile, at: self.at };
+        match self.revocation.status(&inquiry) {
+            Status::Good { until } => self.holds_until = self.holds_until.min(until),
+            Status::Needed(request) => self.needed.push(request),
+            Status::Refused { refusal, until } => {
+                self.holds_until = self.holds_until.min(until);
+                self.step(certificate, "revocation", false, refusal.detail.clone());
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// No path is known to be good, and one may be.
+    fn undecided(&mut self) -> Verdict {
+        self.holds_until = self.at;
+        Verdict::NeedsStatus(std::mem::take(&mut self.needed))
     }
 
     fn note_no_issuer(&mut self, path: &[Link], top: &Link) {
@@ -508,6 +548,6 @@ fn shown(certificate: &Certificate) -> String {
     quoted(certificate.subject())
 }
 
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     if name.is_empty() { "a certificate without a name".to_owned() } else { format!("\"{name}\"") }
 }

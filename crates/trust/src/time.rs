@@ -45,7 +45,8 @@ pub(crate) fn span(seconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-fn unix(time: Element<'_>) -> Result<UnixSeconds, Malformed> {
+/// A `Time`: UTCTime or GeneralizedTime, in the one form that certificates and lists may use.
+pub(crate) fn unix(time: Element<'_>) -> Result<UnixSeconds, Malformed> {
     let (year, rest) = match (time.tag, time.value.len()) {
         (der::UTC_TIME, 13) => {
             let year = digits(&time.value[..2])?;

@@ -9,7 +9,7 @@ use rcgen::{
     NameConstraints, SanType,
 };
 use support::{Authority, NOW, bundle, ca_params, judge, leaf_params, new_key, outcome, params, pem_of, truststore};
-use trust::{Certificate, Code, Policy, Profile, Refusal, Revocation, Truststore, UnixSeconds, Unrevoked};
+use trust::{Code, Inquiry, Policy, Profile, Refusal, Revocation, Status, Truststore, Unrevoked};
 
 const YEAR: i64 = 366 * 86_400;
 
@@ -364,10 +364,13 @@ struct Revoked {
 }
 
 impl Revocation for Revoked {
-    fn refuses(&self, certificate: &Certificate, issuer: &Certificate, _: UnixSeconds) -> Option<Refusal> {
+    fn status(&self, Inquiry { certificate, issuer, at, .. }: &Inquiry<'_>) -> Status {
         self.asked.lock().unwrap().push((certificate.subject().to_owned(), issuer.subject().to_owned()));
-        let revoked = certificate.subject() == self.subject;
-        revoked.then(|| Refusal::new(Code::ClientCertCrlHit, format!("{} is revoked", certificate.subject())))
+        if certificate.subject() != self.subject {
+            return Status::Good { until: at + 60 };
+        }
+        let refusal = Refusal::new(Code::ClientCertCrlHit, format!("{} is revoked", certificate.subject()));
+        Status::Refused { refusal, until: at + 30 }
     }
 }
 

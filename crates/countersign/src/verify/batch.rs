@@ -1,11 +1,12 @@
 //! `countersign verify --batch`: one question a line, one answer a line.
 
 use std::io::{BufRead, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
-use trust::UnixSeconds;
+use trust::{Crl, Revocations, UnixSeconds};
 
 use super::{Args, Question, Report, certificates, parse_profile, parse_purpose, parse_time, policy};
 use crate::answer::{Answer, Failure, Outcome};
@@ -81,8 +82,10 @@ fn reply(args: &Args, line: &[u8]) -> Reply {
 }
 
 fn question(args: &Args, line: &Line) -> Result<Question, Unusable> {
-    if !line.crls.is_empty() {
-        return Err(unusable("crls", "revocation lists are not supported yet"));
+    let mut revocations = Revocations { rules: args.revocation_rules(), crls: Vec::new() };
+    for pem in &line.crls {
+        let lists = Crl::read(pem.as_bytes()).map_err(|e| unusable("crls", e))?;
+        revocations.crls.extend(lists.into_iter().map(Arc::new));
     }
     let mut chain = Vec::new();
     for (member, texts) in [("chain", &line.chain), ("intermediates", &line.intermediates)] {
@@ -104,6 +107,7 @@ fn question(args: &Args, line: &Line) -> Result<Question, Unusable> {
             purpose.map_err(|e| unusable("purpose", e))?,
             line.max_depth.or(args.max_depth),
         ),
+        revocations,
         at,
     })
 }
