@@ -17,7 +17,8 @@ use crate::authentication::refuse_unsigned_body;
 use crate::authorization::{Action, authorize};
 use crate::host::{Named, named};
 use crate::metrics::{self, Unwelcome};
-use crate::{Control, ids, own_api};
+use crate::own_api::{self, OwnRequest};
+use crate::{Control, ids};
 
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -61,7 +62,7 @@ impl Control {
         match named(&parts, &self.config().host_names) {
             None => return looks.refuse(&wrong_host(), &request_id),
             Some(Named::Server) if parts.uri.path().starts_with(own_api::PREFIX) => {
-                return match self.own_api(&parts).await {
+                return match self.serve_own_api(&parts, body, &origin, &request_id).await {
                     Ok(answer) => json(StatusCode::OK, &answer),
                     Err(error) => own_api::PROTOCOL.render_error(&error, &request_id).map(full),
                 };
@@ -156,6 +157,22 @@ impl Control {
             Served::Logs => aws::logs::serve(self, caller, parts, body, may).await,
             Served::Sts => aws::sts::serve(self, caller, parts, body, may).await,
         }
+    }
+
+    async fn serve_own_api(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        origin: &Origin,
+        request_id: &str,
+    ) -> Result<serde_json::Value, Error> {
+        refuse_unsigned_body(parts, origin)?;
+        let (caller, body) = self.identify(own_api::PROTOCOL, parts, body, origin, request_id).await?;
+        if Scope::of(parts).ok().flatten().is_none_or(|scope| scope.service != own_api::SERVICE) {
+            let message = format!("Credential should be scoped to correct service: '{}'.", own_api::SERVICE);
+            return Err(Error::access_denied(message));
+        }
+        self.own_api(&OwnRequest::new(caller, parts, body)).await
     }
 
     /// The server's own addresses, under `/_countersign/`.
@@ -258,17 +275,21 @@ fn wrong_host() -> Error {
 }
 
 async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
+    let limit = match parts.uri.path().starts_with(own_api::PREFIX) {
+        true => own_api::MAX_BODY_BYTES,
+        false => MAX_BODY_BYTES,
+    };
     let too_large = || {
-        let message = format!("The body has more than {MAX_BODY_BYTES} bytes.");
+        let message = format!("The body has more than {limit} bytes.");
         Error::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
     };
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let timeout =
         Error::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "The body did not arrive in time.");
-    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect());
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect());
     match whole.await.map_err(|_| timeout)? {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -1,71 +1,99 @@
-//! The server's own API under `/_countersign/api/v1/`: requests signed as AWS's are, for the service `countersign`.
+//! The server's own API under `/_countersign/api/v1/`: requests signed as AWS's are, for the service `countersign`, answered
+//! with JSON in the form of API Gateway's. Each resource has a file.
 
-use aws::{Error, Protocol};
+mod requests;
+
+use std::collections::BTreeMap;
+
+use aws::{Caller, Error, Protocol};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::Control;
 use crate::authorization::{Action, authorize};
 
 /// Where it is.
 pub(crate) const PREFIX: &str = "/_countersign/api/v1/";
-
-const SERVICE: &str = "countersign";
+/// Its name in credential scopes and policies.
+pub(crate) const SERVICE: &str = "countersign";
+/// Largest body: a truststore of 1 MB in JSON, and what goes with it.
+pub(crate) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Answers have the form of API Gateway's.
 pub(crate) const PROTOCOL: Protocol = Protocol::RestJson;
 
+/// A request of somebody who proved who they are.
+pub(crate) struct OwnRequest {
+    caller: Caller,
+    method: Method,
+    /// Below [`PREFIX`], decoded.
+    path: Vec<String>,
+    query: BTreeMap<String, String>,
+    body: Bytes,
+}
+
 impl Control {
-    /// Answers a request whose path begins with [`PREFIX`] and whose body is empty.
-    pub(crate) async fn own_api(&self, parts: &Parts) -> Result<Value, Error> {
-        let principal = self.principal(parts)?;
-        let account = &self.config().account;
-        let may = |operation| authorize(account, &principal, &Action { service: SERVICE, operation }, "*");
-        let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-        match (&parts.method, path.split_once('/')) {
-            (&Method::GET, Some(("requests", id))) => {
-                may("GetRequest")?;
-                self.recorded_request(id).await
+    /// Answers a request whose path begins with [`PREFIX`].
+    pub(crate) async fn own_api(&self, request: &OwnRequest) -> Result<Value, Error> {
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        match (&request.method, &path[..]) {
+            (&Method::GET, ["requests", id]) => {
+                request.may("GetRequest")?;
+                requests::get(self, id).await
             }
             _ => Err(not_found("There is no such operation.")),
         }
     }
+}
 
-    /// ARN of who signed the request.
-    fn principal(&self, parts: &Parts) -> Result<String, Error> {
-        let verified = self.authenticate(parts, b"").map_err(|error| PROTOCOL.authentication_error(&error))?;
-        if verified.service != SERVICE {
-            return Err(Error::access_denied(format!("Credential should be scoped to correct service: '{SERVICE}'.")));
+impl OwnRequest {
+    pub(crate) fn new(caller: Caller, parts: &Parts, body: Bytes) -> Self {
+        let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self {
+            caller,
+            method: parts.method.clone(),
+            path: path.split('/').map(decoded).collect(),
+            query: pairs.map(|(name, value)| (decoded(name), decoded(value))).collect(),
+            body,
         }
-        let state = self.settings().state();
-        let key = state.access_keys.get(&verified.access_key_id);
-        let key = key.ok_or_else(|| PROTOCOL.authentication_error(&sigv4::Error::UnrecognizedClient))?;
-        Ok(key.principal_arn.clone())
     }
 
-    /// `record`: what was recorded of a request; `domain`: what is set for its domain now.
-    async fn recorded_request(&self, id: &str) -> Result<Value, Error> {
-        let id = percent_decode_str(id).decode_utf8_lossy().into_owned();
-        let journal = self.journal().clone();
-        let found = tokio::task::spawn_blocking(move || journal.find_request(&id)).await;
-        let found = found.map_err(|_| Error::internal("The records cannot be read."))?;
-        let record = found.map_err(|error| Error::internal(format!("The records cannot be read: {error}")))?;
-        let record = record.ok_or_else(|| not_found("No such request is recorded."))?;
-        let state = self.settings().state();
-        let domain = state.domains.get(record.domain.as_ref()).map(|domain| {
-            json!({
-                "name": domain.name,
-                "certificateArn": domain.certificate_arn,
-                "truststoreUri": domain.mutual_tls.as_ref().map(|mutual| &mutual.uri),
-                "truststoreVersion": domain.mutual_tls.as_ref().map(|mutual| &mutual.read_version),
-                "newestVersion": domain.mutual_tls.as_ref().and_then(|mutual| Some(&mutual.newest.as_ref()?.version)),
-            })
-        });
-        Ok(json!({"record": record, "domain": domain}))
+    /// Refuses a caller who may not take that action.
+    fn may(&self, operation: &str) -> Result<(), Error> {
+        let Caller { account, arn, .. } = &self.caller;
+        authorize(account, arn, &Action { service: SERVICE, operation }, "*")
     }
+
+    /// A parameter of the query, parsed; `what` says what it has to be.
+    #[expect(dead_code, reason = "until the first resource with parameters lands")]
+    fn parameter<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.query.get(name) else { return Ok(None) };
+        let invalid = |_| Error::bad_request(format!("Invalid {name}: expected {what}"));
+        value.parse().map(Some).map_err(invalid)
+    }
+
+    /// The body's JSON.
+    #[expect(dead_code, reason = "until the first resource with a body lands")]
+    fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::bad_request(format!("Invalid body: {error}")))
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn not_found(message: &str) -> Error {
     Error::new(StatusCode::NOT_FOUND, "NotFoundException", message)
+}
+
+/// Runs what reads from the disk or computes for long away from the tasks that serve.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
 }
