@@ -2,7 +2,8 @@
 //!
 //! Here live the records ([`AccessRecord`]), the way to disk ([`Writer`], one per core, without locks; one thread behind
 //! them that writes and syncs), segments that tell when they were damaged ([`Notice`]), queries in the terms of
-//! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]).
+//! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]); and the [`ledger`] of the clients that
+//! were seen.
 //!
 //! What must not live here: HTTP, AWS's wire forms, settings, and the decision what is to be recorded.
 //!
@@ -13,6 +14,7 @@
 //! were synced survive any crash; what a crash left of a line is cut off and told when the journal is opened.
 
 pub mod filter;
+pub mod ledger;
 
 mod index;
 mod journal;
