@@ -5,9 +5,12 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use crate::{
-    Certificate, Code, Judgment, Policy, Profile, Refusal, Truststore, UnixSeconds, Unrevoked, constraints, key, time,
-};
+use crate::{Certificate, Code, Judgment, Policy, Refusal, Step, Truststore, UnixSeconds, key};
+
+mod issuers;
+mod neighbours;
+mod rules;
+mod validity;
 
 /// What the explainer may look at besides what was judged. Nothing of it can change a verdict.
 #[derive(Clone, Copy, Default)]
@@ -73,10 +76,10 @@ pub struct Explanation {
     pub evidence: Vec<(String, String)>,
 }
 
-/// Explains a refusal by its nearest miss; `None` when the judgement accepts.
+/// Explains a refusal by its nearest miss; `None` when the judgement does not refuse.
 ///
 /// `chain` is what was judged, `at` when. The first neighbour that would accept is named, in the order of
-/// [`NeighbourKind`].
+/// [`NeighbourKind`]; if there is none, the first that has the issuer at all.
 pub fn explain(
     judgment: &Judgment,
     chain: &[&[u8]],
@@ -86,10 +89,9 @@ pub fn explain(
     at: UnixSeconds,
 ) -> Option<Explanation> {
     let refusal = judgment.refusal()?;
-    let case = Case { refusal, chain, truststore, policy, at };
+    let case = Case { refusal, trail: &judgment.trail, chain, truststore, around, policy, at };
     let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
-    let mut explanation =
-        leaf.as_ref().and_then(|leaf| case.nearest_miss(leaf, around.neighbours)).unwrap_or_else(|| case.plain());
+    let mut explanation = leaf.as_ref().and_then(|leaf| case.nearest_miss(leaf)).unwrap_or_else(|| case.plain());
     for (name, value) in &refusal.evidence {
         if explanation.evidence.iter().all(|(known, _)| known != name) {
             explanation.evidence.push(((*name).to_owned(), value.clone()));
@@ -101,15 +103,17 @@ pub fn explain(
 /// What is to be explained.
 struct Case<'a> {
     refusal: &'a Refusal,
+    trail: &'a [Step],
     chain: &'a [&'a [u8]],
     truststore: &'a Truststore,
+    around: &'a Surroundings<'a>,
     policy: &'a Policy,
     at: UnixSeconds,
 }
 
 impl Case<'_> {
-    fn nearest_miss(&self, leaf: &Certificate, neighbours: &[Neighbour<'_>]) -> Option<Explanation> {
-        if let Some(found) = self.in_neighbour(leaf, neighbours) {
+    fn nearest_miss(&self, leaf: &Certificate) -> Option<Explanation> {
+        if let Some(found) = self.in_neighbour(leaf) {
             return Some(found);
         }
         match self.refusal.code {
@@ -117,10 +121,20 @@ impl Case<'_> {
             Code::ClientCertSignatureInvalid => self.other_key(leaf),
             Code::ClientCertSelfSigned => Some(self.self_signed(leaf)),
             Code::ClientCertChainIncomplete => self.incomplete(leaf),
+            Code::ClientCertPathTooComplex => Some(self.too_complex(leaf)),
             Code::ClientCertExpired => Some(self.expired(leaf)),
             Code::ClientCertNotYetValid => Some(self.not_yet_valid(leaf)),
             Code::ClientCertIssuerExpired => self.issuer_expired(),
-            _ => None,
+            Code::ClientCertPurposeInvalid => Some(self.purpose(leaf)),
+            Code::ClientCertMaxChainDepthExceeded => Some(self.too_deep(leaf)),
+            Code::ClientCertWeakKey | Code::ClientCertWeakSignature => Some(self.weak(leaf)),
+            Code::ClientCertPathInvalid | Code::ClientCertInvalid => self.broken_rule(),
+            Code::ClientCertCrlHit => Some(self.revoked(leaf)),
+            // The refusal says it all.
+            Code::ClientCertMissing
+            | Code::ClientCertMaxSizeExceeded
+            | Code::ClientCertTypeUnsupported
+            | Code::ClientCertCrlProcessingError => None,
         }
     }
 
@@ -130,262 +144,59 @@ impl Case<'_> {
         Explanation::new(sentence(&self.refusal.detail), fix)
     }
 
-    /// The chain would be accepted by another truststore.
-    fn in_neighbour(&self, leaf: &Certificate, neighbours: &[Neighbour<'_>]) -> Option<Explanation> {
-        let accepts = |neighbour: &&Neighbour<'_>| {
-            neighbour.truststore.judge(self.chain, self.policy, &Unrevoked, self.at).is_accepted()
-        };
-        let mut nearest: Vec<&Neighbour<'_>> = neighbours.iter().collect();
-        nearest.sort_by_key(|neighbour| neighbour.kind);
-        let neighbour = nearest.into_iter().find(accepts)?;
-        let newer = neighbour.kind == NeighbourKind::NewerVersion;
-        let name = neighbour.name;
-        let explanation = if neighbour.truststore.inner().listed(leaf.der()).is_some() {
-            Explanation::new(
-                if newer {
-                    format!("The certificate itself is in a newer version of the truststore's object: {name}.")
-                } else {
-                    format!("The certificate itself is in {name}, but not in the truststore that is enforced.")
-                },
-                "",
-            )
-        } else {
-            let issuer = leaf.issuer();
-            Explanation::new(
-                if newer {
-                    format!("The issuer \"{issuer}\" is in a newer version of the truststore's object: {name}.")
-                } else {
-                    format!("The issuer \"{issuer}\" is trusted by {name}, but not by the truststore that is enforced.")
-                },
-                "",
-            )
-            .with("issuer_wanted", issuer)
-        };
-        let fix = if newer {
-            "Update the domain's TruststoreVersion to that version; a new version of the object does nothing until then."
-        } else {
-            "Add the issuer, and every authority above it up to the root, from there to this domain's truststore and \
-             update the domain; or send the client where it is trusted."
-        };
-        Some(Explanation { fix: fix.to_owned(), ..explanation }.with("found_in", name))
+    fn evidence(&self, name: &str) -> Option<&str> {
+        self.refusal.evidence.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// No CA has the issuer's name.
-    fn unknown_issuer(&self, leaf: &Certificate) -> Explanation {
-        let wanted = leaf.issuer();
-        let base = |explanation: String, fix: &str| {
-            let explanation = Explanation::new(explanation, fix).with("issuer_wanted", wanted);
-            with_key_id(with_urls(explanation, leaf), "issuer_key_id_wanted", leaf.authority_key_id())
-        };
-        let alike = self
-            .truststore
-            .certificates()
-            .find(|ca| constraints::same_name(content(ca.subject_der()), content(leaf.issuer_der())));
-        if let Some(ca) = alike {
-            let explanation = format!(
-                "The truststore has \"{}\", which is the issuer's name in another encoding (string types, letter case \
-                 or blanks); names are compared byte for byte.",
-                ca.subject()
-            );
-            let fix = "Have the certificate issued by the authority as it is named in the truststore, or add the \
-                       authority's certificate under the name that the certificate gives.";
-            return base(explanation, fix).with("truststore_issuer_sha256", &ca.fingerprint_hex());
-        }
-        if let Some(sent) = self.sent_issuer(leaf) {
-            return match self.policy.profile {
-                Profile::Aws => base(
-                    format!(
-                        "The issuer \"{wanted}\" was sent by the client, but the path is built from the truststore \
-                         alone, and it is not there."
-                    ),
-                    "Add the intermediate that the client sends to the truststore, with every authority above it up \
-                     to the root, and update the domain.",
-                ),
-                Profile::Rfc5280 => base(
-                    format!(
-                        "The issuer \"{wanted}\" was sent by the client, but the way on from it to the truststore is \
-                         missing: \"{}\".",
-                        sent.issuer()
-                    ),
-                    Code::ClientCertUntrusted.fix(),
-                ),
-            }
-            .with("issuer_sent_sha256", &sent.fingerprint_hex());
-        }
-        if self.policy.profile == Profile::Rfc5280 && self.chain.len() == 1 {
-            return base(
-                format!(
-                    "The client sent only its own certificate, and its issuer \"{wanted}\" is not in the truststore."
-                ),
-                "Have the client send its intermediates after its certificate, or add them to the truststore.",
-            );
-        }
-        base(format!("No authority in the truststore is named \"{wanted}\"."), Code::ClientCertUntrusted.fix())
+    /// The CA that the refusal is about; `None` if that is the leaf.
+    fn blamed_authority(&self) -> Option<Arc<Certificate>> {
+        let subject = self.evidence("certificate")?;
+        self.authorities().find(|ca| ca.subject() == subject && self.chain.first().is_none_or(|leaf| ca.der() != *leaf))
     }
 
-    /// The name is there, its key is another.
-    fn other_key(&self, leaf: &Certificate) -> Option<Explanation> {
-        let named: Vec<&Arc<Certificate>> = self.named(leaf.issuer_der()).collect();
-        let first = named.first()?;
-        let which = match named.len() {
-            1 => "an authority".to_owned(),
-            count => format!("{count} authorities"),
-        };
-        let explanation = format!(
-            "The truststore has {which} named \"{}\", but the certificate was signed by another key{}.",
-            first.subject(),
-            match leaf.authority_key_id() {
-                Some(id) if named.iter().all(|ca| ca.subject_key_id().is_some_and(|known| known != id)) => {
-                    format!(" (key identifier {})", colons(id))
-                }
-                _ => String::new(),
-            }
-        );
-        let mut explanation =
-            Explanation::new(explanation, Code::ClientCertSignatureInvalid.fix()).with("issuer_wanted", leaf.issuer());
-        explanation = with_key_id(explanation, "issuer_key_id_wanted", leaf.authority_key_id());
-        if let Some(sent) = self.sent_issuer(leaf) {
-            explanation = explanation.with("issuer_sent_sha256", &sent.fingerprint_hex());
-        }
-        for ca in named.iter().take(MAX_NAMED) {
-            explanation = explanation.with("truststore_issuer_sha256", &ca.fingerprint_hex());
-            explanation = with_key_id(explanation, "truststore_issuer_key_id", ca.subject_key_id());
-        }
-        Some(with_urls(explanation, leaf))
+    /// Those of the truststore, then those that the client sent.
+    fn authorities(&self) -> impl Iterator<Item = Arc<Certificate>> {
+        self.truststore.certificates().cloned().chain(self.sent().map(Arc::new))
     }
 
-    fn self_signed(&self, leaf: &Certificate) -> Explanation {
-        let twin = self.named(leaf.subject_der()).next();
-        let explanation = match twin {
-            Some(twin) if twin.public_key_der() == leaf.public_key_der() => format!(
-                "The certificate \"{}\" is self-signed, and the truststore has another certificate with its name and \
-                 key, so it was probably renewed; a listed certificate is accepted only byte for byte.",
-                leaf.subject()
-            ),
-            Some(_) => format!(
-                "The certificate \"{}\" is self-signed; the truststore has a certificate with its name, but with \
-                 another key.",
-                leaf.subject()
-            ),
-            None => format!("The certificate \"{}\" is self-signed and not in the truststore.", leaf.subject()),
-        };
-        let explanation =
-            Explanation::new(explanation, Code::ClientCertSelfSigned.fix()).with("sha256", &leaf.fingerprint_hex());
-        match twin {
-            Some(twin) => explanation.with("truststore_sha256", &twin.fingerprint_hex()),
-            None => explanation,
-        }
-    }
-
-    /// The path ends below a root.
-    fn incomplete(&self, leaf: &Certificate) -> Option<Explanation> {
-        let inner = self.truststore.inner();
-        let ends = inner.named(leaf.issuer_der()).iter().map(|&place| &inner.dead_end(place).certificate);
-        let reported =
-            self.refusal.evidence.iter().find(|(name, _)| *name == "certificate").map(|(_, subject)| subject);
-        let end = ends.into_iter().find(|end| reported.is_some_and(|subject| subject == end.subject()))?;
-        let missing = match self.named(end.issuer_der()).any(|ca| ca != end) {
-            true => "is there by name only: the authority of that name in the truststore did not sign it",
-            false => "is not in the truststore, which must hold every authority up to the self-signed root",
-        };
-        let explanation = format!(
-            "The path ends at the intermediate \"{}\": its issuer \"{}\" {missing}.",
-            end.subject(),
-            end.issuer()
-        );
-        let explanation = Explanation::new(explanation, Code::ClientCertChainIncomplete.fix())
-            .with("certificate", end.subject())
-            .with("issuer_wanted", end.issuer());
-        let explanation = with_key_id(explanation, "issuer_key_id_wanted", end.authority_key_id());
-        let explanation = match self.sent_issuer(end) {
-            Some(sent) => explanation.with("issuer_sent_sha256", &sent.fingerprint_hex()),
-            None => explanation,
-        };
-        Some(with_urls(explanation, end))
-    }
-
-    fn expired(&self, leaf: &Certificate) -> Explanation {
-        let ago = self.at.saturating_sub(leaf.not_after());
-        let explanation = format!(
-            "The certificate \"{}\" expired {} ago, on {}.",
-            leaf.subject(),
-            time::span(ago),
-            time::rfc3339(leaf.not_after())
-        );
-        Explanation::new(explanation, Code::ClientCertExpired.fix())
-            .with("not_after", &time::rfc3339(leaf.not_after()))
-            .with("expired_for", &time::span(ago))
-            .with("judged_at", &time::rfc3339(self.at))
-    }
-
-    fn issuer_expired(&self) -> Option<Explanation> {
-        let (_, subject) = self.refusal.evidence.iter().find(|(name, _)| *name == "certificate")?;
-        let sent =
-            self.chain.iter().skip(1).take(MAX_SENT).filter_map(|der| Certificate::from_der(der).ok()).map(Arc::new);
-        let ca = self
-            .truststore
-            .certificates()
-            .cloned()
-            .chain(sent)
-            .find(|ca| ca.subject() == subject && !(ca.not_before()..=ca.not_after()).contains(&self.at))?;
-        let (explanation, fix) = if self.at > ca.not_after() {
-            let (ago, date) = (time::span(self.at.saturating_sub(ca.not_after())), time::rfc3339(ca.not_after()));
-            (format!("The authority \"{subject}\" expired {ago} ago, on {date}."), Code::ClientCertIssuerExpired.fix())
-        } else {
-            let (left, date) = (time::span(ca.not_before().saturating_sub(self.at)), time::rfc3339(ca.not_before()));
-            let fix = "Wait for its validity to begin, or correct the clock of whoever issued it.";
-            (format!("The authority \"{subject}\" becomes valid in {left}, on {date}."), fix)
-        };
-        let explanation = Explanation::new(explanation, fix)
-            .with("certificate", subject)
-            .with("certificate_sha256", &ca.fingerprint_hex())
-            .with("not_before", &time::rfc3339(ca.not_before()))
-            .with("not_after", &time::rfc3339(ca.not_after()))
-            .with("judged_at", &time::rfc3339(self.at));
-        Some(explanation)
-    }
-
-    fn not_yet_valid(&self, leaf: &Certificate) -> Explanation {
-        let left = leaf.not_before().saturating_sub(self.at);
-        let mut explanation = format!(
-            "The certificate \"{}\" becomes valid in {}, on {}.",
-            leaf.subject(),
-            time::span(left),
-            time::rfc3339(leaf.not_before())
-        );
-        let mut fix = Code::ClientCertNotYetValid.fix();
-        if left <= CLOCK_SKEW_SECONDS {
-            explanation.push_str(" That is so near that the clock here or at its authority is probably wrong.");
-            fix =
-                "Set the clocks of this machine and of the authority by a time server, then issue it again if needed.";
-        }
-        Explanation::new(explanation, fix)
-            .with("not_before", &time::rfc3339(leaf.not_before()))
-            .with("judged_at", &time::rfc3339(self.at))
+    /// What the client sent besides its own certificate.
+    fn sent(&self) -> impl Iterator<Item = Certificate> {
+        self.chain.iter().skip(1).take(MAX_SENT).filter_map(|der| Certificate::from_der(der).ok())
     }
 
     /// The certificate among those that the client sent whose key signed `child`.
     fn sent_issuer(&self, child: &Certificate) -> Option<Certificate> {
-        self.chain
-            .iter()
-            .skip(1)
-            .take(MAX_SENT)
-            .filter_map(|der| Certificate::from_der(der).ok())
-            .find(|sent| sent.subject_der() == child.issuer_der() && key::signed_by(child, sent))
+        self.sent().find(|sent| sent.subject_der() == child.issuer_der() && key::signed_by(child, sent))
+    }
+
+    /// Whom the client sent above `child`, in order, as far as their signatures lead.
+    fn sent_path(&self, child: &Certificate) -> Vec<Certificate> {
+        let mut path: Vec<Certificate> = Vec::new();
+        while path.len() < MAX_SENT {
+            let next = self.sent_issuer(path.last().unwrap_or(child));
+            match next.filter(|next| !path.contains(next)) {
+                Some(next) => path.push(next),
+                None => break,
+            }
+        }
+        path
     }
 
     fn named(&self, subject: &[u8]) -> impl Iterator<Item = &Arc<Certificate>> {
         let inner = self.truststore.inner();
         inner.named(subject).iter().map(|&place| &inner.entry(place).certificate)
     }
+
+    /// The CA of the truststore whose key signed `child`.
+    fn listed_issuer(&self, child: &Certificate) -> Option<&Arc<Certificate>> {
+        self.named(child.issuer_der()).take(MAX_SENT).find(|ca| key::signed_by(child, ca))
+    }
 }
 
 /// CAs of one name that are told of.
 const MAX_NAMED: usize = 4;
-/// Certificates of the client that are looked at.
+/// Certificates of the client, and CAs of one name, that are looked at.
 const MAX_SENT: usize = 16;
-/// A validity that begins within this is rather a wrong clock than a plan.
-const CLOCK_SKEW_SECONDS: i64 = 86_400;
 
 impl Explanation {
     fn new(explanation: String, fix: &str) -> Self {
@@ -396,28 +207,31 @@ impl Explanation {
         self.evidence.push((name.to_owned(), value.to_owned()));
         self
     }
-}
 
-fn with_key_id(explanation: Explanation, name: &str, id: Option<&[u8]>) -> Explanation {
-    match id {
-        Some(id) => explanation.with(name, &colons(id)),
-        None => explanation,
+    fn with_key_id(self, name: &str, id: Option<&[u8]>) -> Self {
+        match id {
+            Some(id) => self.with(name, &colons(id)),
+            None => self,
+        }
+    }
+
+    /// Where the issuer of `child` can be had, if it says so.
+    fn with_urls(mut self, child: &Certificate) -> Self {
+        if let Some(url) = child.issuer_urls().first() {
+            self.evidence.push(("issuer_url".to_owned(), url.clone()));
+            self.fix.push_str(&format!(" The certificate names {url} as the place where its issuer can be had."));
+        }
+        self
     }
 }
 
-/// Where the missing issuer can be had, if the certificate says so.
-fn with_urls(mut explanation: Explanation, child: &Certificate) -> Explanation {
-    if let Some(url) = child.issuer_urls().first() {
-        explanation = explanation.with("issuer_url", url);
-        explanation.fix.push_str(" The certificate names ");
-        explanation.fix.push_str(url);
-        explanation.fix.push_str(" as the place where its issuer can be had.");
+/// By its subject, else by its first alternative name.
+fn shown(certificate: &Certificate) -> String {
+    match (certificate.subject(), certificate.subject_alt_names().first()) {
+        ("", Some(name)) => format!("\"{name}\""),
+        ("", None) => "without a name".to_owned(),
+        (subject, _) => format!("\"{subject}\""),
     }
-    explanation
-}
-
-fn content(name: &[u8]) -> &[u8] {
-    crate::der::Reader::new(name).any().map_or(&[], |name| name.value)
 }
 
 /// `aa:bb:cc`

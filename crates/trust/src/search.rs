@@ -491,7 +491,8 @@ impl<'a> Search<'a> {
             return Refusal::new(Code::ClientCertPathTooComplex, detail);
         }
         let nearest = self.nearest.take();
-        let stranger = nearest.as_ref().is_none_or(|near| near.rank <= 40);
+        // Up to here nobody's key was found to have signed it.
+        let stranger = nearest.as_ref().is_none_or(|near| near.rank <= 45);
         if stranger && is_self_signed(leaf) {
             return self_signed(leaf);
         }
