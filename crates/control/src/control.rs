@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws::Error;
 use data_encoding::BASE64;
 use journal::Journal;
+use journal::ledger::Ledger;
 use model::resource::AccessKey;
 use model::{Change, Keyring, UnixMillis};
 use tokio::sync::Mutex;
@@ -36,6 +37,8 @@ pub struct ControlParts {
     pub objects: Arc<Objects>,
     /// Where records are read from.
     pub journal: Journal,
+    /// The clients that were seen.
+    pub ledger: Ledger,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
     pub metrics: Metrics,
 }
@@ -65,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) objects: Arc<Objects>,
     pub(crate) journal: Journal,
+    pub(crate) ledger: Ledger,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
     pub(crate) s3: S3Handler,
@@ -88,7 +92,7 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, objects, journal, mut metrics } = parts;
+        let ControlParts { config, settings, keyring, objects, journal, ledger, mut metrics } = parts;
         metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
@@ -101,6 +105,7 @@ impl Control {
                 keyring,
                 objects,
                 journal,
+                ledger,
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
@@ -132,6 +137,11 @@ impl Control {
     /// Where records are read from.
     pub fn journal(&self) -> &Journal {
         &self.shared.journal
+    }
+
+    /// The clients that were seen.
+    pub fn ledger(&self) -> &Ledger {
+        &self.shared.ledger
     }
 
     /// The time.

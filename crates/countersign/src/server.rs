@@ -21,6 +21,7 @@ use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{Edge, EdgeConfig};
 use journal::Journal;
+use journal::ledger::Ledger;
 use model::UnixMillis;
 use model::snapshot::Defaults;
 use store::{Follower, Store};
@@ -46,6 +47,7 @@ pub(crate) struct Server {
     config: Config,
     store: Arc<dyn Store>,
     journal: Journal,
+    ledger: Ledger,
     edge: Arc<Edge>,
     publishing: JoinHandle<()>,
     defaults: watch::Sender<Defaults>,
@@ -94,7 +96,7 @@ impl Server {
         publisher.compile().await;
         let (refusals, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
-        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, refusals);
+        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, &files.ledger, refusals);
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
         let publishing = tokio::spawn(publisher.run(edge.clone()));
 
@@ -103,6 +105,7 @@ impl Server {
             settings: Settings::new(files.store.clone(), follower.state()),
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
+            ledger: files.ledger.clone(),
             objects: files.objects,
             metrics,
         });
@@ -127,6 +130,7 @@ impl Server {
             config: config.clone(),
             store: files.store,
             journal: files.journal,
+            ledger: files.ledger,
             edge,
             publishing,
             defaults,
@@ -181,13 +185,14 @@ impl Server {
         self.watching.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
-        let (edge, journal) = (self.edge, self.journal);
+        let (edge, journal, ledger) = (self.edge, self.journal, self.ledger);
         let drained = spawn_blocking(move || {
             // The publisher, which shared it, has ended.
             if let Some(edge) = Arc::into_inner(edge) {
                 edge.drain(DRAIN);
             }
             journal.close();
+            ledger.close();
         });
         let _ = tokio::join!(drained, self.serving.task);
         if let Err(e) = self.store.retire(NODE).await {

@@ -27,6 +27,7 @@ use crate::heads::Heads;
 use crate::record::{self, Record};
 use crate::refuse;
 use crate::runtime::Runtime;
+use crate::sightings::Encounter;
 use crate::socket::{Io, Socket};
 use crate::tls::{Failure, Hello, PlainAlert, Session};
 use crate::verdicts::{self, Chain, Client};
@@ -104,6 +105,7 @@ pub(crate) async fn run(runtime: Rc<Runtime>, stream: TcpStream, peer: SocketAdd
     if client.refusal.is_some() {
         return refuse::connection(&runtime, &connection, socket).await;
     }
+    connection.count_handshake(&runtime);
     let _registered = runtime.register(&connection);
     // A snapshot may have come since the client was judged, and found nobody here to review.
     connection.review_in_background(&runtime);
@@ -280,6 +282,13 @@ impl Connection {
     pub(crate) fn standing(&self) -> (Arc<Domain>, Rc<Client>, Revision) {
         let standing = self.standing.borrow();
         (standing.domain.clone(), standing.client.clone(), standing.revision)
+    }
+
+    /// Who is accepted is seen, though it may never ask for anything.
+    fn count_handshake(&self, runtime: &Runtime) {
+        let (domain, client, _) = self.standing();
+        let at = runtime.config.clock.now();
+        runtime.sightings.count(&client, &domain, self.peer, at, Encounter::Handshake);
     }
 
     /// Looks at domain and client again where the snapshot is another one, or the verdict may be another one by now.

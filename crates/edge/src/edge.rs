@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use journal::Journal;
+use journal::ledger::Ledger;
 use model::Snapshot;
 use tokio::net;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -31,12 +32,13 @@ pub struct Edge {
 impl Edge {
     /// Listens and serves `snapshot`. Returns when connections are accepted.
     ///
-    /// `refusals` gets a line for every refused client, for the person at the terminal; lines that find it full are lost
+    /// `ledger` is told of every client that is asked for a certificate and has one. `refusals` gets a line for every refused client, for the person at the terminal; lines that find it full are lost
     /// (the records are not). Fails where the address cannot be bound, or a CA of the configuration cannot be read.
     pub fn start(
         config: EdgeConfig,
         snapshot: Arc<Snapshot>,
         journal: &Journal,
+        ledger: &Ledger,
         refusals: mpsc::Sender<RefusalLine>,
     ) -> io::Result<Self> {
         let config = Arc::new(config);
@@ -58,6 +60,7 @@ impl Edge {
                 tls: tls.clone(),
                 upstream_tls: upstream_tls.clone(),
                 writer: journal.writer(),
+                ledger: ledger.clone(),
                 refusals: refusals.clone(),
                 log_stream: format!("{started:016x}{number:016x}"),
             };

@@ -27,6 +27,7 @@ mod record;
 mod refuse;
 mod request_id;
 mod runtime;
+mod sightings;
 mod socket;
 mod tls;
 mod upstream;

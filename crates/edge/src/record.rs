@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::cors::CrossOrigin;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
+use crate::sightings::Encounter;
 use crate::verdicts::{Client, Refusal};
 
 /// Format of lines under a domain's own group ([`model::resource::domain_log_group`]): of requests and connections that are
@@ -237,6 +238,16 @@ impl Record {
         }
     }
 
+    /// Tells who was seen. Of a connection that is only found unreadable nothing new is known.
+    fn count(&self) {
+        let encounter = match self.refusal() {
+            Some(_) => Encounter::Refusal,
+            None if self.request.is_some() && self.client.refusal.is_none() => Encounter::Request,
+            None => return,
+        };
+        self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, self.at, encounter);
+    }
+
     fn write(&self) {
         let mut message = self.runtime.line.take();
         message.clear();
@@ -293,6 +304,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.count();
         if self.request.is_some() {
             self.connection.activity.end(self.complete || self.status.is_some());
         }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::ledger::Ledger;
 use model::Snapshot;
 use model::template::Template;
 use tokio::net::TcpListener;
@@ -21,11 +22,12 @@ use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
 use crate::record::{self, DOMAIN_LOG_FORMAT, RefusalLine};
 use crate::request_id::RequestIds;
+use crate::sightings::Sightings;
 use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
 use crate::upstream::Upstreams;
 use crate::verdicts::Client;
 
-/// How often connections are looked at.
+/// How often connections are looked at, and the ledger is told who was seen.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How often records are handed to the journal.
 const FLUSH: Duration = Duration::from_millis(50);
@@ -44,6 +46,7 @@ pub(crate) struct Runtime {
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
     pub(crate) writer: RefCell<journal::Writer>,
+    pub(crate) sightings: Sightings,
     pub(crate) refusals: mpsc::Sender<RefusalLine>,
     pub(crate) ids: RequestIds,
     pub(crate) time_text: TimeText,
@@ -70,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) tls: Arc<SharedTls>,
     pub(crate) upstream_tls: UpstreamTls,
     pub(crate) writer: journal::Writer,
+    pub(crate) ledger: Ledger,
     pub(crate) refusals: mpsc::Sender<RefusalLine>,
     pub(crate) log_stream: String,
 }
@@ -99,6 +103,7 @@ impl Runtime {
             domain_tls: DomainTlsCache::default(),
             upstreams: Upstreams::new(parts.upstream_tls),
             writer: RefCell::new(parts.writer),
+            sightings: Sightings::new(parts.ledger),
             refusals: parts.refusals,
             ids: RequestIds::new(),
             time_text: TimeText::default(),
@@ -141,6 +146,7 @@ impl Runtime {
         let _ = accepting.await;
         self.drain(deadline).await;
         sweeping.abort();
+        self.sightings.flush(self.config.clock.now());
         self.writer.borrow_mut().flush();
     }
 
@@ -187,6 +193,7 @@ impl Runtime {
                 _ = flush.tick() => self.writer.borrow_mut().flush(),
                 _ = sweep.tick() => {
                     self.sweep_once();
+                    self.sightings.flush(self.config.clock.now());
                     self.upstreams.sweep();
                 }
             }

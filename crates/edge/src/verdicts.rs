@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use journal::ledger::ClientChain;
 use model::snapshot::Trust;
 use model::template::{Line, Template};
 use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked, Verdict};
+
+use crate::sightings::Tally;
 
 /// Certificates that are judged; a longer chain is refused unread.
 const MAX_CHAIN: usize = 10;
@@ -29,8 +31,7 @@ const LINES: usize = 8;
 
 /// One chain as one client sent it, and what it says of the client; parsed when somebody asks.
 pub(crate) struct Chain {
-    digest: [u8; 32],
-    certificates: Box<[Box<[u8]>]>,
+    sent: Arc<ClientChain>,
     identity: OnceCell<Option<Identity>>,
     lines: RefCell<Vec<Line>>,
 }
@@ -53,6 +54,8 @@ pub(crate) struct Client {
     pub(crate) truststore: String,
     /// None: accepted.
     pub(crate) refusal: Option<Refusal>,
+    /// What the ledger is to be told of it.
+    pub(crate) tally: Tally,
     judged_at: UnixSeconds,
     holds_until: UnixSeconds,
 }
@@ -73,7 +76,7 @@ thread_local! {
 
 /// What is known of `chain` under `trust` at `at`, judged if it is not remembered.
 pub(crate) fn judge(trust: &Arc<Trust>, chain: Chain, at: UnixSeconds) -> Rc<Client> {
-    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.digest, at) {
+    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.sent.digest(), at) {
         Some(client) => client,
         None => verdicts.judge(trust, Rc::new(chain), at),
     })
@@ -81,7 +84,7 @@ pub(crate) fn judge(trust: &Arc<Trust>, chain: Chain, at: UnixSeconds) -> Rc<Cli
 
 /// As [`judge`], of somebody who was judged before under another trust or at another time.
 pub(crate) fn judge_again(trust: &Arc<Trust>, chain: &Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
-    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.digest, at) {
+    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.sent.digest(), at) {
         Some(client) => client,
         None => verdicts.judge(trust, chain.clone(), at),
     })
@@ -95,15 +98,8 @@ pub(crate) fn can_prove_possession(leaf: &[u8]) -> bool {
 
 impl Chain {
     pub(crate) fn new<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> Self {
-        let certificates: Box<[Box<[u8]>]> = certificates.map(Box::from).collect();
-        let mut digest = Context::new(&SHA256);
-        for certificate in &certificates {
-            digest.update(&(certificate.len() as u64).to_be_bytes());
-            digest.update(certificate);
-        }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest.finish().as_ref());
-        Self { digest: bytes, certificates, identity: OnceCell::new(), lines: RefCell::default() }
+        let sent = Arc::new(ClientChain::new(certificates));
+        Self { sent, identity: OnceCell::new(), lines: RefCell::default() }
     }
 
     /// Of a client that was not asked.
@@ -114,7 +110,7 @@ impl Chain {
     /// `None` where nothing was sent, or its leaf cannot be read or is too large.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         let read = || {
-            let leaf = self.certificates.first().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
+            let leaf = self.sent.certificates().next().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
             let leaf = Certificate::from_der(leaf).ok()?;
             Some(Identity { certificate: leaf.client_cert(), fingerprint: leaf.fingerprint_hex() })
         };
@@ -136,10 +132,20 @@ impl Chain {
         result
     }
 
+    /// What the client sent.
+    pub(crate) fn sent(&self) -> &Arc<ClientChain> {
+        &self.sent
+    }
+
+    /// Whether there is a chain, and it is not too large to be kept.
+    pub(crate) fn can_be_kept(&self) -> bool {
+        self.sent.certificates().len() > 0 && !self.is_too_large()
+    }
+
     fn is_too_large(&self) -> bool {
-        self.certificates.len() > MAX_CHAIN
-            || self.certificates.first().is_some_and(|leaf| leaf.len() > MAX_LEAF_BYTES)
-            || self.certificates.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN_BYTES
+        self.sent.certificates().len() > MAX_CHAIN
+            || self.sent.certificates().next().is_some_and(|leaf| leaf.len() > MAX_LEAF_BYTES)
+            || self.sent.bytes() > MAX_CHAIN_BYTES
     }
 }
 
@@ -151,6 +157,7 @@ impl Client {
             trust: None,
             truststore: String::new(),
             refusal: None,
+            tally: Tally::default(),
             judged_at: UnixSeconds::MIN,
             holds_until: UnixSeconds::MAX,
         }
@@ -181,13 +188,14 @@ impl Client {
             false => judgment(trust, &chain, at),
         };
         let truststore = trust.truststore.digest().to_string();
-        Self { chain, trust: Some(trust.clone()), truststore, refusal, judged_at: at, holds_until }
+        let tally = Tally::default();
+        Self { chain, trust: Some(trust.clone()), truststore, refusal, tally, judged_at: at, holds_until }
     }
 }
 
 /// What the judge says, explained, and until when.
 fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
-    let certificates: Vec<&[u8]> = chain.certificates.iter().map(AsRef::as_ref).collect();
+    let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
     let judgment = trust.truststore.judge(&certificates, &trust.policy, &Unrevoked, at);
     let refused = match &judgment.verdict {
         Verdict::Refused(refused) => refused,
@@ -244,7 +252,7 @@ impl Verdicts {
     }
 
     fn judge(&mut self, trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
-        let key = Key { digest: chain.digest, trust: Arc::as_ptr(trust) as usize };
+        let key = Key { digest: chain.sent.digest(), trust: Arc::as_ptr(trust) as usize };
         let client = Rc::new(Client::judge(trust, chain, at));
         let memory = if client.refusal.is_none() { &mut self.accepted } else { &mut self.refused };
         memory.insert(key, client.clone());
@@ -374,14 +382,6 @@ mod tests {
         let known: Vec<usize> = (0..5).filter(|n| memory.find(&key(*n)).is_some()).collect();
         assert_eq!(known, [0, 3, 4]);
         assert_eq!(memory.places.len(), 3);
-    }
-
-    #[test]
-    fn digests_tell_apart_what_concatenates_to_the_same() {
-        let chain = |parts: &[&[u8]]| Chain::new(parts.iter().copied()).digest;
-        assert_ne!(chain(&[b"ab", b"c"]), chain(&[b"a", b"bc"]));
-        assert_ne!(chain(&[b"abc"]), chain(&[b"abc", b""]));
-        assert_eq!(chain(&[b"abc"]), chain(&[b"abc"]));
     }
 
     #[test]

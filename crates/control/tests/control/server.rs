@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use journal::Journal;
+use journal::ledger::Ledger;
 use model::resource::{Certificate, CertificateOrigin};
 use model::{Change, Keyring, UnixMillis};
 use serde_json::Value;
@@ -63,6 +64,7 @@ impl Server {
             keyring: Arc::new(Keyring::new(&[7; 32]).unwrap()),
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
             journal: Journal::open(directory.path()).unwrap().0,
+            ledger: Ledger::open(directory.path(), 0).0,
             metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();

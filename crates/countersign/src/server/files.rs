@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use control::objects::Objects;
 use journal::Journal;
+use journal::ledger::Ledger;
 use model::Keyring;
 use store::{Redb, Store};
 use tokio::task::spawn_blocking;
@@ -23,6 +24,7 @@ pub(super) struct Files {
     pub(super) store: Arc<dyn Store>,
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
+    pub(super) ledger: Ledger,
 }
 
 impl Files {
@@ -37,6 +39,10 @@ impl Files {
         let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
         let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
         let journal = open_journal(dir)?;
+        let (ledger, told) = Ledger::open(dir.path(), super::now());
+        for notice in &told {
+            warn(notice);
+        }
         let damaged = |e: &dyn std::fmt::Display| {
             Failure::new(format!("the objects of S3 cannot be used: {e}; restore them from a copy"))
         };
@@ -44,7 +50,7 @@ impl Files {
         for fault in objects.verify().map_err(|e| damaged(&e))? {
             warn(&fault.to_string());
         }
-        Ok(Self { objects: Arc::new(objects), keyring: Arc::new(keyring), store: Arc::new(store), journal })
+        Ok(Self { objects: Arc::new(objects), keyring: Arc::new(keyring), store: Arc::new(store), journal, ledger })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The edge on real sockets.
 
+mod clients;
 mod cors;
 mod http2;
 mod mapping;

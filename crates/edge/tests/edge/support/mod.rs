@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use edge::{Clock, Edge, EdgeConfig, RefusalLine};
+use journal::ledger::Ledger;
 use journal::{AccessRecord, Journal};
 use model::resource::{
     AccessLog, Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration,
@@ -38,6 +39,7 @@ pub struct World {
     pub edge: Edge,
     pub backend: Backend,
     pub journal: Journal,
+    pub ledger: Ledger,
     pub refusals: mpsc::Receiver<RefusalLine>,
     pub now: Arc<AtomicI64>,
     pub server: Authority,
@@ -145,9 +147,23 @@ impl World {
         };
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(directory.path()).unwrap();
+        let (ledger, _) = Ledger::open(directory.path(), NOW);
         let (sender, refusals) = mpsc::channel(100);
-        let edge = Edge::start(config, snapshot.clone(), &journal, sender).unwrap();
-        Self { edge, backend, journal, refusals, now, server, ca: setup.ca, state, snapshot, keyring, directory }
+        let edge = Edge::start(config, snapshot.clone(), &journal, &ledger, sender).unwrap();
+        Self {
+            edge,
+            backend,
+            journal,
+            ledger,
+            refusals,
+            now,
+            server,
+            ca: setup.ca,
+            state,
+            snapshot,
+            keyring,
+            directory,
+        }
     }
 
     /// Changes the settings, and waits until all of the edge serves them.
