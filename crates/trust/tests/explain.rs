@@ -2,14 +2,17 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DnType, DnValue, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType, DnValue,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints,
+    RevocationReason, RevokedCertParams, SerialNumber,
 };
 use support::{Authority, NOW, OpenSsl, bundle, ca_params, leaf_params, new_key, truststore};
 use trust::{
-    ClientsSeen, Code, Explanation, Neighbour, NeighbourKind, Policy, Profile, Seen, Surroundings, Truststore,
-    Unrevoked, explain,
+    ClientsSeen, Code, Crl, Explanation, Neighbour, NeighbourKind, NothingFetched, Policy, Profile, Revocations, Seen,
+    Surroundings, Truststore, Unrevoked, explain,
 };
 
 fn explained(store: &Truststore, chain: &[&[u8]], neighbours: &[Neighbour<'_>], policy: &Policy) -> Explanation {
@@ -420,6 +423,94 @@ fn too_complex() {
     let says = "The search for a path took too many steps: 70 authorities in the truststore have the issuer's name \
                 \"CN=Root\", and the client sent 0 certificates besides its own.";
     row(&store, &[&leaf], Code::ClientCertPathTooComplex, says, "Remove needless authorities").check();
+}
+
+/// A list of `authority` made ten days ago, on which `leaf` stands with `reason`.
+fn list(authority: &Authority, leaf: &[u8], reason: RevocationReason, next_update: time::OffsetDateTime) -> Arc<Crl> {
+    let serial = trust::Certificate::from_der(leaf).unwrap().serial_bytes().to_vec();
+    let revoked = RevokedCertParams {
+        serial_number: SerialNumber::from(serial),
+        revocation_time: rcgen::date_time_ymd(2026, 11, 11),
+        reason_code: Some(reason),
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 11, 12),
+        next_update,
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(&authority.issuer).unwrap();
+    Arc::new(Crl::read(list.der()).unwrap().remove(0))
+}
+
+#[test]
+fn revoked() {
+    let root = Authority::root("Root");
+    let sub = root.sub("Sub");
+    let store = truststore(&bundle(&[&root, &sub]));
+    let (leaf, other) = (sub.leaf("client"), sub.leaf("other"));
+    let policy = Policy::default();
+    let later = rcgen::date_time_ymd(2027, 1, 1);
+    let clean = list(&root, &other, RevocationReason::Unspecified, later);
+    let explained = |crls: Vec<Arc<Crl>>, clients: Vec<Seen>, neighbours: &[Neighbour<'_>]| {
+        let revocations = Revocations { crls, ..Revocations::default() };
+        let judgment = store.judge(&[&leaf], &policy, &revocations.view(&NothingFetched), NOW);
+        let register = Register { clients, early: 0 };
+        let around = Surroundings { neighbours, seen: Some(&register) };
+        (support::outcome(&judgment), explain(&judgment, &[&leaf], &store, &around, &policy, NOW).unwrap())
+    };
+    let serial = trust::Certificate::from_der(&leaf).unwrap().serial_number();
+    for (reason, name, fix) in [
+        (RevocationReason::KeyCompromise, "keyCompromise", "Whoever has the stolen key may be the client"),
+        (RevocationReason::Superseded, "superseded", "Install the certificate that replaced it."),
+        (RevocationReason::CertificateHold, "certificateHold", "ask its authority to release it"),
+        (RevocationReason::CessationOfOperation, "cessationOfOperation", "It was withdrawn on purpose"),
+        (RevocationReason::Unspecified, "unspecified", "Use a certificate that is not revoked."),
+    ] {
+        let crls = vec![list(&sub, &leaf, reason, later), Arc::clone(&clean)];
+        let (code, found) = explained(crls, vec![], &[]);
+        assert_eq!(code, "ClientCertCrlHit");
+        let says = format!(
+            "\"CN=client\" (serial number {serial}) was revoked on 2026-11-11T00:00:00Z ({name}), says the list of \
+             \"CN=Sub\" of 2026-11-12T00:00:00Z."
+        );
+        assert_eq!(found.explanation, says);
+        assert!(found.fix.contains(fix), "{found:?}");
+        assert_eq!(fact(&found, "revoked_at"), Some("2026-11-11T00:00:00Z"));
+        assert_eq!(fact(&found, "reason"), Some(name));
+    }
+    let crls = || vec![list(&sub, &leaf, RevocationReason::Superseded, later), Arc::clone(&clean)];
+    let until_2041 = Seen { fingerprint: "bb".to_owned(), not_before: 0, not_after: NOW + (15 << 25), last_seen: NOW };
+    let (_, found) = explained(crls(), vec![until_2041], &[]);
+    assert!(found.explanation.contains("A renewed certificate of the same name"), "{found:?}");
+    let twin = truststore(&bundle(&[&sub, &root]));
+    let newer = Neighbour { name: "version 2", kind: NeighbourKind::NewerVersion, truststore: &twin };
+    let (_, found) = explained(crls(), vec![], &[newer]);
+    assert_eq!(fact(&found, "found_in"), None, "no truststore helps a revoked certificate");
+
+    let sub_revoked = vec![
+        list(&root, sub.der(), RevocationReason::CaCompromise, later),
+        list(&sub, &other, RevocationReason::Unspecified, later),
+    ];
+    let (code, found) = explained(sub_revoked, vec![], &[]);
+    assert_eq!(code, "ClientCertCrlHit");
+    assert!(found.explanation.starts_with("\"CN=Sub\" (serial number "), "{found:?}");
+    assert_eq!(found.fix, "Have the certificate issued by an authority that is not revoked.");
+
+    let (code, found) = explained(vec![Arc::clone(&clean)], vec![], &[]);
+    assert_eq!(code, "ClientCertCrlProcessingError");
+    let says = "Whether \"CN=client\" is revoked is not known: there is no revocation list of \"CN=Sub\", or none that can \
+                be used.";
+    assert_eq!(found.explanation, says);
+    assert!(found.fix.contains("Give a current list of \"CN=Sub\" (tag countersign:crl"), "{found:?}");
+    let stale = list(&sub, &other, RevocationReason::Unspecified, rcgen::date_time_ymd(2026, 11, 20));
+    let (_, found) = explained(vec![clean, stale], vec![], &[]);
+    let says = "Whether \"CN=client\" is revoked is not known: what is known of it is out of date since \
+                2026-11-20T00:00:00Z.";
+    assert_eq!(found.explanation, says);
 }
 
 /// Who was seen, by a list.
