@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use model::resource::NamedObject;
 pub use prometheus_client::collector::Collector;
 pub use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::{EncodeMetric, text};
@@ -113,14 +114,27 @@ impl Collector for OfSettings {
         gauge(&mut encoder, "settings_revision", revisions, [([], state.revision as f64)])?;
         let applied = "The settings' revision that every live node enforces.";
         gauge(&mut encoder, "settings_applied_revision", applied, [([], self.0.applied() as f64)])?;
-        let trusting = state.domains.values().filter_map(|domain| Some((domain, domain.mutual_tls.as_ref()?)));
-        let drift = trusting.map(|(domain, set)| {
-            let newer = set.newest.is_some();
-            ([("domain", domain.name.as_str())], f64::from(u8::from(newer)))
-        });
+        let domains = || state.domains.values();
+        let trusting = domains().filter_map(|domain| Some((domain, domain.mutual_tls.as_ref()?)));
+        let drift = trusting.map(|(domain, object)| ([("domain", domain.name.as_str())], drifts(object)));
         let help = "1 where the truststore's object has a newer version than the one that is enforced.";
-        gauge(&mut encoder, "truststore_drift", help, drift)
+        gauge(&mut encoder, "truststore_drift", help, drift)?;
+        let shadows = domains().flat_map(|domain| domain.shadow.iter().map(|object| tagged(&domain.name, object)));
+        let help = "1 where the shadow truststore's object has a newer version than the pinned one.";
+        gauge(&mut encoder, "shadow_truststore_drift", help, shadows)?;
+        let crls = domains().flat_map(|domain| domain.crls.iter().map(|object| tagged(&domain.name, object)));
+        let help =
+            "1 where a revocation list's object has a newer version than the pinned one, or one that is no list.";
+        gauge(&mut encoder, "crl_drift", help, crls)
     }
+}
+
+fn tagged<'a>(domain: &'a str, object: &'a NamedObject) -> ([(&'static str, &'a str); 2], f64) {
+    ([("domain", domain), ("uri", object.uri.as_str())], drifts(object))
+}
+
+fn drifts(object: &NamedObject) -> f64 {
+    f64::from(u8::from(object.newest.is_some()))
 }
 
 impl fmt::Debug for OfSettings {

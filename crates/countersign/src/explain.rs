@@ -195,6 +195,7 @@ mod tests {
                 serial: "1".into(),
                 fingerprint: "bb".into(),
             }),
+            shadow: None,
             source: ([127, 0, 0, 1], 5).into(),
         }
     }

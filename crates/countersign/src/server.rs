@@ -3,8 +3,10 @@
 //! The data plane has threads of its own. Everything else runs on the runtime that the server is started on, and on that runtime's
 //! pool for what blocks.
 
+mod drift;
 mod files;
 mod follow;
+mod metrics;
 mod ration;
 mod records;
 mod refusals;
@@ -36,6 +38,7 @@ use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::gateway::Gateway;
 use files::Files;
 use follow::Publisher;
+use metrics::OfEdge;
 use refusals::Printer;
 use tls::Acceptor;
 
@@ -85,7 +88,7 @@ impl Server {
         let lock = dir.lock().await?;
         let files = Files::open(dir, config).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
-        let metrics = Metrics::new(config.control.metrics_token()?);
+        let mut metrics = Metrics::new(config.control.metrics_token()?);
         let listener = TcpListener::bind(config.control_addr).await;
         let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
         let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
@@ -94,10 +97,11 @@ impl Server {
         let mut publisher =
             Publisher::new(follower.state(), changed_defaults, files.store.clone(), files.keyring.clone());
         publisher.compile().await;
-        let (refusals, lines) = mpsc::channel(refusals::WAITING);
+        let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
-        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, &files.ledger, refusals);
+        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, &files.ledger, told);
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
+        metrics.register(OfEdge(edge.counters().clone()));
         let publishing = tokio::spawn(publisher.run(edge.clone()));
 
         let control = Control::new(ControlParts {
@@ -114,6 +118,7 @@ impl Server {
         dir.keep_ca(&root)?;
         let renewing = tokio::spawn(renew(control.clone()));
         let forgetting = tokio::spawn(forget(control.clone()));
+        tokio::spawn(drift::tell(follower.state()));
         let watching = tokio::spawn(records::watch(files.journal.clone()));
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::addresses::Addresses;
-use crate::record::RefusalLine;
+use crate::counters::Counters;
+use crate::record::Line;
 use crate::runtime::{Command, Parts, Runtime};
 use crate::tls::{SharedTls, UpstreamTls};
 use crate::{EdgeConfig, listen};
@@ -25,6 +26,7 @@ use crate::{EdgeConfig, listen};
 pub struct Edge {
     address: SocketAddr,
     tls: Arc<SharedTls>,
+    counters: Counters,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -32,14 +34,15 @@ pub struct Edge {
 impl Edge {
     /// Listens and serves `snapshot`. Returns when connections are accepted.
     ///
-    /// `ledger` is told of every client that is asked for a certificate and has one. `refusals` gets a line for every refused client, for the person at the terminal; lines that find it full are lost
+    /// `ledger` is told of every client that is asked for a certificate and has one. `lines` gets what the person at the terminal
+    /// is told: of every refused client, of clients about whom a shadow truststore differs. Lines that find it full are lost
     /// (the records are not). Fails where the address cannot be bound, or a CA of the configuration cannot be read.
     pub fn start(
         config: EdgeConfig,
         snapshot: Arc<Snapshot>,
         journal: &Journal,
         ledger: &Ledger,
-        refusals: mpsc::Sender<RefusalLine>,
+        lines: mpsc::Sender<Line>,
     ) -> io::Result<Self> {
         let config = Arc::new(config);
         let listeners = listen::sockets(config.https, config.runtimes.max(1))?;
@@ -49,6 +52,7 @@ impl Edge {
         let mut edge = Self {
             address: listeners[0].local_addr()?,
             tls: tls.clone(),
+            counters: Counters::default(),
             commands: Vec::with_capacity(listeners.len()),
             threads: Vec::with_capacity(listeners.len()),
         };
@@ -61,7 +65,8 @@ impl Edge {
                 upstream_tls: upstream_tls.clone(),
                 writer: journal.writer(),
                 ledger: ledger.clone(),
-                refusals: refusals.clone(),
+                lines: lines.clone(),
+                counters: edge.counters.clone(),
                 log_stream: format!("{started:016x}{number:016x}"),
             };
             edge.spawn(number, listener, parts, addresses.clone())?;
@@ -72,6 +77,11 @@ impl Edge {
     /// Where HTTPS is served.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What has been counted since it started.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Serves `snapshot` from now on. The future ends when every runtime does: from then on no request is served by an

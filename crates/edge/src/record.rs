@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::cors::CrossOrigin;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
+use crate::shadow::{Difference, ShadowLine};
 use crate::sightings::Encounter;
 use crate::verdicts::{Client, Refusal};
 
@@ -36,6 +37,15 @@ pub const DOMAIN_LOG_FORMAT: &str = concat!(
     r#""notBefore":"$context.identity.clientCert.validity.notBefore","#,
     r#""notAfter":"$context.identity.clientCert.validity.notAfter"}"#,
 );
+
+/// For the person at the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A client was refused.
+    Refused(RefusalLine),
+    /// A shadow truststore would have done otherwise.
+    Shadow(ShadowLine),
+}
 
 /// A refusal, for the person at the terminal. The request id leads to its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,6 +256,8 @@ impl Record {
             None => return,
         };
         self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, self.at, encounter);
+        let code = self.refusal().map(|refusal| refusal.code);
+        self.runtime.counters.count(&self.domain.name, code, self.client.shadow.is_some());
     }
 
     fn write(&self) {
@@ -283,22 +295,31 @@ impl Record {
                 serial: identity.certificate.serial_number.as_str().into(),
                 fingerprint: identity.fingerprint.as_str().into(),
             }),
+            shadow: self.client.shadow.as_ref().map(Difference::to_record),
             source: self.connection.peer,
         };
         self.runtime.writer.borrow_mut().append(&record);
         drop(record);
         self.runtime.line.replace(message);
         if let Some(refusal) = self.refusal() {
-            // A full channel loses the line for the person; the record is kept.
-            let _ = self.runtime.refusals.try_send(RefusalLine {
+            self.tell(Line::Refused(RefusalLine {
                 request_id: self.id.as_str().to_owned(),
                 domain: self.connection.name.clone(),
                 source: self.connection.peer,
                 subject: identity.map(|identity| identity.certificate.subject_dn.clone()),
                 code: refusal.code,
                 explanation: refusal.explanation.clone(),
-            });
+            }));
         }
+        if let Some(difference) = self.client.shadow.as_ref().filter(|shadow| shadow.is_to_be_told(self.at / 1000)) {
+            let subject = identity.map_or("", |identity| &identity.certificate.subject_dn);
+            self.tell(Line::Shadow(difference.line(&self.connection, subject)));
+        }
+    }
+
+    /// A full channel loses the line for the person; the record is kept.
+    fn tell(&self, line: Line) {
+        let _ = self.runtime.lines.try_send(line);
     }
 }
 
@@ -418,6 +439,7 @@ pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option
         revision: runtime.snapshot.borrow().revision,
         truststore: None,
         client: None,
+        shadow: None,
         source: peer,
     });
 }

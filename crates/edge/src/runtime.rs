@@ -20,7 +20,8 @@ use crate::EdgeConfig;
 use crate::addresses::Addresses;
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
-use crate::record::{self, DOMAIN_LOG_FORMAT, RefusalLine};
+use crate::counters::{Counters, RuntimeCounters};
+use crate::record::{self, DOMAIN_LOG_FORMAT, Line};
 use crate::request_id::RequestIds;
 use crate::sightings::Sightings;
 use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
@@ -47,7 +48,8 @@ pub(crate) struct Runtime {
     pub(crate) upstreams: Upstreams,
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
-    pub(crate) refusals: mpsc::Sender<RefusalLine>,
+    pub(crate) lines: mpsc::Sender<Line>,
+    pub(crate) counters: RuntimeCounters,
     pub(crate) ids: RequestIds,
     pub(crate) time_text: TimeText,
     pub(crate) domain_log: Template,
@@ -74,7 +76,8 @@ pub(crate) struct Parts {
     pub(crate) upstream_tls: UpstreamTls,
     pub(crate) writer: journal::Writer,
     pub(crate) ledger: Ledger,
-    pub(crate) refusals: mpsc::Sender<RefusalLine>,
+    pub(crate) lines: mpsc::Sender<Line>,
+    pub(crate) counters: Counters,
     pub(crate) log_stream: String,
 }
 
@@ -104,7 +107,8 @@ impl Runtime {
             upstreams: Upstreams::new(parts.upstream_tls),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
-            refusals: parts.refusals,
+            lines: parts.lines,
+            counters: RuntimeCounters::new(parts.counters),
             ids: RequestIds::new(),
             time_text: TimeText::default(),
             domain_log: format,

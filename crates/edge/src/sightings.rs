@@ -68,9 +68,12 @@ impl Sightings {
         tally.at.set(at);
         tally.source.set(peer.ip());
         match encounter {
-            Encounter::Handshake => {}
+            Encounter::Handshake => return,
             Encounter::Request => tally.accepted.set(tally.accepted.get() + 1),
             Encounter::Refusal => tally.refused.set(tally.refused.get() + 1),
+        }
+        if let Some(difference) = &client.shadow {
+            tally.differs(&difference.truststore, difference.refusal.as_ref().map(|(code, _)| *code));
         }
     }
 
@@ -108,8 +111,7 @@ impl Sightings {
 
 impl Tally {
     /// The shadow truststore, of this digest (hexadecimal), comes to another verdict about a request; `None`: it accepts.
-    #[expect(dead_code, reason = "until shadows are judged")]
-    pub(crate) fn differs(&self, truststore: &str, refusal: Option<Code>) {
+    fn differs(&self, truststore: &str, refusal: Option<Code>) {
         let mut shadow = self.shadow.borrow_mut();
         match shadow.as_mut().filter(|shadow| shadow.truststore == truststore) {
             Some(known) => {

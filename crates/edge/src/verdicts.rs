@@ -13,6 +13,7 @@ use model::snapshot::Trust;
 use model::template::{Line, Template};
 use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked, Verdict};
 
+use crate::shadow::{self, Difference};
 use crate::sightings::Tally;
 
 /// Certificates that are judged; a longer chain is refused unread.
@@ -56,6 +57,8 @@ pub(crate) struct Client {
     pub(crate) refusal: Option<Refusal>,
     /// What the ledger is to be told of it.
     pub(crate) tally: Tally,
+    /// Where the shadow truststore comes to another verdict.
+    pub(crate) shadow: Option<Difference>,
     judged_at: UnixSeconds,
     holds_until: UnixSeconds,
 }
@@ -158,6 +161,7 @@ impl Client {
             truststore: String::new(),
             refusal: None,
             tally: Tally::default(),
+            shadow: None,
             judged_at: UnixSeconds::MIN,
             holds_until: UnixSeconds::MAX,
         }
@@ -183,20 +187,24 @@ impl Client {
     }
 
     fn judge(trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Self {
-        let (refusal, holds_until) = match chain.is_too_large() {
-            true => (Refusal::of_code(Code::ClientCertMaxSizeExceeded), UnixSeconds::MAX),
-            false => judgment(trust, &chain, at),
+        let (refusal, shadow, holds_until) = match chain.is_too_large() {
+            true => (Refusal::of_code(Code::ClientCertMaxSizeExceeded), None, UnixSeconds::MAX),
+            false => {
+                let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
+                let (refusal, holds_until) = judgment(trust, &certificates, at);
+                let (shadow, also_until) = shadow::compare(trust, &certificates, refusal.is_none(), at);
+                (refusal, shadow, holds_until.min(also_until))
+            }
         };
         let truststore = trust.truststore.digest().to_string();
         let tally = Tally::default();
-        Self { chain, trust: Some(trust.clone()), truststore, refusal, tally, judged_at: at, holds_until }
+        Self { chain, trust: Some(trust.clone()), truststore, refusal, shadow, tally, judged_at: at, holds_until }
     }
 }
 
 /// What the judge says, explained, and until when.
-fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
-    let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
-    let judgment = trust.truststore.judge(&certificates, &trust.policy, &Unrevoked, at);
+fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
+    let judgment = trust.truststore.judge(certificates, &trust.policy, &Unrevoked, at);
     let refused = match &judgment.verdict {
         Verdict::Refused(refused) => refused,
         Verdict::NeedsStatus(_) => {
@@ -215,7 +223,7 @@ fn judgment(trust: &Trust, chain: &Chain, at: UnixSeconds) -> (Option<Refusal>, 
     let neighbours: Vec<Neighbour<'_>> =
         newer.iter().map(|(name, truststore)| Neighbour { name, kind, truststore }).collect();
     let around = Surroundings { neighbours: &neighbours, seen: None };
-    let refusal = trust::explain(&judgment, &certificates, &trust.truststore, &around, &trust.policy, at)
+    let refusal = trust::explain(&judgment, certificates, &trust.truststore, &around, &trust.policy, at)
         .map(|explained| Refusal {
             code: refused.code,
             detail: refused.detail.clone(),

@@ -50,6 +50,9 @@ pub struct AccessRecord<'a> {
     /// Certificate that the client sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Client<'a>>,
+    /// What the domain's shadow truststore would have done otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow<'a>>,
     /// The client's address and port.
     pub source: SocketAddr,
 }
@@ -70,6 +73,19 @@ pub struct Refusal<'a> {
     /// Facts by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// The shadow truststore came to another verdict than the one that was enforced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow<'a> {
+    /// The shadow truststore.
+    pub truststore: Truststore<'a>,
+    /// Why it would have refused; none: it would have accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<trust::Code>,
+    /// The judge's sentence.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub detail: Cow<'a, str>,
 }
 
 /// Names the bytes of a truststore.

@@ -22,6 +22,7 @@ fn record(number: u64) -> AccessRecord<'static> {
         revision: 7,
         truststore: None,
         client: None,
+        shadow: None,
         source: ([127, 0, 0, 1], 4000).into(),
     }
 }
@@ -83,6 +84,11 @@ fn a_record_comes_back_whole() {
             issuer: "CN=b".into(),
             serial: "1".into(),
             fingerprint: "ff".into(),
+        }),
+        shadow: Some(journal::Shadow {
+            truststore: Truststore { digest: "cd".into(), version: None },
+            refusal: Some(trust::Code::ClientCertExpired),
+            detail: "it expired".into(),
         }),
         ..record(5)
     };

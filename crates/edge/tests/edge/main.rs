@@ -7,6 +7,7 @@ mod mapping;
 mod openssl;
 mod refusals;
 mod serving;
+mod shadow;
 mod support;
 mod throttling;
 mod upstreams;

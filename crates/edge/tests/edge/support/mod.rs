@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use edge::{Clock, Edge, EdgeConfig, RefusalLine};
+use edge::{Clock, Edge, EdgeConfig, Line, RefusalLine, ShadowLine};
 use journal::ledger::Ledger;
 use journal::{AccessRecord, Journal};
 use model::resource::{
@@ -40,7 +40,7 @@ pub struct World {
     pub backend: Backend,
     pub journal: Journal,
     pub ledger: Ledger,
-    pub refusals: mpsc::Receiver<RefusalLine>,
+    pub lines: mpsc::Receiver<Line>,
     pub now: Arc<AtomicI64>,
     pub server: Authority,
     pub ca: Authority,
@@ -148,22 +148,9 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(directory.path()).unwrap();
         let (ledger, _) = Ledger::open(directory.path(), NOW);
-        let (sender, refusals) = mpsc::channel(100);
+        let (sender, lines) = mpsc::channel(100);
         let edge = Edge::start(config, snapshot.clone(), &journal, &ledger, sender).unwrap();
-        Self {
-            edge,
-            backend,
-            journal,
-            ledger,
-            refusals,
-            now,
-            server,
-            ca: setup.ca,
-            state,
-            snapshot,
-            keyring,
-            directory,
-        }
+        Self { edge, backend, journal, ledger, lines, now, server, ca: setup.ca, state, snapshot, keyring, directory }
     }
 
     /// Changes the settings, and waits until all of the edge serves them.
@@ -183,6 +170,14 @@ impl World {
         self.publish(&[Change::put(&domain(DOMAIN, Some(pem), rejection))], &blobs(Some(pem))).await;
     }
 
+    /// Puts a shadow truststore beside the domain's.
+    pub async fn shadow(&mut self, truststore: &str, shadow: &str) {
+        let object = named(shadow, "s3://bucket/next.pem");
+        let next = Domain { shadow: Some(object), ..domain(DOMAIN, Some(truststore), Rejection::Respond) };
+        let blobs = blobs(Some(truststore)).into_iter().chain(blobs(Some(shadow))).collect();
+        self.publish(&[Change::put(&next)], &blobs).await;
+    }
+
     /// A client that trusts the server.
     pub fn client(&self, identity: Option<&Identity>) -> Client {
         Client::new(self.edge.local_addr(), &self.server, identity)
@@ -190,8 +185,25 @@ impl World {
 
     /// The first refusal that was not looked at yet.
     pub async fn refusal(&mut self) -> RefusalLine {
-        let next = tokio::time::timeout(Duration::from_secs(20), self.refusals.recv()).await;
-        next.expect("a refusal within 20 s").expect("the edge lives")
+        loop {
+            if let Line::Refused(line) = self.line().await {
+                return line;
+            }
+        }
+    }
+
+    /// The first difference of a shadow truststore that was not looked at yet.
+    pub async fn difference(&mut self) -> ShadowLine {
+        loop {
+            if let Line::Shadow(line) = self.line().await {
+                return line;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Line {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.lines.recv()).await;
+        next.expect("a line within 20 s").expect("the edge lives")
     }
 
     /// Stops the edge and reads what it recorded.
@@ -234,15 +246,7 @@ pub fn domain(name: &str, truststore: Option<&str>, rejection: Rejection) -> Dom
         ownership_certificate_arn: None,
         hosted_zone_id: "Z".into(),
         target_id: "d-1".into(),
-        mutual_tls: truststore.map(|pem| NamedObject {
-            uri: "s3://bucket/ca.pem".into(),
-            version: None,
-            read: 0,
-            read_version: "v1".into(),
-            digest: Blob::of(pem.as_bytes()).digest().to_owned(),
-            warnings: Vec::new(),
-            newest: None,
-        }),
+        mutual_tls: truststore.map(|pem| named(pem, "s3://bucket/ca.pem")),
         history: Vec::new(),
         shadow: None,
         crls: Vec::new(),
@@ -250,6 +254,18 @@ pub fn domain(name: &str, truststore: Option<&str>, rejection: Rejection) -> Dom
         revision: 1,
         created: 0,
         tags: BTreeMap::from([("countersign:rejection".to_owned(), rejection.to_owned())]),
+    }
+}
+
+fn named(pem: &str, uri: &str) -> NamedObject {
+    NamedObject {
+        uri: uri.into(),
+        version: None,
+        read: 0,
+        read_version: "v1".into(),
+        digest: Blob::of(pem.as_bytes()).digest().to_owned(),
+        warnings: Vec::new(),
+        newest: None,
     }
 }
 

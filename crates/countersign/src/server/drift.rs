@@ -1,0 +1,87 @@
+//! One line for a person when an object that a domain names has a newer version than the one in force.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::State;
+use model::resource::{Domain, NamedObject};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::answer::{printable, warn};
+
+/// Tells each newer version once, as long as it stays the newest.
+pub(super) async fn tell(mut states: watch::Receiver<Arc<State>>) {
+    let mut told = BTreeSet::new();
+    loop {
+        let now = drifts(&states.borrow_and_update());
+        let new: Vec<String> = now.difference(&told).map(|line| printable(line).into_owned()).collect();
+        told = now;
+        if !new.is_empty() {
+            // A terminal that is held must not hold up the runtime.
+            let _ = spawn_blocking(move || new.iter().for_each(|line| warn(line))).await;
+        }
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn drifts(state: &State) -> BTreeSet<String> {
+    state.domains.values().flat_map(|domain| of_domain(domain)).collect()
+}
+
+fn of_domain(domain: &Domain) -> impl Iterator<Item = String> {
+    let truststore = domain.mutual_tls.iter().map(|object| ("truststore", object));
+    let shadow = domain.shadow.iter().map(|object| ("shadow truststore", object));
+    let crls = domain.crls.iter().map(|object| ("revocation list", object));
+    truststore.chain(shadow).chain(crls).filter_map(|(what, object)| line(&domain.name, what, object))
+}
+
+fn line(domain: &str, what: &str, object: &NamedObject) -> Option<String> {
+    let newest = object.newest.as_ref()?;
+    let NamedObject { uri, read_version, .. } = object;
+    let (version, enforced) = (&newest.version, format!("version {read_version} stays in force"));
+    Some(match &newest.digest {
+        Some(_) if version != read_version => {
+            format!(
+                "the {what} of {domain} has a newer version: {uri} version {version}; {enforced} until the domain is updated"
+            )
+        }
+        Some(_) => format!(
+            "the {what} of {domain} has other content by now: {uri}; what was read stays in force until the domain is updated"
+        ),
+        None => format!(
+            "the {what} of {domain} was deleted, or cannot be used any more: {uri} version {version}; {enforced}"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::resource::NewerVersion;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_drift_has_its_line() {
+        let object = |version: &str, digest: Option<&str>| NamedObject {
+            uri: "s3://b/ca.pem".into(),
+            version: Some("v1".into()),
+            read_version: "v1".into(),
+            digest: "d1".into(),
+            read: 0,
+            warnings: vec![],
+            newest: Some(NewerVersion { version: version.into(), digest: digest.map(str::to_owned), seen: 0 }),
+        };
+        for (version, digest, said) in [
+            ("v2", Some("d2"), "has a newer version: s3://b/ca.pem version v2; version v1 stays in force"),
+            ("v1", Some("d2"), "has other content by now"),
+            ("v2", None, "was deleted, or cannot be used any more"),
+        ] {
+            let line = line("api.example.com", "truststore", &object(version, digest)).unwrap();
+            assert!(line.starts_with("the truststore of api.example.com ") && line.contains(said), "{line}");
+        }
+        assert_eq!(line("d", "truststore", &NamedObject { newest: None, ..object("v1", None) }), None);
+    }
+}

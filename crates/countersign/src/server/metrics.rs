@@ -1,0 +1,29 @@
+//! What the data plane counts, for `/_countersign/metrics`.
+
+use std::fmt;
+
+use control::metrics::{Collector, DescriptorEncoder, counter};
+use edge::Counters;
+
+/// Requests and refusals of each domain.
+#[derive(Debug)]
+pub(super) struct OfEdge(pub(super) Counters);
+
+impl Collector for OfEdge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let totals = self.0.totals();
+        let requests = totals.iter().map(|(domain, totals)| ([("domain", domain.as_str())], totals.requests));
+        counter(&mut encoder, "requests", "Requests of clients that were let in.", requests)?;
+        let refusals = totals.iter().flat_map(|(domain, totals)| {
+            let of_domain = totals.refusals.iter();
+            of_domain.map(move |(code, count)| ([("domain", domain.as_str()), ("reason", code.as_str())], *count))
+        });
+        counter(&mut encoder, "refusals", "Requests and handshakes of clients that were refused.", refusals)?;
+        let differences = totals.iter().flat_map(|(domain, totals)| {
+            let label = |would: &'static str| [("domain", domain.as_str()), ("would", would)];
+            [(label("refuse"), totals.shadow_would_refuse), (label("accept"), totals.shadow_would_accept)]
+        });
+        let help = "Requests and handshakes about which the shadow truststore differs, by what it would do.";
+        counter(&mut encoder, "shadow_differences", help, differences.filter(|(_, count)| *count > 0))
+    }
+}
