@@ -27,11 +27,9 @@ use crate::upstream::Backend;
 /// Whether a client's header is not for the backend. Many backends read `_` as `-`: what may not pass with one may not
 /// pass with the other.
 fn stays_here(name: &str) -> bool {
-    if name.contains('_') {
-        let name = name.replace('_', "-");
-        return is_hop_by_hop(&name) || is_for_us(&name) || matches!(name.as_str(), "content-length" | "host");
-    }
-    is_hop_by_hop(name) || is_for_us(name)
+    let plain = identity::plain(name);
+    let is_alias = plain != name;
+    is_hop_by_hop(&plain) || is_for_us(&plain) || is_alias && matches!(&*plain, "content-length" | "host")
 }
 
 /// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
@@ -86,6 +84,9 @@ pub(crate) async fn forward(
     };
     let mut headers = parts.headers;
     rewrite_request(&mut headers, parts.version, forwarded, &integration.request_mapping);
+    for (name, value) in record.client.identity_headers() {
+        headers.insert(name.clone(), value.clone());
+    }
     let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
     headers.insert(HOST, authority);
     changes.apply_to_headers(&mut headers);
@@ -238,7 +239,14 @@ mod tests {
 
     #[test]
     fn underscores_change_nothing() {
-        for name in ["x_forwarded_for", "transfer_encoding", "content_length", "client_cert", "x_ssl-client_dn"] {
+        for name in [
+            "x_forwarded_for",
+            "transfer_encoding",
+            "content_length",
+            "client_cert",
+            "x_ssl-client_dn",
+            "x.ssl.client.cert",
+        ] {
             assert!(stays_here(name), "{name}");
         }
         for name in ["content-length", "x_request_id", "host", "accept", "x-forwarded-prefix"] {

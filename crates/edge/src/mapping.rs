@@ -147,7 +147,7 @@ impl Changes {
 
 /// Whether a client's header says who the client is, which is not for the client to say.
 fn is_claim(name: &str, mapping: &Mapping) -> bool {
-    identity::is_identity(&name.replace('_', "-")) || mapping.claims(name)
+    identity::is_identity(&identity::plain(name)) || mapping.claims(name)
 }
 
 /// Control characters, as in a PEM text, and what is not ASCII are percent-encoded: a header cannot hold them, or not so that

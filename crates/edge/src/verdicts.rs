@@ -8,11 +8,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use journal::ledger::ClientChain;
+use model::IdentityHeaders;
 use model::snapshot::Trust;
 use model::template::{Line, Template};
 use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked, Verdict};
 
+use crate::identity;
 use crate::shadow::{self, Difference};
 use crate::sightings::Tally;
 
@@ -59,6 +62,9 @@ pub(crate) struct Client {
     pub(crate) tally: Tally,
     /// Where the shadow truststore comes to another verdict.
     pub(crate) shadow: Option<Difference>,
+    /// By whom the leaf was found to be issued, the next one up first; none where it was refused.
+    issuers: Issuers,
+    identity_headers: OnceCell<identity::Headers>,
     judged_at: UnixSeconds,
     holds_until: UnixSeconds,
 }
@@ -113,11 +119,15 @@ impl Chain {
     /// `None` where nothing was sent, or its leaf cannot be read or is too large.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         let read = || {
-            let leaf = self.sent.certificates().next().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
-            let leaf = Certificate::from_der(leaf).ok()?;
+            let leaf = self.leaf()?;
             Some(Identity { certificate: leaf.client_cert(), fingerprint: leaf.fingerprint_hex() })
         };
         self.identity.get_or_init(read).as_ref()
+    }
+
+    fn leaf(&self) -> Option<Certificate> {
+        let leaf = self.sent.certificates().next().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
+        Certificate::from_der(leaf).ok()
     }
 
     /// Calls `render` with the line of `template` in which this client's certificate already stands.
@@ -162,6 +172,8 @@ impl Client {
             refusal: None,
             tally: Tally::default(),
             shadow: None,
+            issuers: Box::default(),
+            identity_headers: OnceCell::new(),
             judged_at: UnixSeconds::MIN,
             holds_until: UnixSeconds::MAX,
         }
@@ -177,6 +189,18 @@ impl Client {
         same && self.holds_at(at)
     }
 
+    /// What its requests tell the backend of it, as the domain has it; formatted when first asked for.
+    pub(crate) fn identity_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        let style = self.trust.as_ref().map(|trust| trust.identity_headers).unwrap_or_default();
+        if style == IdentityHeaders::None || self.refusal.is_some() {
+            return &[];
+        }
+        self.identity_headers.get_or_init(|| match self.chain.leaf() {
+            Some(leaf) => identity::headers(style, &leaf, &self.issuers),
+            None => Box::default(),
+        })
+    }
+
     /// The last second at which the verdict is sure to be the same.
     pub(crate) fn holds_until(&self) -> UnixSeconds {
         self.holds_until
@@ -187,34 +211,57 @@ impl Client {
     }
 
     fn judge(trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Self {
-        let (refusal, shadow, holds_until) = match chain.is_too_large() {
-            true => (Refusal::of_code(Code::ClientCertMaxSizeExceeded), None, UnixSeconds::MAX),
+        let (judged, shadow) = match chain.is_too_large() {
+            true => {
+                let refusal = Refusal::of_code(Code::ClientCertMaxSizeExceeded);
+                (Judged { refusal, issuers: Box::default(), holds_until: UnixSeconds::MAX }, None)
+            }
             false => {
                 let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
-                let (refusal, holds_until) = judgment(trust, &certificates, at);
-                let (shadow, also_until) = shadow::compare(trust, &certificates, refusal.is_none(), at);
-                (refusal, shadow, holds_until.min(also_until))
+                let mut judged = judgment(trust, &certificates, at);
+                let (shadow, also_until) = shadow::compare(trust, &certificates, judged.refusal.is_none(), at);
+                judged.holds_until = judged.holds_until.min(also_until);
+                (judged, shadow)
             }
         };
-        let truststore = trust.truststore.digest().to_string();
-        let tally = Tally::default();
-        Self { chain, trust: Some(trust.clone()), truststore, refusal, shadow, tally, judged_at: at, holds_until }
+        Self {
+            chain,
+            trust: Some(trust.clone()),
+            truststore: trust.truststore.digest().to_string(),
+            refusal: judged.refusal,
+            issuers: judged.issuers,
+            identity_headers: OnceCell::new(),
+            tally: Tally::default(),
+            shadow,
+            judged_at: at,
+            holds_until: judged.holds_until,
+        }
     }
 }
 
 /// What the judge says, explained, and until when.
-fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> (Option<Refusal>, UnixSeconds) {
+struct Judged {
+    refusal: Option<Refusal>,
+    issuers: Issuers,
+    holds_until: UnixSeconds,
+}
+
+/// The certificates above an accepted leaf, the next one up first.
+type Issuers = Box<[Arc<Certificate>]>;
+
+fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> Judged {
     let judgment = trust.truststore.judge(certificates, &trust.policy, &Unrevoked, at);
+    let judged = |refusal| Judged { refusal, issuers: Box::default(), holds_until: judgment.holds_until };
     let refused = match &judgment.verdict {
         Verdict::Refused(refused) => refused,
         Verdict::NeedsStatus(_) => {
-            return (Refusal::of_code(Code::ClientCertCrlProcessingError), judgment.holds_until);
+            return judged(Refusal::of_code(Code::ClientCertCrlProcessingError));
         }
-        Verdict::Accepted(_) => {
+        Verdict::Accepted(path) => {
             // Such a handshake was let pass without a proof, so that the answer can be a 403.
             let unproven = certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
             let refusal = if unproven { Refusal::of_code(Code::ClientCertWeakKey) } else { None };
-            return (refusal, judgment.holds_until);
+            return Judged { issuers: path.0.get(1..).unwrap_or_default().into(), ..judged(refusal) };
         }
     };
     let newer =
@@ -232,7 +279,7 @@ fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> (Option<R
             evidence: explained.evidence,
         })
         .or_else(|| Refusal::of_code(refused.code));
-    (refusal, judgment.holds_until)
+    judged(refusal)
 }
 
 impl Refusal {

@@ -13,7 +13,7 @@ use crate::template::Variable;
 pub struct Mapping {
     /// What is done, in order.
     pub steps: Vec<Step>,
-    /// Headers that say who the client is: lowercase, `-` for `_`.
+    /// Headers that say who the client is: lowercase, `-` for all punctuation.
     claims: Vec<Box<str>>,
 }
 
@@ -26,7 +26,7 @@ pub struct Step {
     pub place: Place,
     /// Pieces of the value, one behind the other. Of no meaning in [`Action::Remove`].
     pub value: Vec<Source>,
-    /// The value says who the client is: there is `$context.identity` in it.
+    /// The value says who the client is: there is `$context.identity` or `$context.authorizer` in it.
     pub is_identity: bool,
 }
 
@@ -103,9 +103,9 @@ impl Mapping {
     }
 
     /// Whether a client may not send the header `name` (lowercase), since a step says by it who the client is. Many backends
-    /// read `_` as `-`: a name with one is as good as with the other.
+    /// read `_`, and some any punctuation, as `-`: a name with one is as good as with the other.
     pub fn claims(&self, name: &str) -> bool {
-        let same = |claim: &str| claim.bytes().eq(name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }));
+        let same = |claim: &str| claim.bytes().eq(name.bytes().map(plain));
         self.claims.iter().any(|claim| same(claim))
     }
 
@@ -129,7 +129,9 @@ impl Mapping {
         let mut removals = Vec::new();
         for step in self.steps.iter().filter(|step| step.is_identity) {
             match &step.place {
-                Place::Header(name) => self.claims.push(name.as_str().replace('_', "-").into()),
+                Place::Header(name) => {
+                    self.claims.push(name.as_str().bytes().map(|byte| char::from(plain(byte))).collect())
+                }
                 Place::Query(_) => removals.push(Step {
                     action: Action::Remove,
                     place: step.place.clone(),
@@ -170,6 +172,11 @@ pub fn status_code(text: &str) -> Option<StatusCode> {
     let status = StatusCode::from_bytes(text.as_bytes()).ok()?;
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
     ((200..600).contains(&status.as_u16()) && !empty).then_some(status)
+}
+
+/// A byte of a header's name as CGI and its like read it.
+fn plain(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 fn target(key: &str) -> Option<(Action, Place)> {
@@ -320,12 +327,15 @@ mod tests {
             ("append:header.X_User-Name", dn),
             ("append:querystring.user", "user ${context.identity.sourceIp}"),
             ("overwrite:header.x-id", "$context.requestId"),
+            ("overwrite:header.x-principal", "$context.authorizer.principalId"),
         ]);
         let mapping = Mapping::of_request(&parameters, &map(&[])).unwrap();
         for (name, wanted) in [
             ("x-user-name", true),
             ("x_user_name", true),
             ("x-user_name", true),
+            ("x.user~name", true),
+            ("x-principal", true),
             ("x-user", false),
             ("x-user-name-2", false),
             ("x-id", false),
@@ -334,7 +344,7 @@ mod tests {
         }
         let first = &mapping.steps[0];
         assert_eq!((first.action, &first.place), (Action::Remove, &Place::Query("user".into())));
-        assert_eq!(mapping.steps.len(), 4);
+        assert_eq!(mapping.steps.len(), 5);
         let response = Mapping::of_response(&map(&[("append:header.x-user", dn)]), &map(&[])).unwrap();
         assert!(!response.claims("x-user"), "a backend is believed");
     }

@@ -294,7 +294,9 @@ proptest! {
 fn identity_is_what_is_called_so() {
     let fields = CertificateField::ALL.map(Variable::ClientCert);
     for variable in Variable::FIXED.iter().chain(&fields) {
-        assert_eq!(variable.is_identity(), variable.to_string().starts_with("identity."), "{variable}");
+        let name = variable.to_string();
+        let wanted = name.starts_with("identity.") || name.starts_with("authorizer.");
+        assert_eq!(variable.is_identity(), wanted, "{variable}");
     }
 }
 

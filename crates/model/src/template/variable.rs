@@ -157,11 +157,21 @@ impl Variable {
 }
 
 impl Variable {
-    /// Whether it says who the client is, by its certificate or its address: `identity.`SOMETHING.
+    /// Whether it says who the client is, by its certificate, its address or an authorizer: `identity.`SOMETHING or
+    /// `authorizer.`SOMETHING.
     pub fn is_identity(&self) -> bool {
         matches!(
             self,
             Self::ClientCert(_)
+                | Self::Authorizer(_)
+                | Self::AuthorizerClaim(_)
+                | Self::AuthorizerError
+                | Self::AuthorizerIntegrationLatency
+                | Self::AuthorizerIntegrationStatus
+                | Self::AuthorizerLatency
+                | Self::AuthorizerPrincipalId
+                | Self::AuthorizerRequestId
+                | Self::AuthorizerStatus
                 | Self::IdentityAccountId
                 | Self::IdentityApiKey
                 | Self::IdentityApiKeyId
