@@ -276,11 +276,17 @@ impl Case<'_> {
     /// certificate.
     fn by_lists(&mut self, lists: &[Arc<Crl>]) -> Option<Status> {
         let Inquiry { certificate, issuer, profile, at, .. } = *self.inquiry;
+        let serial = certificate.serial_bytes();
         let mut newest: Option<&Arc<Crl>> = None;
         for list in lists.iter().filter(|list| list.issuer_der() == issuer.subject_der()) {
             match list.fitness(certificate, issuer, profile, at) {
-                Ok(()) if newest.is_none_or(|newest| newest.is_older_than(list)) => newest = Some(list),
-                Ok(()) => {}
+                Ok(()) => {
+                    let is_newer = newest.is_none_or(|newest| {
+                        // Of two that are equally new, the one that lists the certificate.
+                        newest.is_older_than(list) || (!list.is_older_than(newest) && list.find(serial).is_some())
+                    });
+                    newest = if is_newer { Some(list) } else { newest };
+                }
                 Err(unfit) => {
                     if unfit == Unfit::NotYetValid {
                         self.until = self.until.min(list.this_update() - SKEW - 1);
@@ -292,7 +298,7 @@ impl Case<'_> {
         let list = newest?;
         let next_update = list.next_update().unwrap_or(UnixSeconds::MAX);
         let is_current = at <= next_update;
-        if let Some(revoked) = list.find(certificate.serial_bytes()) {
+        if let Some(revoked) = list.find(serial) {
             let source = format!("the list of {} of {}", quoted(list.issuer()), time::rfc3339(list.this_update()));
             let refusal = self.revoked(revoked.at, revoked.reason, &source).with("crl", source);
             let until = if is_current { next_update } else { UnixSeconds::MAX };

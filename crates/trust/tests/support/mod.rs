@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod forge;
+pub mod list;
 
 use std::path::PathBuf;
 use std::process::Command;
