@@ -142,3 +142,119 @@ pub fn signature(authority: &Authority, message: &[u8]) -> Vec<u8> {
     let signature = authority.issuer.key().sign(message).expect("keys of rcgen sign");
     der(0x03, &[&[0], &signature])
 }
+
+/// `certStatus`, as it stands in an answer.
+pub fn good() -> Vec<u8> {
+    der(0x80, &[])
+}
+
+/// A day ago.
+pub fn revoked(reason: Option<u8>) -> Vec<u8> {
+    let reason = reason.map(|code| der(0xa0, &[&der(0x0a, &[&[code]])])).unwrap_or_default();
+    der(0xa1, &[&time(NOW - DAY), &reason])
+}
+
+pub fn unknown() -> Vec<u8> {
+    der(0x82, &[])
+}
+
+/// An OCSP answer to be made. As it is: good since an hour ago, for an hour from now, from a responder named by its key.
+#[derive(Clone)]
+pub struct Answer {
+    pub status: Vec<u8>,
+    pub this_update: i64,
+    pub next_update: Option<i64>,
+    /// Name instead of key hash.
+    pub by_name: bool,
+    /// What stands before the single response in question.
+    pub others: Vec<Vec<u8>>,
+    /// Inside `[1]`: of the single response, of all.
+    pub extensions: [Vec<u8>; 2],
+    /// DER of the certificates that come along.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            status: good(),
+            this_update: NOW - 3600,
+            next_update: Some(NOW + 3600),
+            by_name: false,
+            others: Vec::new(),
+            extensions: [Vec::new(), Vec::new()],
+            certificates: Vec::new(),
+        }
+    }
+}
+
+impl Answer {
+    pub fn of(status: Vec<u8>) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    pub fn dated(self, this_update: i64, next_update: impl Into<Option<i64>>) -> Self {
+        Self { this_update, next_update: next_update.into(), ..self }
+    }
+
+    /// The single response about a certificate.
+    pub fn single(&self, leaf: &[u8], issuer: &Authority) -> Vec<u8> {
+        let next_update = self.next_update.map(|at| der(0xa0, &[&time(at)])).unwrap_or_default();
+        let extensions = match &self.extensions[0][..] {
+            [] => Vec::new(),
+            extension => der(0xa1, &[&sequence(&[extension])]),
+        };
+        sequence(&[&cert_id(leaf, issuer), &self.status, &time(self.this_update), &next_update, &extensions])
+    }
+
+    /// DER of the whole response about `leaf`, which `issuer` issued.
+    pub fn by(&self, responder: &Authority, leaf: &[u8], issuer: &Authority) -> Vec<u8> {
+        let certificate = Certificate::from_der(responder.der()).expect("rcgen makes certificates");
+        let id = match self.by_name {
+            true => der(0xa1, &[certificate.subject_der()]),
+            false => der(0xa2, &[&der(0x04, &[&sha1(key_bits(&certificate))])]),
+        };
+        let responses = sequence(&[&self.others.concat(), &self.single(leaf, issuer)]);
+        let extensions = match &self.extensions[1][..] {
+            [] => Vec::new(),
+            extension => der(0xa1, &[&sequence(&[extension])]),
+        };
+        let data = sequence(&[&id, &time(self.this_update), &responses, &extensions]);
+        let certificates = match self.certificates.is_empty() {
+            true => Vec::new(),
+            false => der(0xa0, &[&sequence(&[&self.certificates.concat()])]),
+        };
+        let algorithm = sequence(&[algorithm(responder)]);
+        basic_response(&sequence(&[&data, &algorithm, &signature(responder, &data), &certificates]))
+    }
+}
+
+/// A successful OCSPResponse.
+pub fn basic_response(basic: &[u8]) -> Vec<u8> {
+    let kind = der(0x06, &[&[0x2b, 6, 1, 5, 5, 7, 48, 1, 1]]);
+    sequence(&[&der(0x0a, &[&[0]]), &der(0xa0, &[&sequence(&[&kind, &der(0x04, &[basic])])])])
+}
+
+/// The CertID of a leaf, by SHA-1.
+pub fn cert_id(leaf: &[u8], issuer: &Authority) -> Vec<u8> {
+    let leaf = Certificate::from_der(leaf).expect("a certificate");
+    let issuer = Certificate::from_der(issuer.der()).expect("a certificate");
+    let algorithm = sequence(&[&der(0x06, &[&[0x2b, 14, 3, 2, 26]]), &[5, 0]]);
+    sequence(&[
+        &algorithm,
+        &der(0x04, &[&sha1(issuer.subject_der())]),
+        &der(0x04, &[&sha1(key_bits(&issuer))]),
+        &der(0x02, &[leaf.serial_bytes()]),
+    ])
+}
+
+fn sha1(bytes: &[u8]) -> Vec<u8> {
+    let algorithm = &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
+    aws_lc_rs::digest::digest(algorithm, bytes).as_ref().to_vec()
+}
+
+/// The end of the SubjectPublicKeyInfo: uncompressed points of P-256.
+fn key_bits(certificate: &Certificate) -> &[u8] {
+    let spki = certificate.public_key_der();
+    &spki[spki.len() - 65..]
+}

@@ -50,6 +50,11 @@ impl OpenSsl {
         self
     }
 
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> &Self {
+        std::fs::write(self.path(name), bytes).expect("the directory is writable");
+        self
+    }
+
     pub fn pem(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).expect("openssl wrote the file")
     }
