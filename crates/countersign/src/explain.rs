@@ -186,6 +186,7 @@ mod tests {
                 explanation: "almost".into(),
                 fix: "do this".into(),
                 evidence: found_in.map(|place| ("found_in".into(), place.into())).into_iter().collect(),
+                chain_sha256: None,
             }),
             revision: 7,
             truststore: Some(Truststore { digest: "aa".into(), version: Some("v1".into()) }),

@@ -23,7 +23,7 @@ use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
 use crate::sightings::Encounter;
-use crate::verdicts::{Client, Refusal};
+use crate::verdicts::{Chain, Client, Refusal};
 
 /// Format of lines under a domain's own group ([`model::resource::domain_log_group`]): of requests and connections that are
 /// refused before a stage is known.
@@ -283,7 +283,7 @@ impl Record {
             api_id: self.stage.as_ref().map(|stage| stage.api_id.as_str().into()),
             stage: self.stage.as_ref().map(|stage| stage.name.as_str().into()),
             status: self.status.map_or(0, |status| status.as_u16()),
-            refusal: self.refusal().map(Refusal::to_record),
+            refusal: self.refusal().map(|refusal| refusal.to_record(&self.client.chain)),
             revision: self.revision,
             truststore: self.client.trust.as_ref().map(|trust| journal::Truststore {
                 digest: self.client.truststore.as_str().into(),
@@ -402,7 +402,7 @@ impl Record {
 }
 
 impl Refusal {
-    fn to_record(&self) -> journal::Refusal<'_> {
+    fn to_record(&self, chain: &Chain) -> journal::Refusal<'_> {
         let evidence = self.evidence.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
         journal::Refusal {
             code: self.code,
@@ -410,6 +410,7 @@ impl Refusal {
             explanation: self.explanation.as_str().into(),
             fix: self.fix.as_str().into(),
             evidence: evidence.collect(),
+            chain_sha256: chain.can_be_kept().then(|| chain.sent().digest_hex().into()),
         }
     }
 }

@@ -73,6 +73,10 @@ pub struct Refusal<'a> {
     /// Facts by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// What the client sent, as the ledger knows it ([`crate::ledger::ClientChain::digest_hex`]); none where it sent nothing, or
+    /// too much to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_sha256: Option<Cow<'a, str>>,
 }
 
 /// The shadow truststore came to another verdict than the one that was enforced.

@@ -77,6 +77,7 @@ fn a_record_comes_back_whole() {
             explanation: "it is in a newer version".into(),
             fix: "update the domain".into(),
             evidence: vec![("issuer_wanted".into(), "CN=\"Root\"\n".into())],
+            chain_sha256: Some("cd".into()),
         }),
         truststore: Some(Truststore { digest: "ab".into(), version: Some("3kL4".into()) }),
         client: Some(Client {
