@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
+use crate::revocation::Listed;
 
 /// The settings of a server: those of the file, or their defaults. Paths are absolute or relative to the file's directory.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) rejection: Option<Rejection>,
     pub(crate) control: Control,
     pub(crate) limits: Limits,
+    pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
 }
 
@@ -56,6 +58,16 @@ pub(crate) struct Control {
 pub(crate) struct Limits {
     /// Connections from one address at a time.
     pub(crate) connections_per_address: u32,
+}
+
+/// `[revocation]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Revocation {
+    /// Addresses to which certificates may lead although they are not public.
+    pub(crate) allow: Vec<Listed>,
+    /// Where the lists are that the tag `countersign:crl` names `file:NAME`.
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// `[sealing_key]`: the 32 bytes that seal secrets in the store; `sealing.key` in the data directory by default.
@@ -89,6 +101,7 @@ impl Config {
             &mut config.control.certificate,
             &mut config.control.key,
             &mut config.control.metrics_token_file,
+            &mut config.revocation.directory,
             &mut config.sealing_key.file,
         ];
         for path in paths.into_iter().flatten() {
@@ -153,6 +166,7 @@ impl Default for Config {
             rejection: None,
             control: Control::default(),
             limits: Limits::default(),
+            revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
         }
     }
@@ -203,6 +217,9 @@ mod tests {
             names = ["gw.internal"]
             [limits]
             connections_per_address = 7
+            [revocation]
+            allow = ["10.1.0.0/16", "127.0.0.1:8080"]
+            directory = "crls"
             [sealing_key]
             command = ["vault", "read"]
             "#,
@@ -213,6 +230,8 @@ mod tests {
         assert_eq!(config.control.key.as_deref(), Some(Path::new("/keys/c.key")));
         assert_eq!(config.rejection(), Rejection::Aws);
         assert_eq!(config.limits.connections_per_address, 7);
+        assert_eq!(config.revocation.allow.len(), 2);
+        assert_eq!(config.revocation.directory.as_deref(), Some(Path::new("/etc/countersign/crls")));
         assert!(config.https_addr.ip().is_unspecified());
     }
 
@@ -225,6 +244,7 @@ mod tests {
             ("rejection = \"no\"", "unknown variant `no`"),
             ("[limits]\nconnections = 1", "unknown field `connections`"),
             ("[control]\nkey = \"k\"", "belong together"),
+            ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
             ("[sealing_key]\nfile = \"k\"\ncommand = [\"c\"]", "keep one"),
             ("region = 1", "expected a string"),
         ] {

@@ -191,6 +191,11 @@ impl DataDir {
         self.file(SETTINGS)
     }
 
+    /// What was fetched of revocations.
+    pub(crate) fn revocation(&self) -> PathBuf {
+        self.file("revocation")
+    }
+
     /// Records.
     pub(crate) fn journal(&self) -> PathBuf {
         self.file("journal")

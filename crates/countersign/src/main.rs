@@ -15,6 +15,7 @@ mod env;
 mod explain;
 mod gateway;
 mod pem;
+mod revocation;
 mod server;
 mod truststore;
 mod up;

@@ -28,14 +28,17 @@ use model::UnixMillis;
 use model::snapshot::Defaults;
 use store::{Follower, Store};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
+use trust::UnixSeconds;
 
 use crate::answer::{Failure, warn};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::gateway::Gateway;
+use crate::revocation::{Fetcher, OfRevocations};
 use files::Files;
 use follow::Publisher;
 use metrics::OfEdge;
@@ -57,6 +60,7 @@ pub(crate) struct Server {
     renewing: JoinHandle<()>,
     forgetting: JoinHandle<()>,
     watching: JoinHandle<()>,
+    fetching: JoinHandle<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
@@ -93,15 +97,23 @@ impl Server {
         let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
         let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
 
+        let fetcher = fetcher(dir, config)?;
         let (defaults, changed_defaults) = watch::channel(config.defaults());
-        let mut publisher =
-            Publisher::new(follower.state(), changed_defaults, files.store.clone(), files.keyring.clone());
+        let mut publisher = Publisher::new(
+            follower.state(),
+            changed_defaults,
+            fetcher.reviews(),
+            files.store.clone(),
+            files.keyring.clone(),
+        );
         publisher.compile().await;
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
-        let edge = Edge::start(config.edge(), publisher.snapshot(), &files.journal, &files.ledger, told);
+        let edge = Edge::start(config.edge(fetcher.clone()), publisher.snapshot(), &files.journal, &files.ledger, told);
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
         metrics.register(OfEdge(edge.counters().clone()));
+        let snapshots = publisher.snapshots();
+        metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
         let publishing = tokio::spawn(publisher.run(edge.clone()));
 
         let control = Control::new(ControlParts {
@@ -120,6 +132,7 @@ impl Server {
         let forgetting = tokio::spawn(forget(control.clone()));
         tokio::spawn(drift::tell(follower.state()));
         let watching = tokio::spawn(records::watch(files.journal.clone()));
+        let fetching = tokio::spawn(fetcher.keep());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -142,6 +155,7 @@ impl Server {
             renewing,
             forgetting,
             watching,
+            fetching,
             serving,
             _follower: follower,
             _running: dir.announce(&run)?,
@@ -188,6 +202,7 @@ impl Server {
         self.renewing.abort();
         self.forgetting.abort();
         self.watching.abort();
+        self.fetching.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
         let (edge, journal, ledger) = (self.edge, self.journal, self.ledger);
@@ -229,7 +244,7 @@ impl Serving {
 }
 
 impl Config {
-    fn edge(&self) -> EdgeConfig {
+    fn edge(&self, fetcher: Fetcher) -> EdgeConfig {
         let defaults = EdgeConfig::default();
         EdgeConfig {
             https: self.https_addr,
@@ -239,6 +254,7 @@ impl Config {
             },
             aws_exact: self.aws_exact,
             account_id: self.account.clone(),
+            status_fetcher: Arc::new(fetcher),
             ..defaults
         }
     }
@@ -265,6 +281,13 @@ impl crate::config::Control {
     fn files(&self) -> Option<(&PathBuf, &PathBuf)> {
         self.certificate.as_ref().zip(self.key.as_ref())
     }
+}
+
+/// Of what certificates name.
+fn fetcher(dir: &DataDir, config: &Config) -> Result<Fetcher, Failure> {
+    let directory = dir.revocation();
+    let fetcher = Fetcher::new(&directory, &config.revocation.allow, Handle::current(), seconds);
+    fetcher.map_err(|e| Failure::new(format!("cannot use {}: {e}", directory.display())))
 }
 
 /// The administrator's access key, which `countersign env` hands out.
@@ -321,6 +344,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+fn seconds() -> UnixSeconds {
+    now().div_euclid(1000)
 }
 
 fn now() -> UnixMillis {

@@ -1,9 +1,12 @@
 //! What is set for the whole edge; everything about domains comes with the snapshot.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Clock;
+use trust::NothingFetched;
+
+use crate::{Clock, StatusFetcher};
 
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct EdgeConfig {
     pub upstream_cas: Vec<String>,
     /// The time by which certificates are judged and requests are recorded. Default: the system's.
     pub clock: Clock,
+    /// Finds out whether certificates are revoked, where they say. Default: nothing is fetched.
+    pub status_fetcher: Arc<dyn StatusFetcher>,
 }
 
 /// Bounds on what strangers can take.
@@ -60,6 +65,7 @@ impl Default for EdgeConfig {
             account_id: "123456789012".to_owned(),
             upstream_cas: Vec::new(),
             clock: Clock::system(),
+            status_fetcher: Arc::new(NothingFetched),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::refuse;
 use crate::runtime::Runtime;
 use crate::sightings::Encounter;
 use crate::socket::{Io, Socket};
+use crate::status::Pending;
 use crate::tls::{Failure, Hello, PlainAlert, Session};
 use crate::verdicts::{self, Chain, Client};
 
@@ -55,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) activity: Activity,
     heads: RefCell<Heads>,
     closing: Cell<Option<Close>>,
+    /// A review in the background waits for the client's status.
+    waits: Cell<bool>,
     notify: Notify,
     linger: Cell<bool>,
     /// `Forwarded` of requests for [`name`](Self::name).
@@ -68,6 +71,16 @@ struct Standing {
     revision: Revision,
     domain: Arc<Domain>,
     client: Rc<Client>,
+}
+
+/// What came of another look at a client.
+enum Review {
+    /// It is known who it is.
+    Done,
+    /// Its domain is no more.
+    Gone,
+    /// Its status has to be fetched.
+    Waits(Pending),
 }
 
 /// Why, and thereby how, a connection ends before its client ends it. In the order of their force.
@@ -154,7 +167,13 @@ async fn handshake(
         Ok(session) => {
             let at = runtime.now_seconds();
             let client = match &domain.trust {
-                Some(trust) => verdicts::judge(trust, session.chain(), at),
+                Some(trust) => {
+                    let fetched = runtime.config.status_fetcher.known();
+                    match verdicts::judge(trust, &Rc::new(session.chain()), fetched, at) {
+                        Ok(client) => client,
+                        Err(pending) => pending.settle(runtime).await,
+                    }
+                }
                 None => runtime.anonymous.clone(),
             };
             let standing = Standing { generation, revision: snapshot.revision, domain: domain.clone(), client };
@@ -164,7 +183,10 @@ async fn handshake(
         Err(failure) => {
             let client = match (&failure, &domain.trust) {
                 (Failure::Refused(client), _) => Some(client.clone()),
-                (Failure::Missing, Some(trust)) => Some(verdicts::judge(trust, Chain::none(), runtime.now_seconds())),
+                (Failure::Missing, Some(trust)) => {
+                    let (none, fetched) = (Rc::new(Chain::none()), runtime.config.status_fetcher.so_far());
+                    Some(verdicts::judge_so_far(trust, &none, fetched, runtime.now_seconds()))
+                }
                 _ => None,
             };
             match client {
@@ -272,6 +294,7 @@ impl Connection {
             activity: Activity::new(runtime.tick.clone()),
             heads: RefCell::default(),
             closing: Cell::new(None),
+            waits: Cell::new(false),
             notify: Notify::new(),
             linger: Cell::new(false),
             forwarded: OnceCell::new(),
@@ -292,35 +315,85 @@ impl Connection {
     }
 
     /// Looks at domain and client again where the snapshot is another one, or the verdict may be another one by now.
-    /// `false`: the domain is no more.
-    pub(crate) fn review(&self, runtime: &Runtime) -> bool {
+    fn review(&self, runtime: &Runtime) -> Review {
         let at = runtime.now_seconds();
         let mut standing = self.standing.borrow_mut();
         if standing.generation != runtime.generation.get() {
             let snapshot = runtime.snapshot.borrow();
-            let Some(domain) = snapshot.domain(&self.name) else { return false };
+            let Some(domain) = snapshot.domain(&self.name) else { return Review::Gone };
             standing.domain = domain.clone();
             standing.revision = snapshot.revision;
             standing.generation = runtime.generation.get();
         }
-        if !standing.client.holds(standing.domain.trust.as_ref(), at) {
-            let chain = &standing.client.chain;
-            standing.client = match &standing.domain.trust {
-                Some(trust) => verdicts::judge_again(trust, chain, at),
-                None => Rc::new(Client::anonymous()),
-            };
+        if standing.client.holds(standing.domain.trust.as_ref(), at) {
+            return Review::Done;
         }
-        true
+        let judged = match &standing.domain.trust {
+            Some(trust) => verdicts::judge(trust, &standing.client.chain, runtime.config.status_fetcher.known(), at),
+            None => Ok(Rc::new(Client::anonymous())),
+        };
+        match judged {
+            Ok(client) => {
+                standing.client = client;
+                Review::Done
+            }
+            Err(pending) => Review::Waits(pending),
+        }
+    }
+
+    /// Looks at domain and client again, as a request has to before it is let in. `false`: the domain is no more.
+    pub(crate) async fn reviewed(&self, runtime: &Runtime) -> bool {
+        loop {
+            match self.review(runtime) {
+                Review::Done => return true,
+                Review::Gone => return false,
+                Review::Waits(pending) => {
+                    let client = pending.settle(runtime).await;
+                    // Where the settings have changed meanwhile, it is judged under these.
+                    if self.take(client) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a verdict that was waited for, if it is still under what the domain trusts.
+    fn take(&self, client: Rc<Client>) -> bool {
+        let mut standing = self.standing.borrow_mut();
+        let is_current = client.is_under(standing.domain.trust.as_ref());
+        if is_current {
+            standing.client = client;
+        }
+        is_current
     }
 
     /// Reviews a connection on which no request may come for long, and ends it where its client is trusted no more.
     pub(crate) fn review_in_background(self: &Rc<Self>, runtime: &Rc<Runtime>) {
-        if self.is_closing() {
+        if self.is_closing() || self.waits.get() {
             return;
         }
-        if !self.review(runtime) {
-            self.close(Close::Gracefully);
-        } else if self.standing.borrow().client.refusal.is_some() {
+        match self.review(runtime) {
+            Review::Gone => self.close(Close::Gracefully),
+            Review::Done => self.end_if_refused(runtime),
+            Review::Waits(pending) => {
+                self.waits.set(true);
+                let (connection, runtime) = (self.clone(), runtime.clone());
+                tokio::task::spawn_local(async move {
+                    let client = pending.settle(&runtime).await;
+                    connection.waits.set(false);
+                    if connection.take(client) {
+                        connection.end_if_refused(&runtime);
+                    } else {
+                        connection.review_in_background(&runtime);
+                    }
+                });
+            }
+        }
+    }
+
+    fn end_if_refused(self: &Rc<Self>, runtime: &Rc<Runtime>) {
+        if !self.is_closing() && self.standing.borrow().client.refusal.is_some() {
             Record::of_connection(runtime, self).refused();
             self.close(Close::Refused);
         }

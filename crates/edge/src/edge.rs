@@ -47,7 +47,7 @@ impl Edge {
         let config = Arc::new(config);
         let listeners = listen::sockets(config.https, config.runtimes.max(1))?;
         let addresses = Arc::new(Addresses::new(config.limits.connections, config.limits.connections_per_address));
-        let tls = Arc::new(SharedTls::new(config.clock.clone()));
+        let tls = Arc::new(SharedTls::new(config.clock.clone(), config.status_fetcher.clone()));
         let upstream_tls = UpstreamTls::new(&config.upstream_cas)?;
         let mut edge = Self {
             address: listeners[0].local_addr()?,

@@ -31,7 +31,8 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let has_payload = !body.is_end_stream();
     let mut record = Record::of_request(&runtime, &connection, &parts);
-    let routed = route(&runtime, &connection, &mut record, &parts);
+    let is_known = connection.reviewed(&runtime).await;
+    let routed = route(&runtime, &connection, &mut record, &parts, is_known);
     let cors = record.cross_origin(&parts);
     let outcome = match routed {
         Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, body).await,
@@ -67,9 +68,16 @@ pub(crate) struct Routed {
     pub(crate) changes: Changes,
 }
 
-fn route(runtime: &Runtime, connection: &Connection, record: &mut Record, parts: &Parts) -> Result<Routed, Answer> {
+/// `is_known`: client and domain were just looked at, and the domain is there.
+fn route(
+    runtime: &Runtime,
+    connection: &Connection,
+    record: &mut Record,
+    parts: &Parts,
+    is_known: bool,
+) -> Result<Routed, Answer> {
     let head_is_clear = connection.head_is_clear();
-    if !connection.review(runtime) {
+    if !is_known {
         return Err(Answer::Misdirected);
     }
     record.stands();

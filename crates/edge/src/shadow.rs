@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 
 use model::snapshot::Trust;
-use trust::{Code, UnixSeconds, Unrevoked, Verdict};
+use trust::{Code, Revocation, UnixSeconds, Verdict};
 
 use crate::connection::Connection;
 use crate::verdicts::can_prove_possession;
@@ -45,16 +45,18 @@ pub struct ShadowLine {
     pub refusal: Option<(Code, String)>,
 }
 
-/// Judges a client that sent `certificates` (leaf first) by the shadow, too. `accepted` is the enforced verdict. Answers with
+/// Judges a client that sent `certificates` (leaf first) by the shadow, too. `accepted` is the enforced verdict; what is
+/// revoked is so for both. Answers with
 /// the difference, if there is one, and with the last second at which that is sure.
 pub(crate) fn compare(
     trust: &Trust,
     certificates: &[&[u8]],
     accepted: bool,
+    revocation: &dyn Revocation,
     at: UnixSeconds,
 ) -> (Option<Difference>, UnixSeconds) {
     let (Some(shadow), Some(leaf)) = (&trust.shadow, certificates.first()) else { return (None, UnixSeconds::MAX) };
-    let judgment = shadow.truststore.judge(certificates, &trust.policy, &Unrevoked, at);
+    let judgment = shadow.truststore.judge(certificates, &trust.policy, revocation, at);
     let refusal = match judgment.verdict {
         Verdict::Refused(refusal) => Some((refusal.code, refusal.detail)),
         Verdict::Accepted(_) if !can_prove_possession(leaf) => {

@@ -13,11 +13,15 @@ use journal::ledger::ClientChain;
 use model::IdentityHeaders;
 use model::snapshot::Trust;
 use model::template::{Line, Template};
-use trust::{Certificate, ClientCert, Code, Neighbour, NeighbourKind, Surroundings, UnixSeconds, Unrevoked, Verdict};
+use trust::{
+    Certificate, ClientCert, Code, Fetched, Judgment, Neighbour, NeighbourKind, Revocation, StatusRequest,
+    Surroundings, UnixSeconds, Unrevoked, Verdict,
+};
 
 use crate::identity;
 use crate::shadow::{self, Difference};
 use crate::sightings::Tally;
+use crate::status::Pending;
 
 /// Certificates that are judged; a longer chain is refused unread.
 const MAX_CHAIN: usize = 10;
@@ -83,19 +87,29 @@ thread_local! {
     static VERDICTS: RefCell<Verdicts> = RefCell::default();
 }
 
-/// What is known of `chain` under `trust` at `at`, judged if it is not remembered.
-pub(crate) fn judge(trust: &Arc<Trust>, chain: Chain, at: UnixSeconds) -> Rc<Client> {
+/// What is known of `chain` under `trust` at `at`, judged if it is not remembered; or what has to be fetched before.
+pub(crate) fn judge(
+    trust: &Arc<Trust>,
+    chain: &Rc<Chain>,
+    fetched: &dyn Fetched,
+    at: UnixSeconds,
+) -> Result<Rc<Client>, Pending> {
     VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.sent.digest(), at) {
-        Some(client) => client,
-        None => verdicts.judge(trust, Rc::new(chain), at),
+        Some(client) => Ok(client),
+        None => {
+            let client = Client::judge(trust, chain, fetched, at);
+            let pending = |requests| Pending { trust: trust.clone(), chain: chain.clone(), requests };
+            client.map(|client| verdicts.remember(trust, client)).map_err(pending)
+        }
     })
 }
 
-/// As [`judge`], of somebody who was judged before under another trust or at another time.
-pub(crate) fn judge_again(trust: &Arc<Trust>, chain: &Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
-    VERDICTS.with_borrow_mut(|verdicts| match verdicts.recall(trust, &chain.sent.digest(), at) {
-        Some(client) => client,
-        None => verdicts.judge(trust, chain.clone(), at),
+/// As [`judge`], where nobody waits any longer.
+pub(crate) fn judge_so_far(trust: &Arc<Trust>, chain: &Rc<Chain>, so_far: &dyn Fetched, at: UnixSeconds) -> Rc<Client> {
+    judge(trust, chain, so_far, at).unwrap_or_else(|_| {
+        // It should have said that it failed.
+        let refusal = Refusal::of_code(Code::ClientCertCrlProcessingError);
+        Rc::new(Client::new(trust, chain, refusal, at, at))
     })
 }
 
@@ -181,12 +195,16 @@ impl Client {
 
     /// Whether this is what the judge would say now.
     pub(crate) fn holds(&self, trust: Option<&Arc<Trust>>, at: UnixSeconds) -> bool {
-        let same = match (&self.trust, trust) {
+        self.is_under(trust) && self.holds_at(at)
+    }
+
+    /// Whether it was judged under just this.
+    pub(crate) fn is_under(&self, trust: Option<&Arc<Trust>>) -> bool {
+        match (&self.trust, trust) {
             (Some(mine), Some(trust)) => Arc::ptr_eq(mine, trust),
             (None, None) => true,
             _ => false,
-        };
-        same && self.holds_at(at)
+        }
     }
 
     /// What its requests tell the backend of it, as the domain has it; formatted when first asked for.
@@ -210,67 +228,70 @@ impl Client {
         self.judged_at <= at && at <= self.holds_until
     }
 
-    fn judge(trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Self {
-        let (judged, shadow) = match chain.is_too_large() {
-            true => {
-                let refusal = Refusal::of_code(Code::ClientCertMaxSizeExceeded);
-                (Judged { refusal, issuers: Box::default(), holds_until: UnixSeconds::MAX }, None)
-            }
-            false => {
-                let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
-                let mut judged = judgment(trust, &certificates, at);
-                let (shadow, also_until) = shadow::compare(trust, &certificates, judged.refusal.is_none(), at);
-                judged.holds_until = judged.holds_until.min(also_until);
-                (judged, shadow)
-            }
-        };
+    fn new(
+        trust: &Arc<Trust>,
+        chain: &Rc<Chain>,
+        refusal: Option<Refusal>,
+        at: UnixSeconds,
+        holds_until: UnixSeconds,
+    ) -> Self {
         Self {
-            chain,
+            chain: chain.clone(),
             trust: Some(trust.clone()),
             truststore: trust.truststore.digest().to_string(),
-            refusal: judged.refusal,
-            issuers: judged.issuers,
+            refusal,
+            issuers: Box::default(),
             identity_headers: OnceCell::new(),
             tally: Tally::default(),
-            shadow,
+            shadow: None,
             judged_at: at,
-            holds_until: judged.holds_until,
+            holds_until,
         }
     }
-}
 
-/// What the judge says, explained, and until when.
-struct Judged {
-    refusal: Option<Refusal>,
-    issuers: Issuers,
-    holds_until: UnixSeconds,
+    /// Whom the judge makes of a chain; or what has to be fetched before.
+    fn judge(
+        trust: &Arc<Trust>,
+        chain: &Rc<Chain>,
+        fetched: &dyn Fetched,
+        at: UnixSeconds,
+    ) -> Result<Self, Vec<StatusRequest>> {
+        if chain.is_too_large() {
+            let refusal = Refusal::of_code(Code::ClientCertMaxSizeExceeded);
+            return Ok(Self::new(trust, chain, refusal, at, UnixSeconds::MAX));
+        }
+        let certificates: Vec<&[u8]> = chain.sent.certificates().collect();
+        let view = trust.revocations.as_ref().map(|revocations| revocations.view(fetched));
+        let revocation: &dyn Revocation = view.as_ref().map_or(&Unrevoked, |view| view);
+        let judgment = trust.truststore.judge(&certificates, &trust.policy, revocation, at);
+        // Such a handshake was let pass without a proof, so that the answer can be a 403.
+        let unproven = || certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
+        let refusal = match &judgment.verdict {
+            Verdict::Refused(_) => explained(trust, &certificates, &judgment, at),
+            _ if unproven() => Refusal::of_code(Code::ClientCertWeakKey),
+            Verdict::NeedsStatus(requests) => return Err(requests.clone()),
+            Verdict::Accepted(_) => None,
+        };
+        let (shadow, also_until) = shadow::compare(trust, &certificates, refusal.is_none(), revocation, at);
+        let issuers = judgment.path().and_then(|path| path.0.get(1..)).unwrap_or_default().into();
+        let client = Self::new(trust, chain, refusal, at, judgment.holds_until.min(also_until));
+        Ok(Self { issuers, shadow, ..client })
+    }
 }
 
 /// The certificates above an accepted leaf, the next one up first.
 type Issuers = Box<[Arc<Certificate>]>;
 
-fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> Judged {
-    let judgment = trust.truststore.judge(certificates, &trust.policy, &Unrevoked, at);
-    let judged = |refusal| Judged { refusal, issuers: Box::default(), holds_until: judgment.holds_until };
-    let refused = match &judgment.verdict {
-        Verdict::Refused(refused) => refused,
-        Verdict::NeedsStatus(_) => {
-            return judged(Refusal::of_code(Code::ClientCertCrlProcessingError));
-        }
-        Verdict::Accepted(path) => {
-            // Such a handshake was let pass without a proof, so that the answer can be a 403.
-            let unproven = certificates.first().is_some_and(|leaf| !can_prove_possession(leaf));
-            let refusal = if unproven { Refusal::of_code(Code::ClientCertWeakKey) } else { None };
-            return Judged { issuers: path.0.get(1..).unwrap_or_default().into(), ..judged(refusal) };
-        }
-    };
+/// Why the judge refuses, and what was nearly right.
+fn explained(trust: &Trust, certificates: &[&[u8]], judgment: &Judgment, at: UnixSeconds) -> Option<Refusal> {
+    let refused = judgment.refusal()?;
     let newer =
         trust.newer.as_ref().map(|(version, truststore)| (format!("version {version} of {}", trust.uri), truststore));
     let kind = NeighbourKind::NewerVersion;
     let neighbours: Vec<Neighbour<'_>> =
         newer.iter().map(|(name, truststore)| Neighbour { name, kind, truststore }).collect();
     let around = Surroundings { neighbours: &neighbours, seen: None };
-    let refusal = trust::explain(&judgment, certificates, &trust.truststore, &around, &trust.policy, at)
+    trust::explain(judgment, certificates, &trust.truststore, &around, &trust.policy, at)
         .map(|explained| Refusal {
             code: refused.code,
             detail: refused.detail.clone(),
@@ -278,8 +299,7 @@ fn judgment(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> Judged {
             fix: explained.fix,
             evidence: explained.evidence,
         })
-        .or_else(|| Refusal::of_code(refused.code));
-    judged(refusal)
+        .or_else(|| Refusal::of_code(refused.code))
 }
 
 impl Refusal {
@@ -306,10 +326,10 @@ impl Verdicts {
         client.holds(Some(trust), at).then(|| client.clone())
     }
 
-    fn judge(&mut self, trust: &Arc<Trust>, chain: Rc<Chain>, at: UnixSeconds) -> Rc<Client> {
-        let key = Key { digest: chain.sent.digest(), trust: Arc::as_ptr(trust) as usize };
-        let client = Rc::new(Client::judge(trust, chain, at));
+    fn remember(&mut self, trust: &Arc<Trust>, client: Client) -> Rc<Client> {
+        let key = Key { digest: client.chain.sent.digest(), trust: Arc::as_ptr(trust) as usize };
         let memory = if client.refusal.is_none() { &mut self.accepted } else { &mut self.refused };
+        let client = Rc::new(client);
         memory.insert(key, client.clone());
         client
     }

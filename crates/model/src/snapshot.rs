@@ -5,7 +5,7 @@ mod compile;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use trust::{Policy, Truststore};
+use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
 use crate::mapping::Mapping;
@@ -16,7 +16,7 @@ use crate::template::Template;
 use crate::{Blobs, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The commit that is enforced.
     pub revision: Revision,
@@ -30,6 +30,8 @@ pub struct Snapshot {
     defaults: Option<Defaults>,
     /// By digest.
     truststores: HashMap<String, Truststore>,
+    /// By the digest of the bytes that they were read from.
+    crls: HashMap<String, Vec<Arc<Crl>>>,
     /// By API id and name.
     stages: HashMap<(String, String), Arc<Stage>>,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
@@ -46,7 +48,7 @@ pub struct Defaults {
 }
 
 /// Something that a certificate and a truststore are set for: a custom domain, or an API's own endpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Domain {
     /// `api.example.com`, `*.example.com` or `{apiId}.execute-api.{region}.{suffix}`.
     pub name: String,
@@ -71,7 +73,7 @@ pub struct ServerCertificate {
 }
 
 /// Whom a domain trusts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Trust {
     /// Compiled.
     pub truststore: Truststore,
@@ -81,6 +83,8 @@ pub struct Trust {
     pub version: String,
     /// The judge's rules.
     pub policy: Policy,
+    /// What is checked of revocations, and the lists that were given; none: nothing.
+    pub revocations: Option<Revocations>,
     /// How clients are refused.
     pub rejection: Rejection,
     /// Judged as well, and never enforced.
@@ -92,7 +96,7 @@ pub struct Trust {
 }
 
 /// A truststore that may become the one that is enforced.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shadow {
     /// Compiled.
     pub truststore: Truststore,
@@ -103,7 +107,7 @@ pub struct Shadow {
 }
 
 /// How a path leads to a stage.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Paths {
     /// A custom domain's mappings.
     Mappings(Mappings),
@@ -112,7 +116,7 @@ pub enum Paths {
 }
 
 /// API mappings of a custom domain, longest key first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mappings {
     entries: Vec<(String, Arc<Stage>)>,
     /// A key has several segments: then keys match as string prefixes, as on AWS.
@@ -212,6 +216,22 @@ impl Snapshot {
         at: UnixMillis,
     ) -> Self {
         compile::compile(state, previous, blobs, keyring, defaults, at)
+    }
+
+    /// The same, with another [`Trust`] (of equal content) where the status of clients is fetched: something else may have been
+    /// fetched by now, so that what was judged under the former one is to be judged again.
+    pub fn reviewed(&self) -> Self {
+        let mut next = self.clone();
+        for domain in next.exact.values_mut().chain(next.wildcard.values_mut()) {
+            let fetches = |trust: &&Arc<Trust>| {
+                trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
+            };
+            if let Some(trust) = domain.trust.as_ref().filter(fetches) {
+                let trust = Some(Arc::new(Trust::clone(trust)));
+                *domain = Arc::new(Domain { trust, ..Domain::clone(domain) });
+            }
+        }
+        next
     }
 
     /// The domain for a server name or host (lowercase, without port): exact, then the wildcard one label up.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
-use trust::{Policy, Profile};
+use trust::{Fallback, Fetch, Policy, Profile, RevocationRules, Scope};
 
 /// What the `countersign:` tags of a domain say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct DomainTags {
     pub any_eku: bool,
     /// `countersign:crl`
     pub crls: Vec<CrlSource>,
+    /// `countersign:revocation-fetch`, `-scope`, `-on-missing`, `-on-stale`
+    pub revocation: RevocationRules,
     /// `countersign:shadow-truststore`
     pub shadow: Option<ObjectTag>,
     /// `countersign:identity-headers`
@@ -92,7 +94,9 @@ pub enum TagError {
 
 const PREFIX: &str = "countersign:";
 const KNOWN: &str = "countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
-                     countersign:profile, countersign:rejection, countersign:shadow-truststore, \
+                     countersign:profile, countersign:rejection, countersign:revocation-fetch, \
+                     countersign:revocation-on-missing, countersign:revocation-on-stale, \
+                     countersign:revocation-scope, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
 const OBJECT: &str = "s3://bucket/key";
 
@@ -162,6 +166,31 @@ impl DomainTags {
                 None => return error("countersign:identity-headers", IdentityHeaders::VALUES),
             },
             "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
+            _ => return self.set_revocation(name, value),
+        }
+        Ok(())
+    }
+
+    fn set_revocation(&mut self, name: &str, value: &str) -> Result<(), TagError> {
+        let rules = &mut self.revocation;
+        let invalid = |tag, expected| TagError::Value { tag, value: value.to_owned(), expected };
+        match name {
+            "countersign:revocation-fetch" => {
+                rules.fetch =
+                    Fetch::parse(value).ok_or_else(|| invalid("countersign:revocation-fetch", Fetch::VALUES))?;
+            }
+            "countersign:revocation-scope" => {
+                rules.scope =
+                    Scope::parse(value).ok_or_else(|| invalid("countersign:revocation-scope", Scope::VALUES))?;
+            }
+            "countersign:revocation-on-missing" => {
+                rules.on_missing = Fallback::parse(value)
+                    .ok_or_else(|| invalid("countersign:revocation-on-missing", Fallback::VALUES))?;
+            }
+            "countersign:revocation-on-stale" => {
+                rules.on_stale = Fallback::parse(value)
+                    .ok_or_else(|| invalid("countersign:revocation-on-stale", Fallback::VALUES))?;
+            }
             unknown => return Err(TagError::Unknown(unknown.to_owned())),
         }
         Ok(())
@@ -175,6 +204,12 @@ impl DomainTags {
             }
             None => Ok(()),
         }
+    }
+
+    /// What is checked of revocations; none until a list or a way to fetch one is named.
+    pub fn revocation(&self) -> Option<RevocationRules> {
+        let is_on = !self.crls.is_empty() || self.revocation.fetch != Fetch::None;
+        is_on.then_some(self.revocation)
     }
 
     /// The judge's rules.
@@ -251,6 +286,10 @@ mod tests {
             ("countersign:eku", "any"),
             ("countersign:crl", "s3://b/a.crl"),
             ("countersign:crl-version", "v1"),
+            ("countersign:revocation-fetch", "ocsp+crl"),
+            ("countersign:revocation-scope", "leaf"),
+            ("countersign:revocation-on-missing", "allow"),
+            ("countersign:revocation-on-stale", "deny"),
             ("countersign:shadow-truststore", "s3://b/next.pem"),
             ("countersign:identity-headers", "xfcc"),
             ("team", "edge"),
@@ -261,10 +300,26 @@ mod tests {
             profile: Profile::Rfc5280,
             any_eku: true,
             crls: vec![CrlSource::Object(object("s3://b/a.crl", Some("v1")))],
+            revocation: RevocationRules {
+                scope: Scope::Leaf,
+                on_missing: Fallback::Allow,
+                on_stale: Fallback::Deny,
+                fetch: Fetch::OcspThenCrl,
+            },
             shadow: Some(object("s3://b/next.pem", None)),
             identity_headers: IdentityHeaders::Xfcc,
         };
         assert_eq!(read, Ok(wanted));
+    }
+
+    #[test]
+    fn revocation_is_checked_once_there_is_something_to_check_by() {
+        let rules = |pairs: &[(&str, &str)]| DomainTags::parse(&tags(pairs)).unwrap().revocation();
+        assert_eq!(rules(&[]), None);
+        assert_eq!(rules(&[("countersign:revocation-fetch", "none"), ("countersign:revocation-scope", "leaf")]), None);
+        assert_eq!(rules(&[("countersign:crl", "file:ca.crl")]), Some(RevocationRules::default()));
+        let fetched = RevocationRules { fetch: Fetch::Crl, ..RevocationRules::default() };
+        assert_eq!(rules(&[("countersign:revocation-fetch", "crl")]), Some(fetched));
     }
 
     #[test]
@@ -277,6 +332,11 @@ mod tests {
             ("countersign:crl", "s3://b/a.crl file:../secret", "Expected: s3://"),
             ("countersign:crl", "file:.hidden", "Expected: s3://"),
             ("countersign:crl-version", "v1", "no version unless"),
+            ("countersign:revocation-fetch", "all", "Expected: none, crl, ocsp, ocsp+crl"),
+            ("countersign:revocation-scope", "", "Expected: chain, leaf"),
+            ("countersign:revocation-on-missing", "reject", "Expected: deny, allow"),
+            ("countersign:revocation-on-stale", "Deny", "Expected: deny, allow"),
+            ("countersign:revocation", "on", "Unknown tag"),
             ("countersign:shadow-truststore", "s3://b", "Expected: s3://bucket/key"),
             ("countersign:shadow-truststore-version", "v1", "no version without"),
             ("countersign:identity-headers", "all", "Expected: none"),

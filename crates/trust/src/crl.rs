@@ -218,6 +218,11 @@ impl Crl {
         self.entries.find(serial)
     }
 
+    /// Whether a certificate is on it that is not on `other`: whoever was let in by that one may not be by this one.
+    pub fn revokes_more_than(&self, other: &Self) -> bool {
+        self.entries.has_more_than(&other.entries)
+    }
+
     /// Whether the key of `issuer` made its signature; the names are not compared. Asked a second time, the answer is
     /// at hand.
     pub fn is_signed_by(&self, issuer: &Certificate) -> bool {

@@ -15,41 +15,52 @@ use crate::answer::{printable, warn};
 pub(super) struct Publisher {
     states: watch::Receiver<Arc<State>>,
     defaults: watch::Receiver<Defaults>,
+    /// Changes when verdicts that rest on something fetched are to be given again.
+    reviews: watch::Receiver<u64>,
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
-    snapshot: Arc<Snapshot>,
+    /// What was compiled last.
+    snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Publisher {
     pub(super) fn new(
         states: watch::Receiver<Arc<State>>,
         defaults: watch::Receiver<Defaults>,
+        reviews: watch::Receiver<u64>,
         store: Arc<dyn Store>,
         keyring: Arc<Keyring>,
     ) -> Self {
-        Self { states, defaults, store, keyring, snapshot: Arc::default() }
+        Self { states, defaults, reviews, store, keyring, snapshot: watch::Sender::new(Arc::default()) }
     }
 
     /// What was compiled last.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.clone()
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is compiled from now on.
+    pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
     }
 
     /// Publishes all that comes, beginning with what was compiled last, until the settings are closed.
     pub(super) async fn run(mut self, edge: Arc<Edge>) {
         loop {
             edge.publish(self.snapshot()).await;
-            if let Err(e) = self.store.report_applied(super::NODE, self.snapshot.revision).await {
+            if let Err(e) = self.store.report_applied(super::NODE, self.snapshot().revision).await {
                 warn(&e.to_string());
             }
-            let changed = tokio::select! {
-                changed = self.states.changed() => changed,
-                changed = self.defaults.changed() => changed,
+            let (changed, settings) = tokio::select! {
+                changed = self.states.changed() => (changed, true),
+                changed = self.defaults.changed() => (changed, true),
+                changed = self.reviews.changed() => (changed, false),
             };
-            if changed.is_err() {
-                return;
+            match (changed, settings) {
+                (Ok(()), true) => self.compile().await,
+                (Ok(()), false) => drop(self.snapshot.send_replace(Arc::new(self.snapshot().reviewed()))),
+                (Err(_), _) => return,
             }
-            self.compile().await;
         }
     }
 
@@ -63,8 +74,8 @@ impl Publisher {
         // A truststore of a thousand certificates takes a while.
         match spawn_blocking(compile).await {
             Ok(snapshot) => {
-                tell(&snapshot.faults, &self.snapshot.faults);
-                self.snapshot = Arc::new(snapshot);
+                tell(&snapshot.faults, &self.snapshot().faults);
+                self.snapshot.send_replace(Arc::new(snapshot));
             }
             Err(_) => warn("the settings could not be compiled: those before stay enforced"),
         }
@@ -73,7 +84,7 @@ impl Publisher {
     /// What is to be compiled and was not before. What cannot be read becomes a fault of whoever needs it.
     async fn missing(&self, state: &State) -> Blobs {
         let mut blobs = Blobs::new();
-        for digest in Snapshot::missing(state, &self.snapshot) {
+        for digest in Snapshot::missing(state, &self.snapshot()) {
             match self.store.blob(digest).await {
                 Ok(Some(blob)) => drop(blobs.insert(digest.to_owned(), blob)),
                 Ok(None) => {}

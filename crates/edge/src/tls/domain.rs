@@ -18,7 +18,7 @@ use rustls::{ConfigBuilder, ServerConfig};
 
 use super::PROVIDER;
 use super::verifier::{JudgingVerifier, PossessionVerifier};
-use crate::Clock;
+use crate::{Clock, StatusFetcher};
 
 /// One domain's configuration, shared by all runtimes.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ pub(crate) struct DomainTls {
 /// one for the first time.
 pub(crate) struct SharedTls {
     clock: Clock,
+    fetcher: Arc<dyn StatusFetcher>,
     domains: Mutex<HashMap<String, Made>>,
 }
 
@@ -76,8 +77,8 @@ impl DomainTlsCache {
 }
 
 impl SharedTls {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, domains: Mutex::default() }
+    pub(crate) fn new(clock: Clock, fetcher: Arc<dyn StatusFetcher>) -> Self {
+        Self { clock, fetcher, domains: Mutex::default() }
     }
 
     /// Forgets domains that are no more.
@@ -120,7 +121,10 @@ impl SharedTls {
         let builder: ConfigBuilder<ServerConfig, WantsServerCert> = match asks {
             Asks::No => builder.with_no_client_auth(),
             Asks::Possession => builder.with_client_cert_verifier(Arc::new(PossessionVerifier)),
-            Asks::Judged(trust) => builder.with_client_cert_verifier(Arc::new(JudgingVerifier::new(trust.clone()))),
+            Asks::Judged(trust) => {
+                let verifier = JudgingVerifier::new(trust.clone(), self.fetcher.clone());
+                builder.with_client_cert_verifier(Arc::new(verifier))
+            }
         };
         let mut config = builder.with_cert_resolver(key.clone());
         config.ticketer = ticketer.clone();

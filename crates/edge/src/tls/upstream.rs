@@ -22,19 +22,21 @@ const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Verifies backends by the system's CAs and those that were configured. One for all runtimes.
+/// Verifies https servers that this program calls (backends, distribution points) by the system's CAs and those that were configured.
 #[derive(Clone)]
-pub(crate) struct UpstreamTls(TlsConnector);
+pub struct UpstreamTls(TlsConnector);
 
 /// A connection to a backend.
-pub(crate) enum UpstreamStream {
+pub enum UpstreamStream {
+    /// Not secured.
     Plain(TcpStream),
+    /// Secured, the other side verified.
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 impl UpstreamTls {
     /// `extra`: PEM of further CAs; one that cannot be read is an error.
-    pub(crate) fn new(extra: &[String]) -> io::Result<Self> {
+    pub fn new(extra: &[String]) -> io::Result<Self> {
         let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, format!("a CA for backends: {e}"));
         let mut roots = RootCertStore::empty();
         let system = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
@@ -54,7 +56,7 @@ impl UpstreamTls {
     }
 
     /// Secures `stream`; the backend's certificate must be for `name`.
-    pub(crate) async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<UpstreamStream> {
+    pub async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<UpstreamStream> {
         let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         Ok(UpstreamStream::Tls(Box::new(self.0.connect(name, stream).await?)))

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use trust::Truststore;
+use trust::{Crl, Revocations, Truststore};
 
 use super::{
     AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Shadow, Snapshot,
@@ -48,10 +48,17 @@ pub(super) fn compile(
 /// Digests that are named by what is compiled, and were not compiled in `previous`.
 pub(super) fn missing<'s>(state: &'s State, previous: &Snapshot) -> BTreeSet<&'s str> {
     let named = state.domains.values().flat_map(|domain| compiled_blobs(domain));
-    named.filter(|digest| !previous.truststores.contains_key(*digest)).collect()
+    let named = named.filter(|digest| !previous.truststores.contains_key(*digest));
+    let lists = state.domains.values().flat_map(|domain| crl_blobs(domain));
+    named.chain(lists.filter(|digest| !previous.crls.contains_key(*digest))).collect()
 }
 
-/// What of a domain's bytes is compiled: all but its history.
+/// Revocation lists that a domain names.
+fn crl_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
+    domain.crls.iter().map(|list| list.digest.as_str())
+}
+
+/// Truststores that a domain names, but those of its history.
 fn compiled_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
     let truststores = domain.mutual_tls.iter().chain(&domain.shadow);
     truststores.flat_map(|object| {
@@ -223,6 +230,7 @@ impl Compiler<'_> {
             version: mutual.read_version.clone(),
             shadow,
             identity_headers: tags.identity_headers,
+            revocations: self.revocations(domain, &tags)?,
             policy: tags.policy(),
             rejection: tags.rejection.unwrap_or(self.defaults.rejection),
             newer,
@@ -244,11 +252,41 @@ impl Compiler<'_> {
         Ok(compiled)
     }
 
+    /// A domain whose lists are not there is not served: without them it could let in who was revoked.
+    fn revocations(&mut self, domain: &resource::Domain, tags: &DomainTags) -> Result<Option<Revocations>, String> {
+        let Some(rules) = tags.revocation() else { return Ok(None) };
+        let mut crls = Vec::new();
+        for list in &domain.crls {
+            crls.extend(self.crls(&list.digest)?);
+        }
+        Ok(Some(Revocations { rules, crls }))
+    }
+
+    fn crls(&mut self, digest: &str) -> Result<Vec<Arc<Crl>>, String> {
+        let known = self.next.crls.get(digest).or_else(|| self.previous.crls.get(digest));
+        let crls = match known {
+            Some(crls) => crls.clone(),
+            None => {
+                let blob = self.blobs.get(digest);
+                let blob = blob.ok_or_else(|| format!("revocation list {digest} is missing from the store"))?;
+                let crls = Crl::read(blob.bytes()).map_err(|e| format!("revocation list {digest}: {e}"))?;
+                crls.into_iter().map(Arc::new).collect()
+            }
+        };
+        self.next.crls.insert(digest.to_owned(), crls.clone());
+        Ok(crls)
+    }
+
     /// What an unchanged domain uses is kept for the next compilation too.
     fn keep_truststores(&mut self, domain: &resource::Domain) {
         for digest in compiled_blobs(domain) {
             if let Some(known) = self.previous.truststores.get(digest) {
                 self.next.truststores.insert(digest.to_owned(), known.clone());
+            }
+        }
+        for digest in crl_blobs(domain) {
+            if let Some(known) = self.previous.crls.get(digest) {
+                self.next.crls.insert(digest.to_owned(), known.clone());
             }
         }
     }
@@ -374,7 +412,7 @@ impl AccessLog {
 }
 
 /// What a domain was compiled from; while these are the same, so is the domain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sources {
     domain: Option<Arc<resource::Domain>>,
     server: ServerSource,

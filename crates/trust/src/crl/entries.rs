@@ -50,6 +50,12 @@ impl Entries {
         self.times.len()
     }
 
+    /// Whether a serial number is here that is not in `other`.
+    pub(super) fn has_more_than(&self, other: &Self) -> bool {
+        let same = self.width == other.width && self.serials == other.serials;
+        !same && self.serials.chunks_exact(self.width.max(1)).any(|serial| other.find(serial).is_none())
+    }
+
     pub(super) fn find(&self, serial: &[u8]) -> Option<Revoked> {
         let serial = minimal(serial);
         if serial.is_empty() || serial.len() > self.width {
