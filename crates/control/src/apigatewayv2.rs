@@ -25,12 +25,14 @@ use std::sync::Arc;
 
 use aws::apigatewayv2::*;
 use aws::{Caller, Error};
+use model::Blob;
+use model::resource::NamedObject;
 
 use crate::Control;
 use crate::authorization::{Action, authorize};
 use crate::local_ca::endpoint_change;
 use draft::Draft;
-use object::{Loaded, Location, Newest, ObjectRef, Readings};
+use object::{Loaded, Location, Newest, ObjectRef, Readings, Wanted};
 
 /// How many objects are read for one change, those included that somebody else's change made needless.
 const MAX_READINGS: usize = 32;
@@ -100,6 +102,23 @@ impl Control {
             None => None,
         };
         kept.map(|blob| object.again(blob, at)).unwrap_or_else(|| Err(object.inaccessible()))
+    }
+
+    /// The truststore that `input` would give a domain, read with the caller's rights; none where it names none. A version that the domain
+    /// had is there though S3 lost it.
+    pub(crate) async fn truststore_to_be(
+        &self,
+        caller: &Caller,
+        domain: &model::resource::Domain,
+        input: &MutualTlsAuthenticationInput,
+    ) -> Result<Option<(Blob, NamedObject)>, Error> {
+        match Wanted::of(domain, Some(input))? {
+            Wanted::AsIs | Wanted::Off => Ok(None),
+            Wanted::From(object) => {
+                let loaded = self.read(caller, object.clone()).await?;
+                Ok(Some((loaded.blob().clone(), NamedObject { newest: None, ..loaded.named(&object) })))
+            }
+        }
     }
 
     fn show_domain(&self, caller: &Caller, domain: &model::resource::Domain) -> DomainName {

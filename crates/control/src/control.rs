@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) s3: S3Handler,
     /// Held while a newer version of a truststore's object is noted.
     pub(crate) object_notes: Mutex<()>,
+    /// Held while clients are judged for a preview.
+    pub(crate) previews: Mutex<()>,
 }
 
 /// What S3 asks of the control API that it is a part of.
@@ -109,6 +111,7 @@ impl Control {
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
+                previews: Mutex::new(()),
             }
         });
         Self { shared }

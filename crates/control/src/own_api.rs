@@ -1,7 +1,9 @@
 //! The server's own API under `/_countersign/api/v1/`: requests signed as AWS's are, for the service `countersign`, answered
 //! with JSON in the form of API Gateway's. Each resource has a file.
 
+mod preview;
 mod requests;
+mod truststores;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +46,18 @@ impl Control {
                 request.may("GetRequest")?;
                 requests::get(self, id).await
             }
+            (&Method::GET, ["domains", name, "truststores"]) => {
+                request.may("GetTruststores")?;
+                truststores::of_domain(self, &request.caller, name)
+            }
+            (&Method::POST, ["domains", name, "preview"]) => {
+                request.may("PreviewDomain")?;
+                preview::post(self, &request.caller, name, request.json()?).await
+            }
+            (&Method::GET, ["truststores", digest]) => {
+                request.may("GetTruststore")?;
+                truststores::get(self, digest).await
+            }
             _ => Err(not_found("There is no such operation.")),
         }
     }
@@ -78,7 +92,6 @@ impl OwnRequest {
     }
 
     /// The body's JSON.
-    #[expect(dead_code, reason = "until the first resource with a body lands")]
     fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::bad_request(format!("Invalid body: {error}")))
     }

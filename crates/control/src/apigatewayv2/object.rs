@@ -228,6 +228,11 @@ impl Kind {
 }
 
 impl Loaded {
+    /// What was read.
+    pub(super) fn blob(&self) -> &Blob {
+        &self.blob
+    }
+
     /// The bytes that [`Self::named`] names.
     pub(super) fn blobs(&self, object: &ObjectRef) -> impl Iterator<Item = &Blob> {
         let newest = self.newest.as_ref().filter(|newest| newest.differs(&self.named(object)));

@@ -5,6 +5,7 @@ mod apis;
 mod connections;
 mod domains;
 mod logs;
+mod preview;
 mod requests;
 mod s3;
 mod server;

@@ -1,0 +1,187 @@
+//! The clients of a ledger, judged under two settings.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use journal::ledger::{ClientChain, Entry, Id, Ledger, LedgerError};
+use model::UnixMillis;
+use model::snapshot::Trust;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use trust::{Code, Judgment, Surroundings, UnixSeconds, Unrevoked, Verdict};
+
+/// Clients of each list in an answer; all are counted.
+const MAX_LISTED: usize = 1_000;
+/// Clients that are judged for one answer.
+const MAX_JUDGED: u64 = 200_000;
+/// Time that they are judged for.
+const MAX_TIME: Duration = Duration::from_secs(20);
+
+/// What is enforced, and what might be.
+pub(super) struct Sides {
+    pub(super) enforced: Arc<Trust>,
+    pub(super) candidate: Arc<Trust>,
+}
+
+/// What becomes of whom.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Comparison {
+    /// Clients that the enforced settings accept now.
+    accepted: u64,
+    /// Clients that the enforced settings refuse now.
+    refused: u64,
+    would_be_refused: Changed,
+    would_be_accepted: Changed,
+    /// Not all clients were judged: there are too many.
+    cut_short: bool,
+    /// The status of some would have to be fetched.
+    #[serde(skip)]
+    needs_status: bool,
+}
+
+/// Clients of one kind, those first that were seen last.
+#[derive(Debug, Default, Serialize)]
+struct Changed {
+    count: u64,
+    clients: Vec<ChangedClient>,
+}
+
+/// A client that would be treated otherwise.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedClient {
+    id: Id,
+    subject: String,
+    /// SHA-256 of its certificate, lowercase hexadecimal.
+    fingerprint: String,
+    last_seen: UnixMillis,
+    /// Requests that were let in, and refused ones.
+    requests: u64,
+    /// Why it would be refused, or is refused now.
+    code: Code,
+    explanation: String,
+    fix: String,
+}
+
+impl Comparison {
+    /// Of the clients that came to `domain` at `since` or later. Blocks.
+    pub(super) fn of(
+        ledger: &Ledger,
+        domain: &str,
+        since: UnixMillis,
+        sides: &Sides,
+        at: UnixSeconds,
+    ) -> Result<Self, LedgerError> {
+        let mut comparison = Self::default();
+        let began = Instant::now();
+        ledger.each_seen_since(domain, since, |entry, chain| {
+            if comparison.accepted + comparison.refused >= MAX_JUDGED || began.elapsed() > MAX_TIME {
+                comparison.cut_short = true;
+                return ControlFlow::Break(());
+            }
+            comparison.add(&entry, &chain, sides, at);
+            ControlFlow::Continue(())
+        })?;
+        Ok(comparison)
+    }
+
+    /// Whether all clients were judged.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.cut_short
+    }
+
+    /// Whether the status of some certificates was not known.
+    pub(super) fn needs_status(&self) -> bool {
+        self.needs_status
+    }
+
+    /// In one sentence.
+    pub(super) fn summary(&self, days: u32) -> String {
+        let seen = format!("seen in the last {}", counted(days.into(), "day"));
+        let (accepted, lost, won) = (self.accepted, self.would_be_refused.count, self.would_be_accepted.count);
+        let mut summary = match (accepted, lost) {
+            (0, _) => format!("no client that is accepted now was {seen}"),
+            (_, 0) => format!("none of {} {seen} would be refused", counted(accepted, "client")),
+            _ => format!("{lost} of {} {seen} would be refused", counted(accepted, "client")),
+        };
+        if won > 0 {
+            summary += &format!("; {won} of {} that are refused now would be accepted", self.refused);
+        }
+        summary
+    }
+
+    fn add(&mut self, entry: &Entry, chain: &ClientChain, sides: &Sides, at: UnixSeconds) {
+        let certificates: Vec<&[u8]> = chain.certificates().collect();
+        let enforced = judge(&sides.enforced, &certificates, at);
+        let candidate = judge(&sides.candidate, &certificates, at);
+        self.needs_status |=
+            [&enforced, &candidate].iter().any(|judged| matches!(judged.verdict, Verdict::NeedsStatus(_)));
+        match (enforced.refusal(), candidate.refusal()) {
+            (None, None) => self.accepted += 1,
+            (Some(_), Some(_)) => self.refused += 1,
+            (None, Some(refusal)) => {
+                self.accepted += 1;
+                let explained = Explained::of(&candidate, &certificates, &sides.candidate, at);
+                self.would_be_refused.add(entry, refusal.code, explained);
+            }
+            (Some(refusal), None) => {
+                self.refused += 1;
+                let explained = Explained::of(&enforced, &certificates, &sides.enforced, at);
+                self.would_be_accepted.add(entry, refusal.code, explained);
+            }
+        }
+    }
+}
+
+impl Changed {
+    fn add(&mut self, entry: &Entry, code: Code, explained: impl FnOnce() -> Explained) {
+        self.count += 1;
+        if self.clients.len() == MAX_LISTED {
+            return;
+        }
+        let Explained { explanation, fix } = explained();
+        let certificate = entry.certificate.as_ref();
+        self.clients.push(ChangedClient {
+            id: entry.id,
+            subject: certificate.map_or_else(String::new, |certificate| certificate.subject.clone()),
+            fingerprint: certificate.map_or_else(String::new, |certificate| certificate.fingerprint.clone()),
+            last_seen: entry.last_seen,
+            requests: entry.accepted.saturating_add(entry.refused),
+            code,
+            explanation,
+            fix,
+        });
+    }
+}
+
+struct Explained {
+    explanation: String,
+    fix: String,
+}
+
+impl Explained {
+    fn of(judgment: &Judgment, certificates: &[&[u8]], trust: &Trust, at: UnixSeconds) -> impl FnOnce() -> Self {
+        move || {
+            let around = Surroundings::default();
+            let explained = trust::explain(judgment, certificates, &trust.truststore, &around, &trust.policy, at);
+            let explained = explained.map(|explained| Self { explanation: explained.explanation, fix: explained.fix });
+            explained.unwrap_or_else(|| Self { explanation: String::new(), fix: String::new() })
+        }
+    }
+}
+
+fn judge(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> Judgment {
+    trust.truststore.judge(certificates, &trust.policy, &Unrevoked, at)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+pub(super) fn rfc3339(at: UnixSeconds) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(at).ok().and_then(|time| time.format(&Rfc3339).ok());
+    time.unwrap_or_else(|| at.to_string())
+}
