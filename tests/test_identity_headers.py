@@ -3,6 +3,7 @@ the gateway, whatever a client sends, and however."""
 
 import base64
 import hashlib
+import json
 import re
 import socket
 import ssl
@@ -426,3 +427,23 @@ def test_the_tag_can_be_changed_and_has_to_be_right(server, raw_backend, pki):
     with pytest.raises(botocore.exceptions.ClientError) as caught:
         gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:identity-headers": "apache"})
     assert "none, rfc9440, xfcc, amzn, nginx" in error_message(caught)
+
+
+def test_alternative_names_and_fingerprint_by_variables(server, backend, partner):
+    """What AWS has no variable for: in the access log, and for mappings."""
+    identity, issuing, root = partner
+    names, digest = "$context.identity.clientCert.subjectAlternativeNames", "$context.identity.clientCert.sha256Fingerprint"
+    log_format = json.dumps({"requestId": "$context.requestId", "names": names, "sha256": digest, "path": "$context.path"})
+    gateway = Gateway(server, backend, "variables.yourcompany.com", issuing.pem + root.pem, log_format=log_format).create()
+    integration = gateway.api.create_integration(
+        ApiId=gateway.api_id, IntegrationType="HTTP_PROXY", IntegrationMethod="ANY", IntegrationUri=f"{backend.url}/mapped",
+        PayloadFormatVersion="1.0", RequestParameters={"overwrite:header.x-names": names, "overwrite:header.x-digest": digest})
+    gateway.api.create_route(ApiId=gateway.api_id, RouteKey="GET /mapped", Target=f"integrations/{integration['IntegrationId']}")
+    server.settle()
+    assert gateway.curl("/mapped", identity, "--header", "X_Names: DNS:admin.test").status == 200
+    wanted = "DNS:a.partner.test,URI:spiffe://partner.test/ns/a,email:ops@partner.test,IP Address:192.0.2.7,DNS:b.partner.test"
+    sha256 = hashlib.sha256(certificate(identity).public_bytes(Encoding.DER)).hexdigest()
+    assert backend.seen[0].header("x-names") == [wanted] and backend.seen[0].header("x_names") == []
+    assert backend.seen[0].header("x-digest") == [sha256]
+    record = gateway.record(path="/mapped")
+    assert (record["names"], record["sha256"]) == (wanted, sha256)

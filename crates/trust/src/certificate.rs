@@ -49,6 +49,13 @@ pub struct ClientCert {
     pub serial_number: String,
     /// `Aug  5 00:28:21 2120 GMT`
     pub validity: Validity,
+    /// An extension of ours: SHA-256 of the certificate, lowercase hexadecimal.
+    #[serde(skip)]
+    pub sha256_fingerprint: String,
+    /// An extension of ours: the alternative names with commas between, `DNS:a.test,URI:spiffe://a.test/b`; a comma or backslash
+    /// in one is escaped as in a name. Empty where there are none.
+    #[serde(skip)]
+    pub subject_alternative_names: String,
 }
 
 /// Of a [`ClientCert`].
@@ -291,6 +298,8 @@ impl Certificate {
             issuer_dn: self.issuer_text.clone(),
             serial_number: self.serial_number(),
             validity: Validity { not_before: time::openssl(self.not_before), not_after: time::openssl(self.not_after) },
+            sha256_fingerprint: self.fingerprint_hex(),
+            subject_alternative_names: name::list(self.subject_alt_names()),
         }
     }
 
@@ -380,12 +389,13 @@ impl PartialEq for Certificate {
 impl Eq for Certificate {}
 
 impl fmt::Display for SubjectAltName {
-    /// As OpenSSL writes them: `DNS:a.example`, `URI:spiffe://…`, `email:a@b`, `IP Address:10.0.0.1`, `DirName:CN=x`.
+    /// As OpenSSL writes them: `DNS:a.example`, `URI:spiffe://…`, `email:a@b`, `IP Address:10.0.0.1`, `DirName:CN=x`. Commas,
+    /// backslashes and what cannot be printed are escaped as in names: in a list, one cannot pass for two.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => write!(f, "DNS:{name}"),
-            Self::Email(name) => write!(f, "email:{name}"),
-            Self::Uri(name) => write!(f, "URI:{name}"),
+            Self::Dns(name) => write!(f, "DNS:{}", name::escaped(name)),
+            Self::Email(name) => write!(f, "email:{}", name::escaped(name)),
+            Self::Uri(name) => write!(f, "URI:{}", name::escaped(name)),
             Self::Ip(address) => write!(f, "IP Address:{address}"),
             Self::Directory(der) => match name::text(content(der)) {
                 Ok(name) => write!(f, "DirName:{name}"),

@@ -1,7 +1,9 @@
 //! Distinguished names as AWS prints them.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::SubjectAltName;
 use crate::der::{self, Element, Malformed, Reader};
 
 /// A `Name` (RFC 5280 section 4.1.2.4) in the certificate's own order, comma joined, values escaped as RFC 4514
@@ -84,14 +86,48 @@ fn push_escaped(text: &mut String, value: &str) {
                 text.push(c);
             }
             ' ' if index == last => text.push_str("\\ "),
-            c if is_unprintable(c) => {
-                let mut octets = [0; 4];
-                for octet in c.encode_utf8(&mut octets).bytes() {
-                    let _ = write!(text, "\\{octet:02X}");
-                }
-            }
+            c if is_unprintable(c) => push_octets(text, c),
             c => text.push(c),
         }
+    }
+}
+
+/// A piece of a list: with commas, backslashes and what cannot be printed escaped as in a name.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| matches!(c, ',' | '\\') || is_unprintable(c)) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            ',' | '\\' => escaped.extend(['\\', c]),
+            c if is_unprintable(c) => push_octets(&mut escaped, c),
+            c => escaped.push(c),
+        }
+    }
+    escaped.into()
+}
+
+/// Alternative names in one line, as they print, with commas between. The commas inside a directory name are escaped once more.
+pub(crate) fn list(names: &[SubjectAltName]) -> String {
+    let mut list = String::new();
+    for name in names {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        match name {
+            SubjectAltName::Directory(_) => list.push_str(&escaped(&name.to_string())),
+            _ => {
+                let _ = write!(list, "{name}");
+            }
+        }
+    }
+    list
+}
+
+fn push_octets(text: &mut String, c: char) {
+    for octet in c.encode_utf8(&mut [0; 4]).bytes() {
+        let _ = write!(text, "\\{octet:02X}");
     }
 }
 
@@ -199,6 +235,22 @@ mod tests {
         assert_eq!(text(&[c, multi, odd].concat()).unwrap(), "C=US,O=Org+CN=Me,1.2.3.4=x");
         assert_eq!(text(&[]).unwrap(), "");
         assert!(text(&tlv(der::SET, &[])).is_err());
+    }
+
+    #[test]
+    fn an_alternative_name_cannot_pass_for_two() {
+        let dns = |name: &str| SubjectAltName::Dns(name.to_owned());
+        let directory = tlv(der::SEQUENCE, &tlv(der::SET, &attribute(O, 0x0c, b"a,DNS:b")));
+        for (names, shown) in [
+            (vec![], ""),
+            (vec![dns("a.test"), SubjectAltName::Uri("spiffe://a/b".into())], "DNS:a.test,URI:spiffe://a/b"),
+            (vec![dns("a,DNS:b"), dns("c")], r"DNS:a\,DNS:b,DNS:c"),
+            (vec![SubjectAltName::Email("a\\,b@c\r\n".into())], r"email:a\\\,b@c\0D\0A"),
+            (vec![SubjectAltName::Directory(directory)], r"DirName:O=a\\\,DNS:b"),
+            (vec![SubjectAltName::Ip([192, 0, 2, 7].into())], "IP Address:192.0.2.7"),
+        ] {
+            assert_eq!(list(&names), shown);
+        }
     }
 
     proptest! {

@@ -62,6 +62,8 @@ fn certificate() -> ClientCert {
             not_before: "Aug  5 00:28:21 2020 GMT".into(),
             not_after: "Aug  5 00:28:21 2120 GMT".into(),
         },
+        sha256_fingerprint: "00ff".into(),
+        subject_alternative_names: "DNS:a.test,URI:spiffe://a.test/b".into(),
     }
 }
 
@@ -230,11 +232,18 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 fn any_certificate() -> impl Strategy<Value = Option<ClientCert>> {
-    let fields = (hostile(), hostile(), hostile(), hostile(), hostile(), hostile());
-    proptest::option::of(fields.prop_map(|(pem, subject_dn, issuer_dn, serial_number, not_before, not_after)| {
-        let validity = Validity { not_before, not_after };
-        ClientCert { client_cert_pem: pem, subject_dn, issuer_dn, serial_number, validity }
-    }))
+    let fields = (hostile(), hostile(), hostile(), hostile(), hostile(), hostile(), hostile());
+    proptest::option::of(fields.prop_map(
+        |(pem, subject_dn, issuer_dn, serial_number, not_before, not_after, names)| ClientCert {
+            client_cert_pem: pem,
+            subject_dn,
+            issuer_dn,
+            serial_number,
+            validity: Validity { not_before, not_after },
+            sha256_fingerprint: "00ff".into(),
+            subject_alternative_names: names,
+        },
+    ))
 }
 
 proptest! {

@@ -122,6 +122,8 @@ impl<'a> Value<'a> {
             CertificateField::SerialNumber => self.push_str(&certificate.serial_number),
             CertificateField::NotBefore => self.push_str(&certificate.validity.not_before),
             CertificateField::NotAfter => self.push_str(&certificate.validity.not_after),
+            CertificateField::Sha256Fingerprint => self.push_str(&certificate.sha256_fingerprint),
+            CertificateField::SubjectAlternativeNames => self.push_str(&certificate.subject_alternative_names),
         }
     }
 

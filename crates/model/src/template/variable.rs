@@ -118,7 +118,7 @@ variables! {
 /// A member of `$context.identity.clientCert`, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateField {
-    /// `identity.clientCert`: all members as one JSON object.
+    /// `identity.clientCert`: all members that AWS has, as one JSON object.
     All,
     /// `identity.clientCert.clientCertPem`
     ClientCertPem,
@@ -132,6 +132,10 @@ pub enum CertificateField {
     NotBefore,
     /// `identity.clientCert.validity.notAfter`
     NotAfter,
+    /// `identity.clientCert.sha256Fingerprint`, which AWS does not have.
+    Sha256Fingerprint,
+    /// `identity.clientCert.subjectAlternativeNames`, which AWS does not have.
+    SubjectAlternativeNames,
 }
 
 const CLAIMS: &str = "authorizer.claims.";
@@ -187,7 +191,7 @@ impl Variable {
 
 impl CertificateField {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::All,
         Self::ClientCertPem,
         Self::SubjectDn,
@@ -195,6 +199,8 @@ impl CertificateField {
         Self::SerialNumber,
         Self::NotBefore,
         Self::NotAfter,
+        Self::Sha256Fingerprint,
+        Self::SubjectAlternativeNames,
     ];
 
     fn name(self) -> &'static str {
@@ -206,6 +212,8 @@ impl CertificateField {
             Self::SerialNumber => "identity.clientCert.serialNumber",
             Self::NotBefore => "identity.clientCert.validity.notBefore",
             Self::NotAfter => "identity.clientCert.validity.notAfter",
+            Self::Sha256Fingerprint => "identity.clientCert.sha256Fingerprint",
+            Self::SubjectAlternativeNames => "identity.clientCert.subjectAlternativeNames",
         }
     }
 }
