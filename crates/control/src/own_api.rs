@@ -1,6 +1,7 @@
 //! The server's own API under `/_countersign/api/v1/`: requests signed as AWS's are, for the service `countersign`, answered
 //! with JSON in the form of API Gateway's. Each resource has a file.
 
+mod clients;
 mod preview;
 mod requests;
 mod truststores;
@@ -42,6 +43,14 @@ impl Control {
     pub(crate) async fn own_api(&self, request: &OwnRequest) -> Result<Value, Error> {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
+            (&Method::GET, ["clients"]) => {
+                request.may("ListClients")?;
+                clients::list(self, request).await
+            }
+            (&Method::GET, ["clients", id]) => {
+                request.may("GetClient")?;
+                clients::get(self, id).await
+            }
             (&Method::GET, ["requests", id]) => {
                 request.may("GetRequest")?;
                 requests::get(self, id).await
@@ -84,7 +93,6 @@ impl OwnRequest {
     }
 
     /// A parameter of the query, parsed; `what` says what it has to be.
-    #[expect(dead_code, reason = "until the first resource with parameters lands")]
     fn parameter<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.query.get(name) else { return Ok(None) };
         let invalid = |_| Error::bad_request(format!("Invalid {name}: expected {what}"));

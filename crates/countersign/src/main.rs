@@ -8,6 +8,7 @@
 mod answer;
 mod ca;
 mod client;
+mod clients;
 mod config;
 mod data_dir;
 mod demo;
@@ -41,6 +42,8 @@ enum Command {
     Up(up::Args),
     /// Show the guide from its first step to its last, on a throw-away data directory
     Demo(demo::Args),
+    /// List the clients that were seen, those first that were seen last
+    Clients(clients::Args),
     /// Say why a request was refused, and what to do
     Explain(explain::Args),
     /// Print shell commands that point the aws CLI at the running server: eval "$(countersign env)"
@@ -66,6 +69,7 @@ fn run(command: Command) -> Outcome {
         Command::Demo(args) => demo::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Clients(args) => clients::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Truststore(args) => truststore::run(&args),

@@ -12,6 +12,7 @@ mod entry;
 mod keeper;
 mod query;
 mod queue;
+mod rfc3339;
 mod tables;
 #[cfg(test)]
 mod tests;

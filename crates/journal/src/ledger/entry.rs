@@ -10,6 +10,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use trust::{Certificate, Code, SubjectAltName, UnixSeconds};
 
+use super::rfc3339;
+
 /// The certificates that a client sent, leaf first, in DER; known by their digest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientChain {
@@ -53,7 +55,7 @@ pub struct ShadowSighting {
     pub refusal: Option<Code>,
 }
 
-/// One chain that presented itself to one domain. In JSON, times are milliseconds since 1970-01-01T00:00:00Z.
+/// One chain that presented itself to one domain. Times are milliseconds since 1970-01-01T00:00:00Z; in JSON, RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -72,10 +74,13 @@ pub struct Entry {
     /// Whether it was ever accepted. Those that never were are bounded apart, and go sooner.
     pub ever_accepted: bool,
     /// First time that it was seen.
+    #[serde(with = "rfc3339::of_ms")]
     pub first_seen: i64,
     /// Last time that it was seen.
+    #[serde(with = "rfc3339::of_ms")]
     pub last_seen: i64,
     /// Last time that it was accepted.
+    #[serde(with = "rfc3339::of_ms_if_any")]
     pub last_accepted: Option<i64>,
     /// Requests that were let in.
     pub accepted: u64,
@@ -110,11 +115,12 @@ pub struct ShadowSeen {
     pub differences: u64,
     /// What the judge said under the shadow, the last time; none: accepted.
     pub refusal: Option<Code>,
-    /// The last time.
+    /// The last time, in milliseconds since 1970-01-01T00:00:00Z; in JSON, RFC 3339.
+    #[serde(with = "rfc3339::of_ms")]
     pub last_seen: i64,
 }
 
-/// Whom a leaf certificate names. Times are in seconds since 1970-01-01T00:00:00Z.
+/// Whom a leaf certificate names. In JSON, times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -129,20 +135,24 @@ pub struct Identity {
     /// `DNS:…`, `URI:…`, `email:…`, `IP:…`, in the certificate's order.
     pub alternative_names: Vec<String>,
     /// First second of its validity.
+    #[serde(with = "rfc3339::of_seconds")]
     pub not_before: UnixSeconds,
     /// Last second of its validity.
+    #[serde(with = "rfc3339::of_seconds")]
     pub not_after: UnixSeconds,
 }
 
-/// How often something happened to the ledger, and in which time (milliseconds since 1970-01-01T00:00:00Z).
+/// How often something happened to the ledger, and in which time (milliseconds since 1970-01-01T00:00:00Z; in JSON, RFC 3339).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Span {
     /// How often.
     pub count: u64,
     /// The first time.
+    #[serde(with = "rfc3339::of_ms")]
     pub first: i64,
     /// The last time.
+    #[serde(with = "rfc3339::of_ms")]
     pub last: i64,
 }
 

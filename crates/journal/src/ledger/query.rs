@@ -47,11 +47,12 @@ pub struct Page {
     pub token: Option<String>,
 }
 
-/// How much of what was seen the ledger can know. In JSON, times are milliseconds since 1970-01-01T00:00:00Z.
+/// How much of what was seen the ledger can know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completeness {
-    /// Since when it is kept.
+    /// Since when it is kept, in milliseconds since 1970-01-01T00:00:00Z; in JSON, RFC 3339.
+    #[serde(with = "super::rfc3339::of_ms")]
     pub since: i64,
     /// Clients that were accepted once: of the domain, or of all.
     pub clients: u64,
@@ -89,6 +90,12 @@ impl Ledger {
     /// A chain by its digest, as [`Entry::chain`] has it in hexadecimal.
     pub fn chain(&self, digest: &[u8; 32]) -> Result<Option<ClientChain>, LedgerError> {
         Reader::open(self)?.chain(digest)
+    }
+
+    /// What a client sent.
+    pub fn chain_of(&self, client: &Entry) -> Result<Option<ClientChain>, LedgerError> {
+        let digest = HEXLOWER.decode(client.chain.as_bytes()).ok().and_then(|digest| digest.try_into().ok());
+        digest.map_or(Ok(None), |digest| self.chain(&digest))
     }
 
     /// Calls `each` with every client of `domain` that was seen at `since_ms` or later, refused ones and strangers too, those first

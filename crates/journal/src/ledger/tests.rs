@@ -319,13 +319,13 @@ fn what_is_lost_on_the_way_is_told() {
     });
     // All at once, so that the thread cannot take any of it meanwhile.
     ledger.record(flood.chain([accepted("a", b"client")]).collect::<Vec<_>>());
-    ledger.left_out(5, NOW + 9);
+    ledger.left_out(5, NOW + 9_000);
     ledger.sync().unwrap();
     let completeness = ledger.completeness(None).unwrap();
     let dropped = completeness.dropped.unwrap();
     assert!(dropped.count > 1_500, "{dropped:?}");
     assert_eq!(ledger.stats().dropped, dropped.count);
-    assert!(completeness.sampled_out.is_some_and(|span| span.count >= 5 && span.last == NOW + 9));
+    assert!(completeness.sampled_out.is_some_and(|span| span.count >= 5 && span.last == NOW + 9_000));
     assert!(all(&ledger).iter().any(|entry| entry.ever_accepted), "there is room for clients still");
 }
 
