@@ -33,6 +33,7 @@ pub(crate) struct Config {
     /// How clients are refused where a domain's tags do not say; `aws_exact` makes it `aws`.
     pub(crate) rejection: Option<Rejection>,
     pub(crate) control: Control,
+    pub(crate) expiry: Expiry,
     pub(crate) limits: Limits,
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
@@ -50,6 +51,14 @@ pub(crate) struct Control {
     pub(crate) metrics_token_file: Option<PathBuf>,
     /// Names by which clients may call the control address, besides its address and `localhost`.
     pub(crate) names: Vec<String>,
+}
+
+/// `[expiry]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expiry {
+    /// Days before its end from which on a certificate is told once a day; 0: never.
+    pub(crate) days: u32,
 }
 
 /// `[limits]`
@@ -165,10 +174,17 @@ impl Default for Config {
             execute_api_suffix: "localhost".to_owned(),
             rejection: None,
             control: Control::default(),
+            expiry: Expiry::default(),
             limits: Limits::default(),
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
         }
+    }
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self { days: 30 }
     }
 }
 
@@ -215,6 +231,8 @@ mod tests {
             certificate = "c.pem"
             key = "/keys/c.key"
             names = ["gw.internal"]
+            [expiry]
+            days = 14
             [limits]
             connections_per_address = 7
             [revocation]
@@ -229,6 +247,7 @@ mod tests {
         assert_eq!(config.control.certificate.as_deref(), Some(Path::new("/etc/countersign/c.pem")));
         assert_eq!(config.control.key.as_deref(), Some(Path::new("/keys/c.key")));
         assert_eq!(config.rejection(), Rejection::Aws);
+        assert_eq!(config.expiry.days, 14);
         assert_eq!(config.limits.connections_per_address, 7);
         assert_eq!(config.revocation.allow.len(), 2);
         assert_eq!(config.revocation.directory.as_deref(), Some(Path::new("/etc/countersign/crls")));
@@ -243,6 +262,7 @@ mod tests {
             ("account = \"12\"", "12 digits"),
             ("rejection = \"no\"", "unknown variant `no`"),
             ("[limits]\nconnections = 1", "unknown field `connections`"),
+            ("[expiry]\ndays = -1", "invalid value"),
             ("[control]\nkey = \"k\"", "belong together"),
             ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
             ("[sealing_key]\nfile = \"k\"\ncommand = [\"c\"]", "keep one"),

@@ -4,12 +4,14 @@
 //! pool for what blocks.
 
 mod drift;
+mod expiry;
 mod files;
 mod follow;
 mod metrics;
 mod ration;
 mod records;
 mod refusals;
+mod sightings;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -39,6 +41,7 @@ use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::gateway::Gateway;
 use crate::revocation::{Fetcher, OfRevocations};
+use expiry::Expiry;
 use files::Files;
 use follow::Publisher;
 use metrics::OfEdge;
@@ -60,6 +63,8 @@ pub(crate) struct Server {
     renewing: JoinHandle<()>,
     forgetting: JoinHandle<()>,
     watching: JoinHandle<()>,
+    noting: JoinHandle<()>,
+    expiring: JoinHandle<()>,
     fetching: JoinHandle<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
@@ -114,6 +119,14 @@ impl Server {
         metrics.register(OfEdge(edge.counters().clone()));
         let snapshots = publisher.snapshots();
         metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
+        let expiry = Expiry {
+            ledger: files.ledger.clone(),
+            snapshots: snapshots.clone(),
+            days: config.expiry.days,
+            clock: seconds,
+            counted: Arc::default(),
+        };
+        metrics.register(expiry.clone());
         let publishing = tokio::spawn(publisher.run(edge.clone()));
 
         let control = Control::new(ControlParts {
@@ -132,6 +145,8 @@ impl Server {
         let forgetting = tokio::spawn(forget(control.clone()));
         tokio::spawn(drift::tell(follower.state()));
         let watching = tokio::spawn(records::watch(files.journal.clone()));
+        let noting = tokio::spawn(sightings::watch(files.ledger.clone()));
+        let expiring = tokio::spawn(expiry.tell());
         let fetching = tokio::spawn(fetcher.keep());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
@@ -155,6 +170,8 @@ impl Server {
             renewing,
             forgetting,
             watching,
+            noting,
+            expiring,
             fetching,
             serving,
             _follower: follower,
@@ -202,6 +219,8 @@ impl Server {
         self.renewing.abort();
         self.forgetting.abort();
         self.watching.abort();
+        self.noting.abort();
+        self.expiring.abort();
         self.fetching.abort();
         self.publishing.abort();
         let _ = self.publishing.await;
