@@ -156,6 +156,30 @@ def test_alternative_names_and_addresses(ca):
         assert "alternative name" in ca("issue", "x", "--san", bad, code=2) or "DNS name" in ca("issue", "x", "--san", bad, code=2)
 
 
+def judged(ca, file, *crls):
+    """What `countersign verify` says: the reason, or None where it is accepted."""
+    lists = [arg for crl in crls for arg in ("--crl", crl)]
+    done = run_binary("verify", "--truststore", ca.dir / "ca.pem", *lists, "--chain", ca.dir / file, "--json", check=False)
+    answer = json.loads(done.stdout)
+    assert done.returncode == (1 if answer["reason"] else 0), done
+    return answer["reason"]
+
+
+def test_our_own_judge_believes_its_lists(ca, tmp_path):
+    ca("issue", "kept"), ca("issue", "gone")
+    ca("crl", "--out", ca.dir / "before.crl")
+    ca("revoke", "gone", "--reason", "keyCompromise")
+    ca("crl"), ca("crl", "--der", "--out", ca.dir / "ca.der")
+    assert judged(ca, "gone.pem", ca.dir / "before.crl") is None
+    for crl in ["ca.crl", "ca.der"]:
+        assert judged(ca, "kept.pem", ca.dir / crl) is None
+        assert judged(ca, "gone.pem", ca.dir / crl) == "ClientCertCrlHit"
+    same_name = Ca(tmp_path / "same-name")
+    same_name("init", "Test CA, Ltd.")
+    same_name("crl")
+    assert judged(ca, "kept.pem", same_name.dir / "ca.crl") == "ClientCertCrlProcessingError", "another's list says nothing"
+
+
 class Requests:
     """Certificate signing requests by openssl."""
 
