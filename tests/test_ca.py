@@ -116,6 +116,12 @@ def test_nothing_is_ever_written_over(ca):
     assert [json.loads(line)["event"] for line in register.read_text().splitlines()] == ["issued", "revoked"]
 
 
+def test_a_name_like_those_of_its_own_files(ca):
+    ca("issue", "chain"), ca("issue", "client")
+    assert (ca.dir / "client.pem").read_text().count("BEGIN CERTIFICATE") == 1
+    assert "there already" in ca("issue", "ca", code=2)
+
+
 def test_many_at_once_are_all_registered(ca):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: ca("issue", f"client-{number}"), range(16)))

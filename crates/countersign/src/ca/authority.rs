@@ -48,13 +48,16 @@ impl Authority {
         if let Ok(Some((_, SubjectKeyIdentifier(id)))) = tbs.get_extension::<SubjectKeyIdentifier>() {
             params.key_identifier_method = KeyIdMethod::PreSpecified(id.into_bytes().into());
         }
-        let chain = std::fs::read_to_string(dir.join("chain.pem")).unwrap_or_default();
+        // Another file that is called so is not ours.
+        let chain = std::fs::read_to_string(dir.join("chain.pem")).ok();
+        let chain =
+            chain.filter(|chain| CertificateDer::from_pem_slice(chain.as_bytes()).is_ok_and(|first| first == der));
         Ok(Self {
             dir: dir.to_owned(),
             key_id: params.key_identifier_method.clone(),
             issuer: Issuer::new(params, key),
             certificate,
-            chain,
+            chain: chain.unwrap_or_default(),
             may_sign_lists: usage.is_none_or(|usage| usage.crl_sign()),
         })
     }

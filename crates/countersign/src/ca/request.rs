@@ -6,9 +6,11 @@ use rcgen::{
     Certificate, DistinguishedName, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
     SignatureAlgorithm,
 };
+use rustls_pki_types::CertificateSigningRequestDer;
+use rustls_pki_types::pem::PemObject;
 use x509_cert::der::asn1::{AnyRef, BitString};
 use x509_cert::der::oid::AssociatedOid;
-use x509_cert::der::{Decode, DecodePem, Encode};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use x509_cert::request::{CertReq, ExtensionReq};
 
@@ -38,14 +40,15 @@ impl Request {
         if bytes.len() > MAX_BYTES {
             return Err(MALFORMED);
         }
-        let request = CertReq::from_pem(bytes).or_else(|_| CertReq::from_der(bytes)).map_err(|_| MALFORMED)?;
+        let der = CertificateSigningRequestDer::from_pem_slice(bytes).unwrap_or_else(|_| bytes.into());
+        let request = CertReq::from_der(&der).map_err(|_| MALFORMED)?;
         let spki = request.info.public_key.to_der().map_err(|_| MALFORMED)?;
         let algorithm = [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_RSA_SHA256]
             .into_iter()
             // What is signed has to hold the key as it was sent, byte for byte.
             .find(|algorithm| Key(&request, algorithm).subject_public_key_info() == spki)
             .ok_or("its key is not one on P-256 or P-384, nor an RSA key: the gateway would not accept it")?;
-        if !is_signed(&request).ok_or(MALFORMED)? {
+        if !is_signed(&der, &request).ok_or(MALFORMED)? {
             return Err(
                 "its signature is not one of its key, the key is RSA below 2048 bits, or the signature is with SHA-1",
             );
@@ -98,9 +101,9 @@ impl PublicKeyData for Key<'_> {
     }
 }
 
-/// Whether its own key signed it.
-fn is_signed(request: &CertReq) -> Option<bool> {
-    let info = request.info.to_der().ok()?;
+/// Whether its own key signed it, as it was sent.
+fn is_signed(der: &[u8], request: &CertReq) -> Option<bool> {
+    let info = SliceReader::new(AnyRef::from_der(der).ok()?.value()).ok()?.tlv_bytes().ok()?;
     let identifier = |algorithm: &x509_cert::spki::AlgorithmIdentifierOwned| {
         let der = algorithm.to_der().ok()?;
         Some(AnyRef::from_der(&der).ok()?.value().to_vec())
@@ -113,7 +116,7 @@ fn is_signed(request: &CertReq) -> Option<bool> {
     Some(algorithms.iter().any(|algorithm| {
         algorithm.public_key_alg_id().as_ref() == key
             && algorithm.signature_alg_id().as_ref() == signature
-            && algorithm.verify_signature(&public_key, &info, &signed).is_ok()
+            && algorithm.verify_signature(&public_key, info, &signed).is_ok()
     }))
 }
 
@@ -138,4 +141,28 @@ fn unwritable() -> Failure {
         "the request's subject has a form that is not supported here (two attributes of one kind, or an odd string): give a \
          NAME, which takes its place, or issue with openssl",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn no_bit_of_a_request_can_be_changed() {
+        let key = KeyPair::generate().unwrap();
+        let request = CertificateParams::new(vec!["a.test".to_owned()]).unwrap().serialize_request(&key).unwrap();
+        assert_eq!(Request::parse(request.der()).unwrap().not_granted, ["subjectAltName"]);
+        assert!(Request::parse(request.pem().unwrap().as_bytes()).is_ok());
+        let mut der = request.der().to_vec();
+        for bit in 0..der.len() * 8 {
+            der[bit / 8] ^= 1 << (bit % 8);
+            assert!(Request::parse(&der).is_err(), "bit {bit}");
+            der[bit / 8] ^= 1 << (bit % 8);
+        }
+        for length in 0..der.len() {
+            assert!(Request::parse(&der[..length]).is_err(), "{length} bytes");
+        }
+    }
 }
