@@ -27,6 +27,8 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 pub(crate) struct Found {
     record: AccessRecord<'static>,
+    /// The refusal explained again, with what is known now; else what the record says is all.
+    explained: Option<Explained>,
     /// Where there are some: for a shell.
     commands: Vec<String>,
 }
@@ -36,6 +38,31 @@ pub(crate) struct Found {
 struct Answered {
     record: AccessRecord<'static>,
     domain: Option<Domain>,
+    explained: Option<Explained>,
+}
+
+/// A refusal, with what is known now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    explanation: String,
+    fix: String,
+    evidence: Vec<(String, String)>,
+    /// The truststore in which the issuer was found.
+    found_in: Option<Place>,
+    /// `accepted`, or a code.
+    now: Option<String>,
+    client_id: Option<String>,
+}
+
+/// A truststore that did not refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    /// `enforced-now`, `newer-version`, `older-version` or `other-domain`.
+    kind: String,
+    domain: String,
+    uri: String,
+    version: String,
 }
 
 /// What is set for the request's domain now.
@@ -71,8 +98,9 @@ pub(crate) async fn find(client: &Client, request_id: &str) -> Result<Found, Fai
     let reply = reply.success()?;
     let answered: Answered = serde_json::from_slice(&reply.body)
         .map_err(|e| Failure::new(format!("the server's answer cannot be read: {e}")))?;
-    let commands = answered.domain.and_then(|domain| domain.commands(&answered.record)).unwrap_or_default();
-    Ok(Found { record: answered.record, commands })
+    let Answered { record, domain, explained } = answered;
+    let commands = domain.and_then(|domain| domain.commands(&record, explained.as_ref())).unwrap_or_default();
+    Ok(Found { record, explained, commands })
 }
 
 impl Found {
@@ -99,24 +127,48 @@ impl Found {
             None => lines.push("the client was trusted".to_owned()),
             Some(refusal) => {
                 lines.push(format!("reason: {:?}: {}", refusal.code, refusal.detail));
-                let rest = [("nearest miss", &refusal.explanation), ("fix", &refusal.fix)];
-                let rest = rest.iter().filter(|(_, text)| !text.is_empty());
-                lines.extend(rest.map(|(name, text)| format!("{name}: {text}")));
-                // Most of them are in the sentences already.
-                let said = lines.join("\n");
-                let facts = refusal.evidence.iter().filter(|(_, value)| !said.contains(value.as_ref()));
-                lines.extend(facts.map(|(name, value)| format!("  {name}: {value}")));
+                self.explain(refusal, &mut lines);
             }
         }
         lines.extend(self.commands.iter().map(|command| format!("$ {command}")));
         lines.iter().map(|line| answer::printable(line)).collect::<Vec<_>>().join("\n")
     }
+
+    /// What was nearly right, what to do, and the facts that are not in these sentences.
+    fn explain(&self, refusal: &journal::Refusal<'_>, lines: &mut Vec<String>) {
+        let (explanation, fix): (&str, &str) = match &self.explained {
+            Some(explained) => (&explained.explanation, &explained.fix),
+            None => (&refusal.explanation, &refusal.fix),
+        };
+        let texts = [("nearest miss", explanation), ("fix", fix)].into_iter().filter(|(_, text)| !text.is_empty());
+        lines.extend(texts.map(|(name, text)| format!("{name}: {text}")));
+        let facts: Vec<(&str, &str)> = match &self.explained {
+            Some(explained) => explained.evidence.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            None => refusal.evidence.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        };
+        let said = lines.join("\n");
+        lines.extend(
+            facts.iter().filter(|(_, value)| !said.contains(value)).map(|(name, value)| format!("  {name}: {value}")),
+        );
+        match self.explained.as_ref().and_then(|explained| explained.now.as_deref()) {
+            Some("accepted") => lines.push("now: the same certificate would be accepted".to_owned()),
+            Some(code) => lines.push(format!("now: the same certificate would be refused: {code}")),
+            None => {}
+        }
+    }
 }
 
 impl Domain {
     /// What lets the client in that was refused, where that is a change of the truststore.
-    fn commands(&self, record: &AccessRecord<'_>) -> Option<Vec<String>> {
+    fn commands(&self, record: &AccessRecord<'_>, explained: Option<&Explained>) -> Option<Vec<String>> {
         let refusal = record.refusal.as_ref()?;
+        match explained.and_then(|explained| explained.found_in.as_ref()) {
+            Some(place) if place.kind == "enforced-now" => return None,
+            Some(place) if place.domain == self.name => {
+                return Some(vec![self.pin(&place.uri, &quote(&place.version))]);
+            }
+            _ => {}
+        }
         let uri = self.truststore_uri.as_deref()?;
         let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
         let (bucket, key) = (quote(bucket), quote(key));
@@ -214,7 +266,7 @@ mod tests {
     #[test]
     fn a_stale_pin_is_one_command() {
         let stale = record(Code::ClientCertUntrusted, Some("version v2 of s3://bucket/a b.pem"));
-        let commands = domain().commands(&stale).unwrap();
+        let commands = domain().commands(&stale, None).unwrap();
         assert_eq!(
             commands,
             ["aws apigatewayv2 update-domain-name --domain-name api.example.com --domain-name-configurations \
@@ -225,17 +277,60 @@ mod tests {
 
     #[test]
     fn a_missing_issuer_is_added() {
-        let commands = domain().commands(&record(Code::ClientCertUntrusted, None)).unwrap();
+        let commands = domain().commands(&record(Code::ClientCertUntrusted, None), None).unwrap();
         assert!(commands[0].contains("--key 'a b.pem' --version-id v1 truststore.pem"), "{commands:?}");
         assert!(commands[4].ends_with("TruststoreVersion=\"$VERSION\""), "{commands:?}");
-        assert_eq!(domain().commands(&record(Code::ClientCertExpired, None)), None, "no truststore helps");
+        assert_eq!(domain().commands(&record(Code::ClientCertExpired, None), None), None, "no truststore helps");
         let open = Domain { truststore_uri: None, ..domain() };
-        assert_eq!(open.commands(&record(Code::ClientCertUntrusted, None)), None);
+        assert_eq!(open.commands(&record(Code::ClientCertUntrusted, None), None), None);
+    }
+
+    #[test]
+    fn an_earlier_version_is_one_command_too() {
+        let refused = record(Code::ClientCertUntrusted, None);
+        let found_in = |kind: &str, domain: &str| Explained {
+            found_in: Some(Place {
+                kind: kind.into(),
+                domain: domain.into(),
+                uri: "s3://bucket/old.pem".into(),
+                version: "v0".into(),
+            }),
+            ..Explained::default()
+        };
+        let older = domain().commands(&refused, Some(&found_in("older-version", "api.example.com"))).unwrap();
+        assert!(older[0].ends_with("TruststoreUri=s3://bucket/old.pem,TruststoreVersion=v0"), "{older:?}");
+        assert_eq!(older.len(), 1);
+        assert_eq!(domain().commands(&refused, Some(&found_in("enforced-now", "api.example.com"))), None);
+        let others = domain().commands(&refused, Some(&found_in("other-domain", "b.example.com"))).unwrap();
+        assert_eq!(others.len(), 5, "what another domain trusts is not taken over as a whole: {others:?}");
+    }
+
+    #[test]
+    fn what_is_known_now_is_said() {
+        let explained = Explained {
+            explanation: "it was renewed".into(),
+            fix: "install it".into(),
+            evidence: vec![("renewed_sha256".into(), "cc".into()), ("said".into(), "renewed".into())],
+            now: Some("accepted".into()),
+            ..Explained::default()
+        };
+        let found =
+            Found { record: record(Code::ClientCertExpired, None), explained: Some(explained), commands: vec![] };
+        let text = found.text();
+        assert!(
+            text.ends_with(
+                "nearest miss: it was renewed\nfix: install it\n  renewed_sha256: cc\nnow: the same certificate would be \
+                 accepted"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("almost"), "what the record says is superseded: {text}");
     }
 
     #[test]
     fn the_text_says_it_all_and_is_safe_to_print() {
-        let found = Found { record: record(Code::ClientCertUntrusted, None), commands: vec!["run this".into()] };
+        let commands = vec!["run this".into()];
+        let found = Found { record: record(Code::ClientCertUntrusted, None), explained: None, commands };
         let text = found.text();
         for part in [
             "403 api.example.com from 127.0.0.1:5, 2027-01-15T08:00:00Z",

@@ -35,6 +35,8 @@ pub struct Neighbour<'a> {
 /// What another truststore is to the enforced one, the likeliest to be meant first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NeighbourKind {
+    /// What the domain enforces by now, if that is another one than refused.
+    EnforcedNow,
     /// A version of the same object that is newer.
     NewerVersion,
     /// What the domain enforced before.

@@ -585,6 +585,7 @@ fn neighbours() {
     let leaf = root.leaf("client");
     let has_it = truststore(&root.pem());
     let none = truststore(&Authority::root("None").pem());
+    let root_name = trust::Certificate::from_der(root.der()).unwrap();
     let newer = Neighbour {
         name: "version 3kL4 of s3://bucket/ca.pem",
         kind: NeighbourKind::NewerVersion,
@@ -593,7 +594,16 @@ fn neighbours() {
     let older = Neighbour { name: "version 1aB2, until today", kind: NeighbourKind::OlderVersion, ..newer.clone() };
     let other = Neighbour { name: "api.example.com", kind: NeighbourKind::OtherDomain, ..newer.clone() };
     let useless = Neighbour { truststore: &none, ..newer.clone() };
+    let now = Neighbour { name: "version 9zZ9", kind: NeighbourKind::EnforcedNow, ..newer.clone() };
+    assert!(Truststore::names_any(root.pem().as_bytes(), &[root_name.subject_der()]));
+    assert!(!Truststore::names_any(Authority::root("None").pem().as_bytes(), &[root_name.subject_der()]));
     for (neighbours, says, fix, found_in) in [
+        (
+            vec![&newer, &now],
+            "The issuer \"CN=New\" is in the truststore that is enforced by now: version 9zZ9.",
+            "have the client try again",
+            Some(now.name),
+        ),
         (
             vec![&useless, &other, &older, &newer],
             "The issuer \"CN=New\" is in a newer version of the truststore's object: version 3kL4 of s3://bucket/ca.pem.",

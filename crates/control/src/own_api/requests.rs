@@ -1,19 +1,29 @@
-//! What was recorded of a request.
+//! What was recorded of a request, and why it was refused as far as that is known by now.
+
+mod explanation;
 
 use aws::Error;
+use model::State;
+use model::resource::Domain;
 use serde_json::{Value, json};
 
 use super::{blocking, not_found};
 use crate::Control;
 
-/// `record`: what was recorded of a request; `domain`: what is set for its domain now.
+/// `record`: what was recorded of a request; `domain`: what is set for its domain now; `explained`: the refusal explained
+/// again, with all that is known now (null where it cannot be).
 pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
     let (journal, id) = (control.journal().clone(), id.to_owned());
     let unreadable = |error: std::io::Error| Error::internal(format!("The records cannot be read: {error}"));
     let record = blocking(move || journal.find_request(&id).map_err(unreadable)).await?;
     let record = record.ok_or_else(|| not_found("No such request is recorded."))?;
     let state = control.settings().state();
-    let domain = state.domains.get(record.domain.as_ref()).map(|domain| {
+    let domain = domain_of(&state, &record.domain);
+    let explained = match domain {
+        Some(domain) => explanation::again(control, &state, domain, &record).await,
+        None => None,
+    };
+    let domain = domain.map(|domain| {
         json!({
             "name": domain.name,
             "certificateArn": domain.certificate_arn,
@@ -22,5 +32,11 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
             "newestVersion": domain.mutual_tls.as_ref().and_then(|mutual| Some(&mutual.newest.as_ref()?.version)),
         })
     });
-    Ok(json!({"record": record, "domain": domain}))
+    Ok(json!({"record": record, "domain": domain, "explained": explained}))
+}
+
+/// The domain that a server name leads to.
+fn domain_of<'a>(state: &'a State, name: &str) -> Option<&'a Domain> {
+    let wildcard = || state.domains.get(&format!("*.{}", name.split_once('.')?.1));
+    state.domains.get(name).or_else(wildcard).map(AsRef::as_ref)
 }

@@ -82,6 +82,7 @@ impl Neighbour<'_> {
     fn place(&self) -> String {
         let name = self.name;
         match self.kind {
+            NeighbourKind::EnforcedNow => format!("the truststore that is enforced by now: {name}"),
             NeighbourKind::NewerVersion => format!("a newer version of the truststore's object: {name}"),
             NeighbourKind::OlderVersion => format!("an earlier truststore of the domain: {name}"),
             NeighbourKind::OtherDomain => name.to_owned(),
@@ -91,7 +92,7 @@ impl Neighbour<'_> {
     fn sentence(&self, what: &str) -> String {
         let place = self.place();
         match self.kind {
-            NeighbourKind::NewerVersion => format!("{what} is in {place}."),
+            NeighbourKind::EnforcedNow | NeighbourKind::NewerVersion => format!("{what} is in {place}."),
             NeighbourKind::OlderVersion => format!("{what} was in {place}."),
             NeighbourKind::OtherDomain => {
                 format!("{what} is trusted by {place}, but not by the truststore that is enforced.")
@@ -101,6 +102,7 @@ impl Neighbour<'_> {
 
     fn fix(&self) -> &'static str {
         match self.kind {
+            NeighbourKind::EnforcedNow => "The truststore was changed since; have the client try again.",
             NeighbourKind::NewerVersion => {
                 "Update the domain's TruststoreVersion to that version; a new version of the object does nothing until \
                  then."
