@@ -101,11 +101,14 @@ fn criticality(certificate: &Certificate) -> Option<&'static str> {
 
 /// Sections 4.2.1.6 and 4.2.1.10.
 fn names(certificate: &Certificate) -> Option<&'static str> {
-    let bad_dns = certificate.subject_alt_names().iter().any(|name| match name {
-        SubjectAltName::Dns(name) => !is_preferred_name(name),
-        _ => false,
+    // A stranger's intermediate may have thousands of names, and the search may come to it a thousand times.
+    let bad_dns = certificate.extensions().bad_dns_name.get_or_init(|| {
+        certificate.subject_alt_names().iter().any(|name| match name {
+            SubjectAltName::Dns(name) => !is_preferred_name(name),
+            _ => false,
+        })
     });
-    if bad_dns {
+    if *bad_dns {
         return Some("a DNS name of it is not in the preferred syntax (RFC 5280 section 4.2.1.6)");
     }
     certificate

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::certificate::SubjectAltName;
 use crate::der::{self, Element, Malformed, Reader};
+use crate::effort::Effort;
 use crate::{Certificate, name};
 
 /// What a CA's `nameConstraints` extension says.
@@ -11,6 +12,7 @@ use crate::{Certificate, name};
 pub(crate) struct NameConstraints {
     permitted: Vec<Subtree>,
     excluded: Vec<Subtree>,
+    dotted_dns: bool,
 }
 
 #[derive(Debug)]
@@ -26,16 +28,6 @@ enum Subtree {
     Other(u8),
 }
 
-/// Bounds the comparisons of one judgement; a CA with thousands of subtrees and a leaf with thousands of names
-/// otherwise cost minutes.
-pub(crate) struct Comparisons(u32);
-
-impl Default for Comparisons {
-    fn default() -> Self {
-        Self(25_000)
-    }
-}
-
 /// Why a certificate is outside of its CA's constraints.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
@@ -43,7 +35,8 @@ pub(crate) enum Violation {
     Name(String),
     /// A name or a constraint cannot be compared.
     Incomparable(&'static str),
-    /// Too many names and constraints.
+    /// Too many names and constraints: a CA with thousands of subtrees and a leaf with thousands of names would cost
+    /// minutes.
     TooMany,
 }
 
@@ -58,15 +51,19 @@ impl NameConstraints {
         if permitted.is_none() && excluded.is_none() {
             return Err(Malformed);
         }
-        Ok(Self { permitted: subtrees(permitted)?, excluded: subtrees(excluded)? })
+        let (permitted, excluded) = (subtrees(permitted)?, subtrees(excluded)?);
+        let mut all = permitted.iter().chain(&excluded);
+        let dotted_dns = all.any(|subtree| matches!(subtree, Subtree::Dns(base) if base.starts_with('.')));
+        Ok(Self { permitted, excluded, dotted_dns })
     }
 
     /// Whether every name of `certificate` is allowed.
-    pub(crate) fn allow(&self, certificate: &Certificate, comparisons: &mut Comparisons) -> Result<(), Violation> {
+    pub(crate) fn allow(&self, certificate: &Certificate, effort: &mut Effort) -> Result<(), Violation> {
         let subject = certificate.subject_value();
+        Violation::unless(effort.read_names(2 * subject.len()))?;
         if !subject.is_empty() {
             let name = Presented::Directory(relative_names(subject).map_err(|_| Violation::Incomparable("subject"))?);
-            self.allow_name(&name, comparisons, || certificate.subject().to_owned())?;
+            self.allow_name(&name, subject.len(), effort, || certificate.subject().to_owned())?;
         }
         let mut has_email = false;
         for alternative in certificate.subject_alt_names() {
@@ -79,19 +76,20 @@ impl NameConstraints {
                 SubjectAltName::Uri(name) => Presented::Uri(name),
                 SubjectAltName::Ip(address) => Presented::Ip(*address),
                 SubjectAltName::Directory(der) => {
+                    Violation::unless(effort.read_names(der.len()))?;
                     let value = der::only(der, der::SEQUENCE).map_err(|_| Violation::Incomparable("directoryName"))?;
                     let names = relative_names(value.value).map_err(|_| Violation::Incomparable("directoryName"))?;
                     Presented::Directory(names)
                 }
                 SubjectAltName::Other(tag) => Presented::Other(*tag),
             };
-            self.allow_name(&presented, comparisons, || alternative.to_string())?;
+            self.allow_name(&presented, alternative.octets(), effort, || alternative.to_string())?;
         }
         if !has_email {
             // "…applied to the attribute of type emailAddress in the subject distinguished name" when the
             // alternative names have none.
             for email in subject_emails(subject) {
-                self.allow_name(&Presented::Email(&email), comparisons, || email.clone())?;
+                self.allow_name(&Presented::Email(&email), email.len(), effort, || email.clone())?;
             }
         }
         Ok(())
@@ -99,25 +97,25 @@ impl NameConstraints {
 
     /// Whether a DNS base begins with a dot, which RFC 5280 does not have.
     pub(crate) fn has_dotted_dns(&self) -> bool {
-        let mut all = self.permitted.iter().chain(&self.excluded);
-        all.any(|subtree| matches!(subtree, Subtree::Dns(base) if base.starts_with('.')))
+        self.dotted_dns
     }
 
     fn allow_name(
         &self,
         name: &Presented<'_>,
-        comparisons: &mut Comparisons,
+        octets: usize,
+        effort: &mut Effort,
         shown: impl Fn() -> String,
     ) -> Result<(), Violation> {
         for subtree in &self.excluded {
-            comparisons.spend()?;
+            Violation::unless(effort.compare(octets + subtree.octets()))?;
             if subtree.holds(name, true)? == Some(true) {
                 return Err(Violation::Name(shown()));
             }
         }
         let mut concerned = false;
         for subtree in &self.permitted {
-            comparisons.spend()?;
+            Violation::unless(effort.compare(octets + subtree.octets()))?;
             match subtree.holds(name, false)? {
                 Some(true) => return Ok(()),
                 Some(false) => concerned = true,
@@ -128,10 +126,20 @@ impl NameConstraints {
     }
 }
 
-impl Comparisons {
-    fn spend(&mut self) -> Result<(), Violation> {
-        self.0 = self.0.checked_sub(1).ok_or(Violation::TooMany)?;
-        Ok(())
+impl Violation {
+    fn unless(affordable: bool) -> Result<(), Self> {
+        if affordable { Ok(()) } else { Err(Self::TooMany) }
+    }
+}
+
+impl SubjectAltName {
+    /// What comparing it costs.
+    fn octets(&self) -> usize {
+        match self {
+            Self::Dns(name) | Self::Email(name) | Self::Uri(name) => name.len(),
+            Self::Directory(der) => der.len(),
+            Self::Ip(_) | Self::Other(_) => 16,
+        }
     }
 }
 
@@ -146,6 +154,15 @@ enum Presented<'a> {
 }
 
 impl Subtree {
+    /// What comparing it costs.
+    fn octets(&self) -> usize {
+        match self {
+            Self::Dns(base) | Self::Email(base) | Self::Uri(base) => base.len(),
+            Self::Directory(names) => names.iter().map(Vec::len).sum(),
+            Self::Ip(..) | Self::Other(_) => 16,
+        }
+    }
+
     /// Whether the name is within this subtree; `None` where they are of different forms.
     fn holds(&self, name: &Presented<'_>, excluding: bool) -> Result<Option<bool>, Violation> {
         Ok(Some(match (self, name) {

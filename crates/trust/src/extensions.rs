@@ -1,6 +1,7 @@
 //! The extensions of an X.509 v3 certificate (RFC 5280 section 4.2), those that the judge understands.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use crate::certificate::{CertificateError, InField, SubjectAltName};
 use crate::constraints::NameConstraints;
@@ -16,12 +17,14 @@ pub(crate) struct Extensions {
     pub subject_key_id: Option<Box<[u8]>>,
     pub authority_key_id: Option<Box<[u8]>>,
     pub subject_alt_names: Vec<SubjectAltName>,
+    /// Whether a DNS name among them is not in the preferred syntax; found out when a profile asks.
+    pub bad_dns_name: OnceLock<bool>,
     pub name_constraints: Option<NameConstraints>,
     pub issuer_urls: Vec<String>,
     pub policies: Policies,
     pub ocsp_urls: Vec<String>,
     pub distribution_points: DistributionPoints,
-    /// OIDs of critical extensions that are not understood.
+    /// OIDs of critical extensions that are not understood, the first [`MAX_SHOWN`].
     pub unknown_critical: Vec<String>,
     /// Which of the extensions above (and policies) are there, and which are critical, for profiles that ask.
     pub marks: Marks,
@@ -45,7 +48,7 @@ pub(crate) struct ExtendedKeyUsage {
     pub server_auth: bool,
     pub client_auth: bool,
     pub ocsp_signing: bool,
-    /// All of them, as names or dotted OIDs.
+    /// The first [`MAX_SHOWN`] of them, as names or dotted OIDs, for people.
     pub purposes: Vec<String>,
 }
 
@@ -69,6 +72,8 @@ pub(crate) enum Mark {
     NonCritical,
 }
 
+/// Purposes, and critical extensions that are not understood, of which the names are kept.
+const MAX_SHOWN: usize = 16;
 /// More extensions than any honest certificate has; duplicates are looked for pairwise.
 const MAX_EXTENSIONS: usize = 64;
 
@@ -140,7 +145,7 @@ impl Extensions {
                 (self.issuer_urls, self.ocsp_urls) = access_urls(value).in_field("authorityInfoAccess")?;
             }
             other => {
-                if critical {
+                if critical && self.unknown_critical.len() < MAX_SHOWN {
                     self.unknown_critical.push(der::dotted(other).in_field("extensions")?);
                 }
             }
@@ -217,34 +222,38 @@ fn key_usage(value: &[u8]) -> Result<KeyUsage, Malformed> {
     }
 }
 
+/// 1.3.6.1.5.5.7.3
+const ID_KP: [u8; 7] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
+
 fn extended_key_usage(value: &[u8]) -> Result<ExtendedKeyUsage, Malformed> {
-    const ID_KP: [u8; 7] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03];
     let mut list = der::only(value, der::SEQUENCE)?.inside();
     let mut usage = ExtendedKeyUsage::default();
     loop {
         let oid = list.expect(der::OID)?.value;
-        usage.purposes.push(match oid {
-            [prefix @ .., 1] if prefix == ID_KP => {
-                usage.server_auth = true;
-                "serverAuth".to_owned()
-            }
-            [prefix @ .., 2] if prefix == ID_KP => {
-                usage.client_auth = true;
-                "clientAuth".to_owned()
-            }
-            [prefix @ .., 3] if prefix == ID_KP => "codeSigning".to_owned(),
-            [prefix @ .., 4] if prefix == ID_KP => "emailProtection".to_owned(),
-            [prefix @ .., 9] if prefix == ID_KP => {
-                usage.ocsp_signing = true;
-                "OCSPSigning".to_owned()
-            }
-            [0x55, 0x1d, 37, 0] => "anyExtendedKeyUsage".to_owned(),
-            other => der::dotted(other)?,
-        });
+        match oid.strip_prefix(&ID_KP) {
+            Some([1]) => usage.server_auth = true,
+            Some([2]) => usage.client_auth = true,
+            _ => {}
+        }
+        if usage.purposes.len() < MAX_SHOWN {
+            usage.purposes.push(purpose(oid)?);
+        }
         if list.is_empty() {
             return Ok(usage);
         }
     }
+}
+
+fn purpose(oid: &[u8]) -> Result<String, Malformed> {
+    let name = match oid.strip_prefix(&ID_KP) {
+        Some([1]) => "serverAuth",
+        Some([2]) => "clientAuth",
+        Some([3]) => "codeSigning",
+        Some([4]) => "emailProtection",
+        _ if oid == [0x55, 0x1d, 37, 0] => "anyExtendedKeyUsage",
+        _ => return der::dotted(oid),
+    };
+    Ok(name.to_owned())
 }
 
 fn authority_key_id(value: &[u8]) -> Result<Option<Box<[u8]>>, Malformed> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::search::Search;
-use crate::{Certificate, Code, Revocation, StatusRequest, Truststore, UnixSeconds};
+use crate::{Certificate, Code, Cost, Revocation, StatusRequest, Truststore, UnixSeconds};
 
 /// What a judgement found, how, and until when it stands.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Judgment {
     /// The judgement is the same at every time from `at` up to and including this second, as long as truststore,
     /// policy and what is known of revocations stay the same. `i64::MAX` where time plays no part.
     pub holds_until: UnixSeconds,
+    /// What it cost, which is bounded.
+    pub cost: Cost,
 }
 
 /// The answer.
@@ -96,6 +98,9 @@ pub enum Purpose {
     Server,
 }
 
+/// Octets that are read in one judgement, of all certificates together; further certificates are not looked at.
+pub(crate) const MAX_CHAIN_BYTES: usize = 64 * 1024;
+
 impl Truststore {
     /// Decides whether `chain` (DER, leaf first, as the client sent it; empty when it sent none) is trusted.
     ///
@@ -108,12 +113,16 @@ impl Truststore {
                 let refusal = Refusal::new(Code::ClientCertMissing, "the client sent no certificate".to_owned());
                 Verdict::Refused(refusal)
             }
+            Some((leaf, _)) if leaf.len() > MAX_CHAIN_BYTES => {
+                let detail = format!("the certificate has {} octets; {MAX_CHAIN_BYTES} are read", leaf.len());
+                Verdict::Refused(Refusal::new(Code::ClientCertMaxSizeExceeded, detail))
+            }
             Some((leaf, sent)) => match Certificate::from_der(leaf) {
                 Ok(leaf) => search.decide(leaf, sent),
                 Err(error) => Verdict::Refused(Refusal::new(Code::ClientCertInvalid, error.to_string())),
             },
         };
-        Judgment { verdict, trail: search.trail, holds_until: search.holds_until }
+        Judgment { verdict, cost: search.cost(), trail: search.trail, holds_until: search.holds_until }
     }
 }
 

@@ -13,7 +13,10 @@ use crate::der::{self, Element, Malformed};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PublicKey {
     Rsa {
+        /// Of the modulus.
         bits: usize,
+        /// Of the public exponent: 17 for 65537. A check takes time by it.
+        exponent_bits: usize,
     },
     P256,
     P384,
@@ -149,9 +152,20 @@ impl PublicKey {
     /// What a signature check with this key costs, in checks with P-256 (measured, rounded up).
     pub(crate) fn verification_cost(&self) -> u32 {
         match self {
-            Self::Rsa { bits: 4097.. } | Self::P384 => 4,
-            Self::P521 => 8,
-            Self::Rsa { .. } | Self::P256 | Self::Ed25519 | Self::Other(_) => 1,
+            Self::Rsa { bits, exponent_bits } => {
+                let usual = match bits {
+                    ..=3072 => 1,
+                    ..=4096 => 2,
+                    ..=6144 => 4,
+                    _ => 7,
+                };
+                // As many squarings as the exponent has bits, and as many multiplications as it has ones; aws-lc
+                // refuses more than 33 bits.
+                if *exponent_bits > 17 { 4 * usual } else { usual }
+            }
+            Self::P384 => 5,
+            Self::P521 => 13,
+            Self::P256 | Self::Ed25519 | Self::Other(_) => 1,
         }
     }
 
@@ -164,7 +178,10 @@ impl PublicKey {
         let mut algorithm = der::Reader::new(algorithm);
         let oid = algorithm.expect(der::OID)?.value;
         Ok(match oid {
-            RSA => Self::Rsa { bits: modulus_bits(key)? },
+            RSA => {
+                let (bits, exponent_bits) = rsa_bits(key)?;
+                Self::Rsa { bits, exponent_bits }
+            }
             EC => match algorithm.optional(der::OID)?.map(|curve| curve.value) {
                 Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]) => Self::P256,
                 Some([0x2b, 0x81, 4, 0, 34]) => Self::P384,
@@ -183,7 +200,7 @@ impl PublicKey {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::Rsa { bits, .. } => write!(f, "RSA {bits}"),
             Self::P256 => f.write_str("P-256"),
             Self::P384 => f.write_str("P-384"),
             Self::P521 => f.write_str("P-521"),
@@ -237,11 +254,16 @@ pub(crate) fn algorithm_and_key(spki: &[u8]) -> Result<(&[u8], &[u8]), Malformed
     Ok((algorithm, key))
 }
 
-fn modulus_bits(rsa_public_key: &[u8]) -> Result<usize, Malformed> {
+/// Bits of an RSAPublicKey's modulus and public exponent.
+fn rsa_bits(rsa_public_key: &[u8]) -> Result<(usize, usize), Malformed> {
     let mut fields = der::only(rsa_public_key, der::SEQUENCE)?.inside();
     let modulus = fields.expect(der::INTEGER)?.value;
-    fields.expect(der::INTEGER)?;
+    let exponent = fields.expect(der::INTEGER)?.value;
     fields.finish()?;
-    let significant = &modulus[modulus.iter().take_while(|&&b| b == 0).count()..];
-    Ok(significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize))
+    Ok((bits(modulus), bits(exponent)))
+}
+
+fn bits(integer: &[u8]) -> usize {
+    let significant = &integer[integer.iter().take_while(|&&b| b == 0).count()..];
+    significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }

@@ -39,6 +39,12 @@ pub(crate) struct Defect {
     pub what: &'static str,
 }
 
+/// Policies and mappings of all certificates of a path.
+pub(crate) fn number(path: &[&Certificate]) -> usize {
+    let of = |policies: &Policies| policies.asserted.as_ref().map_or(0, Vec::len) + policies.mappings.len();
+    path.iter().map(|certificate| of(&certificate.extensions().policies)).sum()
+}
+
 /// Policies in one certificate, and mappings; an honest one has a few. Beyond that the extension counts as unreadable.
 const MAX_POLICIES: usize = 256;
 

@@ -30,7 +30,7 @@ pub(crate) fn key_defect(certificate: &Certificate, profile: Profile) -> Option<
         Profile::Rfc5280 => "RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are allowed",
     };
     let allowed = match certificate.key() {
-        PublicKey::Rsa { bits } => (2048..=8192).contains(bits),
+        PublicKey::Rsa { bits, .. } => (2048..=8192).contains(bits),
         PublicKey::P256 | PublicKey::P384 => true,
         PublicKey::P521 | PublicKey::Ed25519 => profile == Profile::Rfc5280,
         PublicKey::Other(_) => false,

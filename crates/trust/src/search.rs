@@ -1,24 +1,25 @@
 //! The search for a path from a leaf to an anchor, and the rules on the way.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use self::leaf::LeafFault;
-use crate::constraints::{Comparisons, Violation};
-use crate::judge::{Path, Policy, Profile, Refusal, Step, Verdict};
+use crate::constraints::Violation;
+use crate::effort::{Cost, Effort};
+use crate::judge::{MAX_CHAIN_BYTES, Path, Policy, Profile, Refusal, Step, Verdict};
 use crate::revocation::{Inquiry, Revocation, Status, StatusRequest};
 use crate::truststore::{Inner, key_id_mismatch};
 use crate::{Certificate, Code, UnixSeconds, conformance, key, policies, rules, time};
 
 mod leaf;
 
-/// Signature checks in one judgement, counted in checks with P-256: 64 take about 3 ms.
-const MAX_SIGNATURE_CHECKS: u32 = 64;
-/// Certificates looked at in one judgement; each costs about a microsecond.
-const MAX_VISITS: u32 = 1_000;
 /// Certificates that are read of what the client sent besides its own.
 const MAX_SENT: usize = 128;
-/// Steps that are kept for people.
+/// Steps that are kept for people, and octets of their texts.
 const MAX_TRAIL: usize = 64;
+const MAX_TRAIL_OCTETS: usize = 32 * 1024;
+/// Characters that are shown of a name.
+const MAX_SHOWN: usize = 512;
 
 /// One judgement on its way.
 pub(crate) struct Search<'a> {
@@ -28,16 +29,13 @@ pub(crate) struct Search<'a> {
     at: UnixSeconds,
     /// Intermediates that the client sent, where the profile uses them.
     sent: Vec<Arc<Certificate>>,
-    signature_checks_left: u32,
-    visits_left: u32,
-    comparisons: Comparisons,
-    /// Set when one of the bounds ended the search.
-    exhausted: bool,
+    effort: Effort,
     checked: Vec<Checked>,
     nearest: Option<NearMiss>,
     /// What has to be fetched for the first path that is good otherwise.
     needed: Vec<StatusRequest>,
     pub trail: Vec<Step>,
+    trail_octets: usize,
     pub holds_until: UnixSeconds,
 }
 
@@ -82,16 +80,18 @@ impl<'a> Search<'a> {
             revocation,
             at,
             sent: Vec::new(),
-            signature_checks_left: MAX_SIGNATURE_CHECKS,
-            visits_left: MAX_VISITS,
-            comparisons: Comparisons::default(),
-            exhausted: false,
+            effort: Effort::default(),
             checked: Vec::new(),
             nearest: None,
             needed: Vec::new(),
             trail: Vec::with_capacity(8),
+            trail_octets: 0,
             holds_until: UnixSeconds::MAX,
         }
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        self.effort.cost()
     }
 
     /// Decides on a leaf; `sent` are the certificates that came with it.
@@ -107,8 +107,7 @@ impl<'a> Search<'a> {
             return Verdict::Refused(if is_self_signed(&leaf) { self_signed(&leaf) } else { ca_as_leaf(&leaf) });
         }
         if self.policy.profile == Profile::Rfc5280 {
-            let sent = sent.iter().take(MAX_SENT).filter_map(|der| Certificate::from_der(der).ok());
-            self.sent = sent.map(Arc::new).collect();
+            self.sent = read(sent, MAX_CHAIN_BYTES - leaf.der().len());
         }
         let mut path = vec![Link { certificate: Arc::clone(&leaf), place: None }];
         if self.extend(&mut path) {
@@ -133,7 +132,7 @@ impl<'a> Search<'a> {
                 return self.undecided();
             }
         }
-        self.step(&leaf, "truststore", true, "is itself an entry of the truststore".to_owned());
+        self.step(&leaf, "truststore", true, &"is itself an entry of the truststore");
         Verdict::Accepted(Path(vec![leaf]))
     }
 
@@ -143,21 +142,18 @@ impl<'a> Search<'a> {
         if self.is_anchor(&top) {
             return self.accepts(path);
         }
-        let candidates = self.issuers_of(&top);
+        let Some(candidates) = self.issuers_of(&top) else { return false };
         if candidates.is_empty() {
             self.note_no_issuer(path, &top);
             return false;
         }
         for candidate in candidates {
-            let on_path = path.iter().any(|link| is_same_authority(&link.certificate, &candidate.certificate));
-            if on_path {
+            if !self.effort.visit(path.len(), candidate.certificate.subject_der().len()) {
+                return false;
+            }
+            if path.iter().any(|link| is_same_authority(&link.certificate, &candidate.certificate)) {
                 continue;
             }
-            let Some(visits_left) = self.visits_left.checked_sub(1) else {
-                self.exhausted = true;
-                return false;
-            };
-            self.visits_left = visits_left;
             if !self.check_issuer(path, &top, &candidate) {
                 continue;
             }
@@ -166,7 +162,7 @@ impl<'a> Search<'a> {
                 return true;
             }
             path.pop();
-            if self.exhausted {
+            if self.effort.is_exhausted() {
                 return false;
             }
         }
@@ -182,19 +178,25 @@ impl<'a> Search<'a> {
     }
 
     /// Those whose name is that of the issuer, the likeliest first. Within the truststore only those whose signature
-    /// was found good when it was compiled.
-    fn issuers_of(&mut self, link: &Link) -> Vec<Link> {
+    /// was found good when it was compiled. `None` if the list would be too long.
+    fn issuers_of(&mut self, link: &Link) -> Option<Vec<Link>> {
         if let Some(place) = link.place {
-            let issuers = self.truststore.entry(place).issuers.iter();
-            return issuers.map(|&issuer| self.listed(issuer)).collect();
+            let issuers = &self.truststore.entry(place).issuers;
+            return self
+                .effort
+                .list(issuers.len(), 0, 0)
+                .then(|| issuers.iter().map(|&issuer| self.listed(issuer)).collect());
         }
         let child = &link.certificate;
         let named = self.truststore.named(child.issuer_der());
+        if !self.effort.list(named.len(), self.sent.len(), child.issuer_der().len()) {
+            return None;
+        }
         let mut candidates: Vec<Link> = named.iter().map(|&place| self.listed(place)).collect();
         let sent = self.sent.iter().filter(|sent| sent.subject_der() == child.issuer_der());
         candidates.extend(sent.map(|sent| Link { certificate: Arc::clone(sent), place: None }));
         candidates.sort_by_key(|candidate| key_id_mismatch(child, &candidate.certificate));
-        candidates
+        Some(candidates)
     }
 
     fn listed(&self, place: u32) -> Link {
@@ -206,7 +208,7 @@ impl<'a> Search<'a> {
         let certificate = &issuer.certificate;
         let self_signed = issuer.place.is_some_and(|place| self.truststore.entry(place).self_signed);
         if let Some(defect) = rules::issuing_defect(certificate, self_signed) {
-            self.note(45, issuer, "CA", Code::ClientCertPathInvalid, defect);
+            self.note(45, issuer, "CA", Code::ClientCertPathInvalid, &defect);
             return false;
         }
         if let Some(defect) = rules::key_defect(certificate, self.policy.profile) {
@@ -229,12 +231,10 @@ impl<'a> Search<'a> {
         let result = match known {
             Some(known) => known.result.clone(),
             None => {
-                let cost = issuer.certificate.key().verification_cost();
-                let Some(left) = self.signature_checks_left.checked_sub(cost) else {
-                    self.exhausted = true;
+                let weight = issuer.certificate.key().verification_cost();
+                if !self.effort.signature_check(weight, child.certificate.der().len()) {
                     return false;
-                };
-                self.signature_checks_left = left;
+                }
                 let result = match path.len() {
                     1 => leaf::verify(&child.certificate, &issuer.certificate, self.policy, self.at),
                     _ if key::signed_by(&child.certificate, &issuer.certificate) => Ok(()),
@@ -250,7 +250,8 @@ impl<'a> Search<'a> {
         };
         match result {
             Ok(()) => {
-                self.step(&child.certificate, "signature", true, format!("is by {}", shown(&issuer.certificate)));
+                let by = shown(&issuer.certificate);
+                self.step(&child.certificate, "signature", true, &format_args!("is by {by}"));
                 true
             }
             Err(LeafFault::Unfit(code, detail)) => {
@@ -258,8 +259,8 @@ impl<'a> Search<'a> {
                 false
             }
             Err(LeafFault::Signature) => {
-                let detail =
-                    format!("its signature is not by the key of {} in the truststore", shown(&issuer.certificate));
+                let whose = shown(&issuer.certificate);
+                let detail = format_args!("its signature is not by the key of {whose} in the truststore");
                 self.note(40, child, "signature", Code::ClientCertSignatureInvalid, &detail);
                 false
             }
@@ -289,7 +290,7 @@ impl<'a> Search<'a> {
         if self.policy.profile == Profile::Rfc5280
             && let Some(defect) = conformance::defect(certificate, self.is_anchor(issuer))
         {
-            self.note(80, issuer, "RFC 5280", Code::ClientCertPathInvalid, defect);
+            self.note(80, issuer, "RFC 5280", Code::ClientCertPathInvalid, &defect);
             return false;
         }
         if !self.is_anchor(issuer)
@@ -306,11 +307,11 @@ impl<'a> Search<'a> {
         if let Some(allowed) = certificate.extensions().basic_constraints.and_then(|constraints| constraints.path_len)
             && below > usize::from(allowed)
         {
-            let detail = format!("its path length allows {allowed} CAs below it, and there are {below}");
+            let detail = format_args!("its path length allows {allowed} CAs below it, and there are {below}");
             self.note(80, issuer, "path length", Code::ClientCertPathInvalid, &detail);
             return false;
         }
-        self.step(certificate, "CA", true, "may issue, and is within its validity".to_owned());
+        self.step(certificate, "CA", true, &"may issue, and is within its validity");
         true
     }
 
@@ -335,7 +336,7 @@ impl<'a> Search<'a> {
         if depth <= allowed {
             return true;
         }
-        let detail = format!("the path through it has at least {depth} CAs; {allowed} are allowed");
+        let detail = format_args!("the path through it has at least {depth} CAs; {allowed} are allowed");
         self.note(70, issuer, "depth", Code::ClientCertMaxChainDepthExceeded, &detail);
         self.add_evidence(Code::ClientCertMaxChainDepthExceeded, "depth", depth.to_string());
         false
@@ -343,7 +344,7 @@ impl<'a> Search<'a> {
 
     /// The rules that need the whole path: name constraints, policies and revocation.
     fn accepts(&mut self, path: &[Link]) -> bool {
-        self.names_are_allowed(path) && self.policy_is_valid(path) && self.statuses_are_good(path)
+        self.effort.path() && self.names_are_allowed(path) && self.policy_is_valid(path) && self.statuses_are_good(path)
     }
 
     fn names_are_allowed(&mut self, path: &[Link]) -> bool {
@@ -353,15 +354,12 @@ impl<'a> Search<'a> {
                 if below > 0 && link.certificate.is_self_issued() {
                     continue;
                 }
-                let Err(violation) = constraints.allow(&link.certificate, &mut self.comparisons) else { continue };
+                let Err(violation) = constraints.allow(&link.certificate, &mut self.effort) else { continue };
                 let of = shown(&link.certificate);
                 let detail = match violation {
                     Violation::Name(name) => format!("its name constraints do not allow the name {name} of {of}"),
                     Violation::Incomparable(what) => format!("its name constraints cannot be applied to {of}: {what}"),
-                    Violation::TooMany => {
-                        self.exhausted = true;
-                        return false;
-                    }
+                    Violation::TooMany => return false,
                 };
                 self.note(82, authority, "name constraints", Code::ClientCertPathInvalid, &detail);
                 return false;
@@ -372,8 +370,11 @@ impl<'a> Search<'a> {
 
     fn policy_is_valid(&mut self, path: &[Link]) -> bool {
         let certificates: Vec<&Certificate> = path.iter().map(|link| &*link.certificate).collect();
+        if !self.effort.follow_policies(policies::number(&certificates)) {
+            return false;
+        }
         let Some(defect) = policies::defect(&certificates) else { return true };
-        self.note(82, &path[defect.place], "policies", Code::ClientCertPathInvalid, defect.what);
+        self.note(82, &path[defect.place], "policies", Code::ClientCertPathInvalid, &defect.what);
         false
     }
 
@@ -408,7 +409,7 @@ impl<'a> Search<'a> {
             Status::Needed(request) => self.needed.push(request),
             Status::Refused { refusal, until } => {
                 self.holds_until = self.holds_until.min(until);
-                self.step(certificate, "revocation", false, refusal.detail.clone());
+                self.step(certificate, "revocation", false, &refusal.detail);
                 return Err(refusal);
             }
         }
@@ -441,6 +442,10 @@ impl<'a> Search<'a> {
 
     /// The path cannot get from `place` to a root: says what is missing where the climb ends.
     fn note_dead_end(&mut self, place: u32) {
+        // One is enough, and finding it takes a while in a truststore full of namesakes.
+        if !self.is_nearer(60) {
+            return;
+        }
         let entry = self.truststore.dead_end(place);
         let certificate = &entry.certificate;
         let link = Link { certificate: Arc::clone(certificate), place: Some(place) };
@@ -460,17 +465,21 @@ impl<'a> Search<'a> {
     }
 
     /// Remembers why this way failed, if it came nearer than what failed before.
-    fn note(&mut self, rank: u8, link: &Link, check: &'static str, code: Code, defect: &str) {
-        self.step(&link.certificate, check, false, defect.to_owned());
-        if self.nearest.as_ref().is_none_or(|near| rank > near.rank) {
+    fn note(&mut self, rank: u8, link: &Link, check: &'static str, code: Code, defect: &dyn Display) {
+        self.step(&link.certificate, check, false, defect);
+        if self.is_nearer(rank) {
             let detail = format!("{}: {defect}", shown(&link.certificate));
             let refusal = Refusal::new(code, detail).with("certificate", link.certificate.subject().to_owned());
             self.keep(rank, refusal);
         }
     }
 
+    fn is_nearer(&self, rank: u8) -> bool {
+        self.nearest.as_ref().is_none_or(|near| rank > near.rank)
+    }
+
     fn keep(&mut self, rank: u8, refusal: Refusal) {
-        if self.nearest.as_ref().is_none_or(|near| rank > near.rank) {
+        if self.is_nearer(rank) {
             self.nearest = Some(NearMiss { rank, refusal });
         }
     }
@@ -486,7 +495,7 @@ impl<'a> Search<'a> {
 
     /// The reason to give when no path was found.
     fn refusal(&mut self, leaf: &Certificate) -> Refusal {
-        if self.exhausted {
+        if self.effort.is_exhausted() {
             let detail = format!("the search for a path from {} took too many steps", shown(leaf));
             return Refusal::new(Code::ClientCertPathTooComplex, detail);
         }
@@ -516,11 +525,28 @@ impl<'a> Search<'a> {
         when
     }
 
-    fn step(&mut self, certificate: &Certificate, check: &'static str, held: bool, detail: String) {
-        if self.trail.len() < MAX_TRAIL {
-            self.trail.push(Step { subject: certificate.subject().to_owned(), check, held, detail });
+    /// For people. Formats nothing once there is enough to read.
+    fn step(&mut self, certificate: &Certificate, check: &'static str, held: bool, detail: &dyn Display) {
+        if self.trail.len() < MAX_TRAIL && self.trail_octets < MAX_TRAIL_OCTETS {
+            let step = Step { subject: certificate.subject().to_owned(), check, held, detail: detail.to_string() };
+            self.trail_octets += step.subject.len() + step.detail.len();
+            self.trail.push(step);
         }
     }
+}
+
+/// The certificates of the client besides its own, as far as they can be read.
+fn read(sent: &[&[u8]], octets: usize) -> Vec<Arc<Certificate>> {
+    let mut left = octets;
+    sent.iter()
+        .take(MAX_SENT)
+        .take_while(|der| {
+            let fits = left.checked_sub(der.len());
+            left = fits.unwrap_or(0);
+            fits.is_some()
+        })
+        .filter_map(|der| Certificate::from_der(der).ok().map(Arc::new))
+        .collect()
 }
 
 /// By its names and key identifiers; its signature proves nothing that matters here.
@@ -545,10 +571,23 @@ fn is_same_authority(a: &Certificate, b: &Certificate) -> bool {
     a.subject_der() == b.subject_der() && a.public_key_der() == b.public_key_der()
 }
 
-fn shown(certificate: &Certificate) -> String {
+fn shown(certificate: &Certificate) -> Shown<'_> {
     quoted(certificate.subject())
 }
 
-pub(crate) fn quoted(name: &str) -> String {
-    if name.is_empty() { "a certificate without a name".to_owned() } else { format!("\"{name}\"") }
+/// A name in a sentence.
+pub(crate) fn quoted(name: &str) -> Shown<'_> {
+    Shown(name)
+}
+
+pub(crate) struct Shown<'a>(&'a str);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_SHOWN) {
+            _ if self.0.is_empty() => f.write_str("a certificate without a name"),
+            None => write!(f, "\"{}\"", self.0),
+            Some((end, _)) => write!(f, "\"{}…\"", &self.0[..end]),
+        }
+    }
 }

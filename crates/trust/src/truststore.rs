@@ -197,10 +197,11 @@ impl Inner {
 
     /// An entry above which nothing is in the truststore, found by climbing from `place`, which reaches no root.
     pub(crate) fn dead_end(&self, place: u32) -> &Entry {
-        let mut seen = vec![place];
+        let mut seen = vec![false; self.entries.len()];
+        seen[place as usize] = true;
         let mut top = place;
-        while let Some(&next) = self.entry(top).issuers.iter().find(|next| !seen.contains(next)) {
-            seen.push(next);
+        while let Some(&next) = self.entry(top).issuers.iter().find(|&&next| !seen[next as usize]) {
+            seen[next as usize] = true;
             top = next;
         }
         self.entry(top)
@@ -299,9 +300,9 @@ fn index_by_subject(entries: &[Entry]) -> HashMap<Box<[u8]>, Vec<u32>> {
     by_subject
 }
 
-/// Signature checks for all of a truststore's links, and for one certificate's. A thousand ordinary CAs need a
-/// thousand; only authorities that share one name need more.
-const MAX_LINK_CHECKS: usize = 4_000;
+/// Signature checks for all of a truststore's links (counted in checks with P-256: half a second), and for one
+/// certificate's. A thousand CAs need one each, with P-521 thirteen; only authorities that share one name need more.
+const MAX_LINK_CHECKS: u32 = 15_000;
 const MAX_LINK_CHECKS_EACH: usize = 16;
 
 /// Finds for each entry the entries that issued it. False if the bounds left some unfound.
@@ -328,12 +329,13 @@ fn link(entries: &mut [Entry], by_subject: &HashMap<Box<[u8]>, Vec<u32>>) -> boo
             if tried.contains(&issuer.public_key_der()) {
                 continue;
             }
-            if tried.len() == MAX_LINK_CHECKS_EACH || left == 0 {
+            let cost = issuer.key().verification_cost();
+            if tried.len() == MAX_LINK_CHECKS_EACH || left < cost {
                 complete = false;
                 break;
             }
             tried.push(issuer.public_key_der());
-            left -= 1;
+            left -= cost;
             if key::signed_by(child, issuer) {
                 issuing_key = Some(issuer.public_key_der());
                 break;

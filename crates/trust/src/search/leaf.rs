@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
+use webpki::{
+    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext,
+};
 
 use super::{Search, When, shown};
 use crate::judge::{Policy, Profile, Purpose, Refusal};
@@ -23,10 +26,10 @@ impl Search<'_> {
     /// given and a stranger's bad certificate costs no signature check.
     pub(super) fn check_leaf(&mut self, leaf: &Certificate) -> Result<(), Refusal> {
         let Some((check, refusal)) = self.leaf_defect(leaf) else {
-            self.step(leaf, "leaf", true, "is within its validity, and its key and algorithms are allowed".to_owned());
+            self.step(leaf, "leaf", true, &"is within its validity, and its key and algorithms are allowed");
             return Ok(());
         };
-        self.step(leaf, check, false, refusal.detail.clone());
+        self.step(leaf, check, false, &refusal.detail);
         Err(refusal)
     }
 
@@ -94,20 +97,31 @@ pub(super) fn verify(
         name_constraints: None,
     }];
     let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at).unwrap_or(0)));
-    let usage = Usage(match (policy.any_eku, policy.purpose) {
-        (true, _) => None,
-        (false, Purpose::Client) => Some(KeyUsage::client_auth()),
-        (false, Purpose::Server) => Some(KeyUsage::server_auth()),
-    });
+    let usage = Usage(if policy.any_eku { None } else { Some(policy.purpose) });
     leaf.verify_for_usage(key::ALGORITHMS, &anchors, &[], time, usage, None, None).map(|_| ()).map_err(fault)
 }
 
-/// webpki's key purpose, or any at all.
-struct Usage(Option<KeyUsage>);
+/// The key purpose that has to be among those of a leaf that has any.
+struct Usage(Option<Purpose>);
 
 impl ExtendedKeyUsageValidator for Usage {
+    /// As webpki's own, which for its error keeps what it finds besides: slow where a stranger's leaf has thousands.
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        self.0.as_ref().map_or(Ok(()), |usage| usage.validate(purposes))
+        let (oid, required) = match self.0 {
+            None => return Ok(()),
+            Some(Purpose::Client) => (&[0x2b, 6, 1, 5, 5, 7, 3, 2], KeyUsage::client_auth()),
+            Some(Purpose::Server) => (&[0x2b, 6, 1, 5, 5, 7, 3, 1], KeyUsage::server_auth()),
+        };
+        let wanted = KeyPurposeId::new(oid);
+        let mut has_any = false;
+        for purpose in purposes {
+            has_any = true;
+            if purpose? == wanted {
+                return Ok(());
+            }
+        }
+        let context = RequiredEkuNotFoundContext { required, present: Vec::new() };
+        if has_any { Err(Error::RequiredEkuNotFoundContext(context)) } else { Ok(()) }
     }
 }
 
