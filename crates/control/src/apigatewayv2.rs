@@ -16,6 +16,7 @@ mod page;
 mod parameters;
 mod quick_create;
 mod route;
+mod source;
 mod stage;
 mod tags;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use crate::Control;
 use crate::authorization::{Action, authorize};
 use crate::local_ca::endpoint_change;
 use draft::Draft;
-use object::{Loaded, Location, Newest, ObjectRef, Readings, Wanted};
+use object::{Loaded, Newest, ObjectRef, Readings, Wanted};
+use source::{Location, Sources};
 
 /// How many objects are read for one change, those included that somebody else's change made needless.
 const MAX_READINGS: usize = 32;
@@ -41,22 +43,35 @@ impl Control {
     /// To be called after an object was put or deleted, or a version of it: a domain whose truststore it is tells when it has
     /// a newer version than is enforced, which does not change; what follows its object is read again.
     pub async fn object_written(&self, bucket: &str, key: &str) -> Result<(), Error> {
-        let location = Location { bucket: bucket.to_owned(), key: key.to_owned() };
+        self.written(Location::Object { bucket: bucket.to_owned(), key: key.to_owned() }).await
+    }
+
+    /// To be called after `file:NAME` was changed: domains that name it take it, if it can be used.
+    pub async fn file_written(&self, name: &str) -> Result<(), Error> {
+        self.written(Location::File(name.to_owned())).await
+    }
+
+    async fn written(&self, location: Location) -> Result<(), Error> {
         let uri = location.uri();
         // In turn, so that what was read last is also noted last.
         let _turn = self.shared.object_notes.lock().await;
-        let Some(kind) = self.settings().state().domains.values().find_map(|domain| object::names(domain, &uri)) else {
-            return Ok(());
-        };
-        let (objects, at) = (Arc::clone(self.objects()), self.now());
-        let newest = blocking(move || Newest::read(&objects, kind, &location, at)).await?;
-        self.settings()
-            .edit(|state| {
-                let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
-                object::note_newest(&mut draft, &uri, newest.as_ref())?;
-                Ok((draft.into_edit(), ()))
-            })
-            .await
+        for kind in object::kinds(&self.settings().state(), &uri) {
+            let (sources, at, location) = (self.sources(), self.now(), location.clone());
+            let newest = blocking(move || Newest::read(&sources, kind, &location, at)).await?;
+            self.settings()
+                .edit(|state| {
+                    let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
+                    object::note_newest(&mut draft, kind, &uri, newest.as_ref())?;
+                    Ok((draft.into_edit(), ()))
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Sources {
+        let directory = self.config().revocation_directory.clone();
+        Sources { objects: Arc::clone(self.objects()), directory }
     }
 
     fn draft<'a>(&'a self, caller: &'a Caller) -> Draft<'a> {
@@ -89,12 +104,14 @@ impl Control {
     /// Reads an object that a domain is to have, with the caller's rights.
     async fn read(&self, caller: &Caller, object: ObjectRef) -> Result<Loaded, Error> {
         let operation = if object.version.is_some() { "GetObjectVersion" } else { "GetObject" };
-        let arn = format!("arn:aws:s3:::{}/{}", object.location.bucket, object.location.key);
-        authorize(&caller.account, &caller.arn, &Action { service: "s3", operation }, &arn)
-            .map_err(|_| object.inaccessible())?;
-        let (objects, at) = (Arc::clone(self.objects()), caller.at.saturating_mul(1000));
+        if let Location::Object { bucket, key } = &object.location {
+            let arn = format!("arn:aws:s3:::{bucket}/{key}");
+            authorize(&caller.account, &caller.arn, &Action { service: "s3", operation }, &arn)
+                .map_err(|_| object.inaccessible())?;
+        }
+        let (sources, at) = (self.sources(), caller.at.saturating_mul(1000));
         let wanted = object.clone();
-        if let Some(loaded) = blocking(move || wanted.read(&objects, at)).await? {
+        if let Some(loaded) = blocking(move || wanted.read(&sources, at)).await? {
             return Ok(loaded);
         }
         let kept = match &object.kept {

@@ -1,5 +1,6 @@
 //! The control API as one value: what every operation stands on.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
@@ -58,6 +59,8 @@ pub struct ControlConfig {
     pub execute_api_suffix: String,
     /// AWS's own behaviour where it differs from the guide.
     pub aws_exact: bool,
+    /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
+    pub revocation_directory: Option<PathBuf>,
     /// The time, in milliseconds since 1970.
     pub clock: fn() -> UnixMillis,
 }
@@ -224,6 +227,7 @@ pub(crate) mod tests {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            revocation_directory: None,
             clock: || 1_763_830_800_000,
         }
     }

@@ -4,10 +4,12 @@
 mod address;
 mod book;
 mod cache;
+mod directory;
 mod fetcher;
 mod http;
 mod metrics;
 
 pub(crate) use address::Listed;
+pub(crate) use directory::follow;
 pub(crate) use fetcher::Fetcher;
 pub(crate) use metrics::OfRevocations;

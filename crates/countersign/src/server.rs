@@ -40,7 +40,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::gateway::Gateway;
-use crate::revocation::{Fetcher, OfRevocations};
+use crate::revocation::{Fetcher, OfRevocations, follow};
 use expiry::Expiry;
 use files::Files;
 use follow::Publisher;
@@ -66,6 +66,7 @@ pub(crate) struct Server {
     noting: JoinHandle<()>,
     expiring: JoinHandle<()>,
     fetching: JoinHandle<()>,
+    following: Option<JoinHandle<()>>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
@@ -148,6 +149,7 @@ impl Server {
         let noting = tokio::spawn(sightings::watch(files.ledger.clone()));
         let expiring = tokio::spawn(expiry.tell());
         let fetching = tokio::spawn(fetcher.keep());
+        let following = config.revocation.directory.clone().map(|files| tokio::spawn(follow(control.clone(), files)));
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -173,6 +175,7 @@ impl Server {
             noting,
             expiring,
             fetching,
+            following,
             serving,
             _follower: follower,
             _running: dir.announce(&run)?,
@@ -222,6 +225,7 @@ impl Server {
         self.noting.abort();
         self.expiring.abort();
         self.fetching.abort();
+        self.following.iter().for_each(JoinHandle::abort);
         self.publishing.abort();
         let _ = self.publishing.await;
         let (edge, journal, ledger) = (self.edge, self.journal, self.ledger);
@@ -286,6 +290,7 @@ impl Config {
             https_port: https.port(),
             execute_api_suffix: self.execute_api_suffix.clone(),
             aws_exact: self.aws_exact,
+            revocation_directory: self.revocation.directory.clone(),
             clock: now,
         }
     }

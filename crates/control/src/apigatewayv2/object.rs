@@ -1,4 +1,4 @@
-//! The objects of S3 that a domain names: read when they are set, kept with the settings.
+//! The objects of S3, and the files, that a domain names: read when they are set, kept with the settings.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aws::Error;
 use aws::apigatewayv2::MutualTlsAuthenticationInput;
 use model::resource::{Domain, NamedObject, NewerVersion};
-use model::{Blob, DomainTags, ObjectTag, UnixMillis};
-use trust::{Finding, Severity, Truststore};
+use model::{Blob, CrlSource, DomainTags, State, UnixMillis};
+use trust::{Crl, Finding, Severity, Truststore};
 
 use super::draft::Draft;
-use crate::objects::{ObjectError, Objects};
+use super::source::{Location, Sources};
+use crate::objects::ObjectError;
+
+/// Bytes of a revocation list, or of several in one text.
+const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a request says of a domain's mutual TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +43,8 @@ pub(super) struct ObjectRef {
 pub(super) enum Kind {
     /// Certificates in PEM.
     Truststore,
-}
-
-/// `s3://bucket/key`
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Location {
-    pub(super) bucket: String,
-    pub(super) key: String,
+    /// CRLs: one in DER, or several in PEM.
+    RevocationLists,
 }
 
 /// An object that was read and found usable.
@@ -109,18 +108,36 @@ fn kept(domain: &Domain, uri: &str, version: &str) -> Option<String> {
 /// Gives a domain the objects that its tags name. What is named as before is not read again.
 pub(super) fn read_tagged(draft: &mut Draft<'_>, domain: &mut Domain) -> Result<(), Error> {
     let tags = DomainTags::parse(&domain.tags).map_err(|error| Error::bad_request(error.to_string()))?;
-    let shadow = tags.shadow.map(|tag| named(draft, Kind::Truststore, &tag, domain.shadow.as_ref())).transpose()?;
-    domain.shadow = shadow;
+    domain.shadow = match tags.shadow {
+        Some(tag) => {
+            let location = Location::parse(&tag.uri)?;
+            Some(named(draft, Kind::Truststore, location, tag.version, domain.shadow.as_ref())?)
+        }
+        None => None,
+    };
+    let mut crls = Vec::with_capacity(tags.crls.len());
+    for source in tags.crls {
+        let (location, version) = match source {
+            CrlSource::Object(tag) => (Location::parse(&tag.uri)?, tag.version),
+            CrlSource::File(name) => (Location::File(name), None),
+        };
+        let now = domain.crls.iter().find(|now| now.uri == location.uri());
+        crls.push(named(draft, Kind::RevocationLists, location, version, now)?);
+    }
+    domain.crls = crls;
     Ok(())
 }
 
-fn named(draft: &mut Draft<'_>, kind: Kind, tag: &ObjectTag, now: Option<&NamedObject>) -> Result<NamedObject, Error> {
-    match now.filter(|now| (&now.uri, &now.version) == (&tag.uri, &tag.version)) {
+fn named(
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    location: Location,
+    version: Option<String>,
+    now: Option<&NamedObject>,
+) -> Result<NamedObject, Error> {
+    match now.filter(|now| now.uri == location.uri() && now.version == version) {
         Some(now) => Ok(now.clone()),
-        None => {
-            let location = Location::parse(&tag.uri)?;
-            draft.read(&ObjectRef { kind, location, version: tag.version.clone(), kept: None })
-        }
+        None => draft.read(&ObjectRef { kind, location, version, kept: None }),
     }
 }
 
@@ -148,20 +165,6 @@ impl Readings {
     }
 }
 
-impl Location {
-    pub(super) fn parse(uri: &str) -> Result<Self, Error> {
-        let parts = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-        match parts.filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()) {
-            Some((bucket, key)) => Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() }),
-            None => Err(Error::bad_request(format!("Invalid truststoreUri {uri}: expected s3://bucket/key"))),
-        }
-    }
-
-    pub(super) fn uri(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
-    }
-}
-
 impl ObjectRef {
     /// AWS's answer to a truststore that cannot be read, whatever the reason.
     pub(super) fn inaccessible(&self) -> Error {
@@ -171,9 +174,10 @@ impl ObjectRef {
     }
 
     /// Reads the object and looks whether it is what it has to be. `None`: it cannot be read. Blocks.
-    pub(super) fn read(&self, objects: &Objects, at: UnixMillis) -> Result<Option<Loaded>, Error> {
-        let Location { bucket, key } = &self.location;
-        let (bytes, read_version) = match objects.read(bucket, key, self.version.as_deref(), self.kind.max_bytes()) {
+    pub(super) fn read(&self, sources: &Sources, at: UnixMillis) -> Result<Option<Loaded>, Error> {
+        sources.check(&self.location)?;
+        let read = sources.read(&self.location, self.version.as_deref(), self.kind.max_bytes());
+        let (bytes, read_version) = match read {
             Ok(read) => read,
             Err(ObjectError::TooLarge { .. }) => {
                 let (what, uri, most) = (self.kind.name(), self.location.uri(), self.kind.max_bytes());
@@ -182,7 +186,7 @@ impl ObjectRef {
             Err(ObjectError::Storage(error)) => return Err(Error::internal(error.to_string())),
             Err(_) => return Ok(None),
         };
-        let newest = Newest::read(objects, self.kind, &self.location, at)?;
+        let newest = Newest::read(sources, self.kind, &self.location, at)?;
         self.loaded(Blob::of(bytes), read_version, newest, at).map(Some)
     }
 
@@ -205,12 +209,23 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Truststore => "truststore",
+            Self::RevocationLists => "revocation list",
+        }
+    }
+
+    /// Whether a domain names the object at `uri` as this.
+    fn is_named(self, domain: &Domain, uri: &str) -> bool {
+        let is_it = |object: &NamedObject| object.uri == uri;
+        match self {
+            Self::Truststore => domain.mutual_tls.iter().chain(&domain.shadow).any(is_it),
+            Self::RevocationLists => domain.crls.iter().any(is_it),
         }
     }
 
     fn max_bytes(self) -> u64 {
         match self {
             Self::Truststore => trust::MAX_BYTES as u64,
+            Self::RevocationLists => MAX_LIST_BYTES,
         }
     }
 
@@ -223,6 +238,10 @@ impl Kind {
                 let warnings = worth_telling.map(warning).collect();
                 Ok(Usable { blob, warnings })
             }
+            Self::RevocationLists => match Crl::read(blob.bytes()) {
+                Ok(_) => Ok(Usable { blob, warnings: Vec::new() }),
+                Err(error) => Err(error.to_string()),
+            },
         }
     }
 }
@@ -259,16 +278,15 @@ impl Loaded {
 impl Newest {
     /// Reads the newest version of an object; none where there is no such object (any more), nor a trace of it. Blocks.
     pub(super) fn read(
-        objects: &Objects,
+        sources: &Sources,
         kind: Kind,
         location: &Location,
         at: UnixMillis,
     ) -> Result<Option<Self>, Error> {
-        match objects.read(&location.bucket, &location.key, None, kind.max_bytes()) {
+        match sources.read(location, None, kind.max_bytes()) {
             Ok((bytes, version)) => Ok(Some(Self { version, usable: kind.check(Blob::of(bytes), at).ok() })),
             Err(ObjectError::TooLarge { .. }) => {
-                let head = objects.head(&location.bucket, &location.key, None).ok();
-                Ok(head.map(|(version, _)| Self { version: version.id, usable: None }))
+                Ok(sources.newest_version(location).map(|version| Self { version, usable: None }))
             }
             Err(ObjectError::NoSuchKey { marker: Some(version), .. }) => Ok(Some(Self { version, usable: None })),
             Err(ObjectError::Storage(error)) => Err(Error::internal(error.to_string())),
@@ -331,21 +349,28 @@ impl Followed<'_> {
     }
 }
 
-/// Whether a domain names the object at `uri`, as what.
-pub(super) fn names(domain: &Domain, uri: &str) -> Option<Kind> {
-    let truststores = domain.mutual_tls.iter().chain(&domain.shadow);
-    truststores.into_iter().any(|object| object.uri == uri).then_some(Kind::Truststore)
+/// As what the settings name the object at `uri`.
+pub(super) fn kinds(state: &State, uri: &str) -> Vec<Kind> {
+    [Kind::Truststore, Kind::RevocationLists]
+        .into_iter()
+        .filter(|kind| state.domains.values().any(|domain| kind.is_named(domain, uri)))
+        .collect()
 }
 
-/// Tells every domain that names the object at `uri` that this is its newest version. A truststore that is enforced stays;
-/// what follows its object moves on.
-pub(super) fn note_newest(draft: &mut Draft<'_>, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
+/// Tells every domain that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
+/// stays; what follows its object moves on.
+pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
     let followed = Followed { newest, uri, at: draft.at };
     let domains = draft.state.domains.clone();
     for domain in domains.values() {
         let mut next = Domain::clone(domain);
-        next.mutual_tls.iter_mut().for_each(|object| followed.note(object));
-        next.shadow.iter_mut().for_each(|object| followed.take(object));
+        match kind {
+            Kind::Truststore => {
+                next.mutual_tls.iter_mut().for_each(|object| followed.note(object));
+                next.shadow.iter_mut().for_each(|object| followed.take(object));
+            }
+            Kind::RevocationLists => next.crls.iter_mut().for_each(|object| followed.take(object)),
+        }
         if next == **domain {
             continue;
         }
@@ -381,7 +406,7 @@ mod tests {
     fn from(key: &str, version: Option<&str>, kept: Option<&str>) -> Wanted {
         Wanted::From(ObjectRef {
             kind: Kind::Truststore,
-            location: Location { bucket: "b".into(), key: key.into() },
+            location: Location::Object { bucket: "b".into(), key: key.into() },
             version: version.map(str::to_owned),
             kept: kept.map(str::to_owned),
         })

@@ -55,6 +55,7 @@ impl Server {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            revocation_directory: None,
             clock: || NOW,
         };
         configure(&mut config);
