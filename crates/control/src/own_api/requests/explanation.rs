@@ -115,7 +115,12 @@ impl Case {
         let is_same = judged.refusal().is_some_and(|refusal| refusal.code == self.refusal.code);
         let judgment = match is_same {
             true => judged,
-            false => Judgment { verdict: Verdict::Refused(self.refusal.clone()), trail: Vec::new(), holds_until: at },
+            false => Judgment {
+                verdict: Verdict::Refused(self.refusal.clone()),
+                trail: Vec::new(),
+                cost: trust::Cost::default(),
+                holds_until: at,
+            },
         };
         let neighbours: Vec<Neighbour<'_>> = self
             .neighbours
