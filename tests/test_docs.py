@@ -87,6 +87,12 @@ def test_the_reference_is_complete(source, names):
     assert {name for name in found if not re.search(rf"`(\w+\.)?{re.escape(name)}`", reference)} == set()
 
 
+def test_the_troubleshooting_table_has_every_reason():
+    reasons = re.findall(r'=> "(ClientCert\w+)"', (ROOT / "crates/trust/src/code.rs").read_text())
+    table = re.search(r"^\| reason \| what `explain` finds.*?\n\n", (ROOT / "docs/operations.md").read_text(), re.M | re.S)[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == reasons
+
+
 @pytest.mark.parametrize("service", ["apigatewayv2", "acm", "logs", "sts"])
 def test_missing_operations_are_all_named(service):
     """docs/missing.md against botocore's list of AWS's operations and the generated trait of ours."""

@@ -155,6 +155,9 @@ impl Found {
             Some(code) => lines.push(format!("now: the same certificate would be refused: {code}")),
             None => {}
         }
+        if self.explained.is_none() && refusal.chain_sha256.is_some() {
+            lines.push("this was found when it was refused; the client's chain is not kept, to look again".to_owned());
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use trust::{
-    Certificate, ClientsSeen, Code, Explanation, Judgment, Neighbour, NeighbourKind, Policy, Refusal, Seen,
+    Certificate, ClientsSeen, Code, Explanation, Fetch, Judgment, Neighbour, NeighbourKind, Policy, Refusal, Seen,
     Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict,
 };
 
@@ -72,7 +72,7 @@ pub(super) async fn again(
     let ledger = control.ledger().clone();
     let chain = blocking(move || Ok(ledger.chain(&digest).ok().flatten())).await.ok()??;
     let enforced = record.truststore.as_ref()?.digest.to_string();
-    let policy = DomainTags::parse(&domain.tags).ok()?.policy();
+    let tags = DomainTags::parse(&domain.tags).ok()?;
     let compiled = compile(control.settings().blob(&enforced).await.ok()??).await?;
     let neighbours = neighbours(control, state, domain, &enforced, &chain).await;
     let case = Case {
@@ -80,10 +80,10 @@ pub(super) async fn again(
         refusal: recorded(record)?,
         chain,
         enforced: compiled,
-        policy,
+        policy: tags.policy(),
+        checks_revocation: !tags.crls.is_empty() || tags.revocation.fetch != Fetch::None,
         neighbours,
         seen: SeenBy { ledger: control.ledger().clone(), domain: domain.name.clone() },
-        checks_revocation: checks_revocation(domain),
         enforced_now: domain.mutual_tls.as_ref().map(|object| object.digest.clone()),
         now: control.now().div_euclid(1000),
         client_id: Id::of(&domain.name, &digest).to_string(),
@@ -247,11 +247,6 @@ impl Place {
 fn shown(at: UnixMillis) -> String {
     let time = OffsetDateTime::from_unix_timestamp(at.div_euclid(1000)).ok();
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
-fn checks_revocation(domain: &Domain) -> bool {
-    let fetches = domain.tags.get("countersign:revocation-fetch").is_some_and(|value| value != "none");
-    fetches || domain.tags.contains_key("countersign:crl")
 }
 
 /// The judge's refusal, as far as it was recorded.
