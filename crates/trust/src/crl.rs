@@ -287,10 +287,10 @@ impl Crl {
         if self.is_signed_by(issuer) { Ok(()) } else { Err(Unfit::OtherKey) }
     }
 
-    /// By date, then by number.
-    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+    /// Which is the older: by date, then by number.
+    pub(crate) fn cmp_age(&self, other: &Self) -> Ordering {
         let by_number = || by_number(self.extensions.number.as_deref(), other.extensions.number.as_deref());
-        self.this_update.cmp(&other.this_update).then_with(by_number).is_lt()
+        self.this_update.cmp(&other.this_update).then_with(by_number)
     }
 
     fn from_der(der: &[u8]) -> Result<Self, CrlFault> {

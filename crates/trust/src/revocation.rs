@@ -272,21 +272,14 @@ enum PassedOver {
 }
 
 impl Case<'_> {
-    /// What the newest of the issuer's lists says; `None` if there is none, or it is out of date and does not list the
-    /// certificate.
+    /// What the issuer's lists say: the newest if it lists the certificate, else the newest that is current. `None` if
+    /// there is none of these.
     fn by_lists(&mut self, lists: &[Arc<Crl>]) -> Option<Status> {
         let Inquiry { certificate, issuer, profile, at, .. } = *self.inquiry;
-        let serial = certificate.serial_bytes();
-        let mut newest: Option<&Arc<Crl>> = None;
+        let mut fit: Vec<&Arc<Crl>> = Vec::new();
         for list in lists.iter().filter(|list| list.issuer_der() == issuer.subject_der()) {
             match list.fitness(certificate, issuer, profile, at) {
-                Ok(()) => {
-                    let is_newer = newest.is_none_or(|newest| {
-                        // Of two that are equally new, the one that lists the certificate.
-                        newest.is_older_than(list) || (!list.is_older_than(newest) && list.find(serial).is_some())
-                    });
-                    newest = if is_newer { Some(list) } else { newest };
-                }
+                Ok(()) => fit.push(list),
                 Err(unfit) => {
                     if unfit == Unfit::NotYetValid {
                         self.until = self.until.min(list.this_update() - SKEW - 1);
@@ -295,20 +288,27 @@ impl Case<'_> {
                 }
             }
         }
-        let list = newest?;
-        let next_update = list.next_update().unwrap_or(UnixSeconds::MAX);
-        let is_current = at <= next_update;
-        if let Some(revoked) = list.find(serial) {
+        let lists_it = |list: &Crl| list.find(certificate.serial_bytes());
+        let newest = |one: &Arc<Crl>, other: &Arc<Crl>| {
+            // Of two that are equally new, the one that lists the certificate.
+            one.cmp_age(other).then_with(|| lists_it(one).is_some().cmp(&lists_it(other).is_some()))
+        };
+        let list = *fit.iter().max_by(|one, other| newest(one, other))?;
+        let is_current = |list: &Crl| list.next_update().is_none_or(|next_update| at <= next_update);
+        let current = fit.into_iter().filter(|list| is_current(list)).max_by(|one, other| newest(one, other));
+        if let Some((list, revoked)) =
+            [Some(list), current].into_iter().flatten().find_map(|list| Some((list, lists_it(list)?)))
+        {
             let source = format!("the list of {} of {}", quoted(list.issuer()), time::rfc3339(list.this_update()));
             let refusal = self.revoked(revoked.at, revoked.reason, &source).with("crl", source);
-            let until = if is_current { next_update } else { UnixSeconds::MAX };
+            let until = list.next_update().filter(|_| is_current(list)).unwrap_or(UnixSeconds::MAX);
             return Some(Status::Refused { refusal, until: until.min(self.until) });
         }
-        if is_current {
-            return Some(Status::Good { until: next_update.min(self.until) });
-        }
-        self.stale_since = self.stale_since.max(Some(next_update));
-        None
+        let Some(current) = current else {
+            self.stale_since = self.stale_since.max(list.next_update());
+            return None;
+        };
+        Some(Status::Good { until: current.next_update().unwrap_or(UnixSeconds::MAX).min(self.until) })
     }
 
     /// As [`Case::by_lists`], with the lists that the certificate names.

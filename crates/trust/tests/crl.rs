@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rcgen::{CertificateParams, CrlDistributionPoint, KeyPair, KeyUsagePurpose, SerialNumber};
 use support::list::{DAY, List, der, entry, extension, issuing_distribution_point, reason, sequence, time};
-use support::{Authority, NOW, bundle, ca_params, leaf_params, new_key, outcome, truststore};
+use support::{Authority, NOW, OpenSsl, bundle, ca_params, leaf_params, new_key, outcome, truststore};
 use trust::{Certificate, Crl, CrlError, CrlFault, Judgment, NothingFetched, Policy, Profile, Reason, Revocations};
 
 fn read(der: &[u8]) -> Crl {
@@ -298,7 +298,7 @@ fn an_issuer_has_to_be_allowed_to_sign_lists() {
 }
 
 #[test]
-fn the_newest_good_list_decides() {
+fn the_newest_list_that_counts_decides() {
     let root = Authority::root("Root");
     let leaf = root.leaf_of(leaf(|_| {}));
     let (hit, miss) = (List::of(&[&[42]]), List::default());
@@ -306,6 +306,7 @@ fn the_newest_good_list_decides() {
     let later = |list: &List| list.clone().dated(NOW - 10, NOW + DAY);
     let tenth = |list: &List| List { extensions: number(10), ..list.clone() };
     let stale = |list: &List| list.clone().dated(NOW - 2 * DAY, NOW - DAY);
+    let short = |list: &List| list.clone().dated(NOW - 20, NOW - 10);
     let future = |list: &List| list.clone().dated(NOW + DAY, NOW + 2 * DAY);
     for (lists, expected) in [
         ([hit.clone(), later(&miss)], "accepted"),
@@ -316,6 +317,10 @@ fn the_newest_good_list_decides() {
         ([stale(&miss), hit.clone()], LISTED),
         ([stale(&hit), stale(&miss)], LISTED),
         ([hit.clone(), miss.clone()], LISTED),
+        // A newer one that is out of date already does not take the older one's place, unless it lists the certificate.
+        ([short(&miss), miss.clone()], "accepted"),
+        ([short(&hit), miss.clone()], LISTED),
+        ([short(&miss), hit.clone()], LISTED),
         ([future(&hit), miss.clone()], "accepted"),
     ] {
         let [one, two] = lists.map(|list| list.by(&root));
@@ -403,6 +408,96 @@ proptest! {
             prop_assert_eq!(found.at, listed.revocation_date.to_unix_duration().as_secs() as i64);
         }
     }
+}
+
+/// One of the lists that `openssl verify` is asked about, too.
+#[derive(Clone, Debug)]
+struct Drawn {
+    lists_it: bool,
+    reason: u8,
+    /// Days from now.
+    this_update: i64,
+    next_update: i64,
+    scope: Option<(Option<&'static str>, &'static [u8])>,
+}
+
+impl Drawn {
+    fn any() -> impl Strategy<Value = Self> {
+        let scope = prop::sample::select(vec![
+            None,
+            None,
+            Some((None, &[1][..])),
+            Some((None, &[2])),
+            Some((Some("http://a.test/1"), &[])),
+            Some((Some("http://b.test/1"), &[])),
+            Some((Some("http://a.test/1"), &[1])),
+        ]);
+        let reason = prop::sample::select(vec![0, 1, 6, 8]);
+        (any::<bool>(), reason, -9..4_i64, 1..9_i64, scope).prop_map(|(lists_it, reason, this_update, days, scope)| {
+            Self { lists_it, reason, this_update: this_update * 2, next_update: this_update * 2 + days * 2 + 1, scope }
+        })
+    }
+
+    /// In scope, and not of the future.
+    fn is_for_the_leaf(&self) -> bool {
+        let is_in_scope = match self.scope {
+            None => true,
+            Some((url, flags)) => url.is_none_or(|url| url == "http://a.test/1") && flags != [2],
+        };
+        is_in_scope && self.this_update < 0
+    }
+
+    fn list(&self) -> List {
+        let entries = if self.lists_it { vec![entry(&[42], &[&reason(self.reason)])] } else { Vec::new() };
+        let days = |days: i64| NOW + days * DAY + DAY / 2;
+        let list = List { entries, ..List::default() }.dated(days(self.this_update), days(self.next_update));
+        match self.scope {
+            Some((url, flags)) => list.with(issuing_distribution_point(url, flags)),
+            None => list,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_openssl(drawn in proptest::collection::vec(Drawn::any(), 1..3), by_other in any::<bool>()) {
+        let root = Authority::root("Root");
+        let point = vec![CrlDistributionPoint { uris: vec!["http://a.test/1".to_owned()] }];
+        let leaf = root.leaf_of(leaf(|params| params.crl_distribution_points = point));
+        // openssl takes the newest of several and fails if that is of another key of the name; ours looks on.
+        let other = Authority::root("Root");
+        let signer = if by_other && drawn.len() == 1 { &other } else { &root };
+        let ssl = OpenSsl::new();
+        ssl.write("root.pem", &root.pem()).write("leaf.pem", &support::pem_of(&leaf));
+        let lists: String = drawn.iter().map(|drawn| wrapped(&drawn.list().by(signer))).collect();
+        ssl.write("lists.pem", &lists);
+        let theirs = ssl.succeeds(&format!(
+            "verify -crl_check -attime {NOW} -CAfile root.pem -CRLfile lists.pem leaf.pem"
+        ));
+        let lists: Vec<_> = drawn.iter().map(|drawn| drawn.list().by(signer)).collect();
+        let judgment = judge(&[&root], &[&leaf], &Policy::default(), &lists);
+        if theirs && !judgment.is_accepted() {
+            // Stricter: a newer list that is out of date still revokes what it lists.
+            prop_assert_eq!(outcome(&judgment), LISTED);
+            let is_stale = |drawn: &Drawn| drawn.next_update < 0;
+            let is_newest = |one: &Drawn| {
+                drawn.iter().all(|other| other.this_update <= one.this_update || !other.is_for_the_leaf())
+            };
+            let revokes = |one: &Drawn| one.lists_it && one.reason != 8 && one.is_for_the_leaf();
+            prop_assert!(drawn.iter().any(|one| is_stale(one) && is_newest(one) && revokes(one)), "{drawn:?}");
+        } else {
+            prop_assert_eq!(judgment.is_accepted(), theirs, "{:?}", judgment.verdict);
+        }
+    }
+}
+
+/// PEM as openssl wants it.
+fn wrapped(der: &[u8]) -> String {
+    let base64 = data_encoding::BASE64.encode(der);
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n", lines.join("\n"))
 }
 
 proptest! {
