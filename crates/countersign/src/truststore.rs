@@ -4,12 +4,15 @@ mod build;
 mod diff;
 mod endpoint;
 mod hierarchy;
+mod history;
 mod lint;
+mod preview;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -31,6 +34,10 @@ enum Command {
     Diff(diff::Args),
     /// Put a truststore together from files, directories and what servers show; answers as lint does
     Build(build::Args),
+    /// Say which clients a change of whom a domain trusts would shut out; answers no when some would be
+    Preview(preview::Args),
+    /// List the truststores that a domain has and had; each can be set again
+    History(history::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -38,6 +45,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Command::Lint(args) => lint::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Build(args) => build::run(args),
+        Command::Preview(args) => preview::run(args),
+        Command::History(args) => history::run(args),
     }
 }
 
@@ -85,6 +94,11 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(trust::MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
     read.map(|_| bytes).map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))
+}
+
+/// Of a domain in the server's own API.
+fn domain_path(domain: &str) -> String {
+    format!("/_countersign/api/v1/domains/{}", utf8_percent_encode(domain, NON_ALPHANUMERIC))
 }
 
 fn now() -> UnixSeconds {

@@ -13,6 +13,9 @@ use crate::verdicts::can_prove_possession;
 /// How long after a client's difference was told it is told again, in seconds.
 const TOLD_AGAIN_AFTER: UnixSeconds = 3600;
 
+/// How long after a status was not known it is looked for again, in seconds.
+const LOOKED_AGAIN_AFTER: UnixSeconds = 60;
+
 /// The shadow truststore comes to another verdict than the one that is enforced.
 #[derive(Debug)]
 pub(crate) struct Difference {
@@ -46,8 +49,7 @@ pub struct ShadowLine {
 }
 
 /// Judges a client that sent `certificates` (leaf first) by the shadow, too. `accepted` is the enforced verdict; what is
-/// revoked is so for both. Answers with
-/// the difference, if there is one, and with the last second at which that is sure.
+/// revoked is so for both. Answers with the difference, if there is one, and with the last second at which that is sure.
 pub(crate) fn compare(
     trust: &Trust,
     certificates: &[&[u8]],
@@ -57,13 +59,13 @@ pub(crate) fn compare(
 ) -> (Option<Difference>, UnixSeconds) {
     let (Some(shadow), Some(leaf)) = (&trust.shadow, certificates.first()) else { return (None, UnixSeconds::MAX) };
     let judgment = shadow.truststore.judge(certificates, &trust.policy, revocation, at);
-    let refusal = match judgment.verdict {
-        Verdict::Refused(refusal) => Some((refusal.code, refusal.detail)),
-        Verdict::Accepted(_) if !can_prove_possession(leaf) => {
-            Some((Code::ClientCertWeakKey, Code::ClientCertWeakKey.summary().to_owned()))
-        }
-        // Its path is good otherwise; nobody is asked for the sake of a comparison.
-        Verdict::Accepted(_) | Verdict::NeedsStatus(_) => None,
+    let unproven = || Some((Code::ClientCertWeakKey, Code::ClientCertWeakKey.summary().to_owned()));
+    let (refusal, holds_until) = match judgment.verdict {
+        Verdict::Refused(refusal) => (Some((refusal.code, refusal.detail)), judgment.holds_until),
+        _ if !can_prove_possession(leaf) => (unproven(), judgment.holds_until),
+        Verdict::Accepted(_) => (None, judgment.holds_until),
+        // Its path is good otherwise. Nobody is asked for the sake of a comparison, but somebody may be for another reason.
+        Verdict::NeedsStatus(_) => (None, at.saturating_add(LOOKED_AGAIN_AFTER)),
     };
     let differs = refusal.is_none() != accepted;
     let difference = differs.then(|| Difference {
@@ -73,7 +75,7 @@ pub(crate) fn compare(
         refusal,
         told: Cell::new(UnixSeconds::MIN),
     });
-    (difference, judgment.holds_until)
+    (difference, holds_until)
 }
 
 impl Difference {

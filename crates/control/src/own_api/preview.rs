@@ -19,7 +19,7 @@ use trust::Crl;
 
 use super::{blocking, not_found};
 use crate::Control;
-use comparison::{Comparison, Sides};
+use comparison::{Comparison, Side, Sides};
 
 /// Days that are looked back where the request does not say.
 const DAYS: u32 = 30;
@@ -27,6 +27,8 @@ const MAX_DAYS: u32 = 3650;
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Name of the list of `crlPem` in the tag of the copy.
 const GIVEN_CRL: &str = "file:given.crl";
+const STATUS_NOT_FETCHED: &str = "The domain has the status of certificates fetched; nothing was fetched for this answer: who is on \
+                                  no list that was given counts as not revoked.";
 
 /// What is to be tried. What is not given stays as it is.
 #[derive(Debug, Default, Deserialize)]
@@ -60,9 +62,10 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
     }
     let (changed, blobs) = candidate.applied_to(control, caller, domain).await?;
     let sides = Sides {
-        enforced: compiled(control, &state, domain, &[]).await?,
-        candidate: compiled(control, &state, &changed, &blobs).await?,
+        enforced: Side::new(compiled(control, &state, domain, &[]).await?),
+        candidate: Side::new(compiled(control, &state, &changed, &blobs).await?),
     };
+    let fetch = sides.fetch();
     // One at a time: it takes a core for a while.
     let _turn = control.shared.previews.lock().await;
     let (ledger, at, name) = (control.ledger().clone(), control.now(), domain.name.clone());
@@ -73,6 +76,10 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         Ok((comparison, ledger.completeness(Some(&name)).map_err(unreadable)?))
     })
     .await?;
+    let mut notes = notes(&comparison, &completeness, since);
+    if fetch {
+        notes.push(STATUS_NOT_FETCHED.to_owned());
+    }
     Ok(json!({
         "domain": domain.name,
         "days": days,
@@ -81,7 +88,7 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         "enforced": shown(domain),
         "candidate": shown(&changed),
         "summary": comparison.summary(days),
-        "notes": notes(&comparison, &completeness, domain, since),
+        "notes": notes,
         "comparison": comparison,
         "ledger": completeness,
     }))
@@ -214,7 +221,7 @@ fn shown(domain: &Domain) -> Value {
 }
 
 /// What whoever relies on the answer has to know of the ledger.
-fn notes(comparison: &Comparison, completeness: &Completeness, domain: &Domain, since: UnixMillis) -> Vec<String> {
+fn notes(comparison: &Comparison, completeness: &Completeness, since: UnixMillis) -> Vec<String> {
     let mut notes = Vec::new();
     if completeness.since > since {
         notes.push(format!(
@@ -238,12 +245,6 @@ fn notes(comparison: &Comparison, completeness: &Completeness, domain: &Domain, 
         notes.push(
             "There are more clients than are judged for one answer; those that came last are among these.".to_owned(),
         );
-    }
-    if comparison.needs_status() {
-        notes.push(format!(
-            "{} fetches the status of certificates; nothing was fetched for this answer, and who needs it counts as not revoked.",
-            domain.name
-        ));
     }
     if notes.is_empty() {
         notes.push("The ledger is complete for this time: every client that was let in is in it.".to_owned());

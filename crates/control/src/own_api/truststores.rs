@@ -15,7 +15,7 @@ pub(super) fn of_domain(control: &Control, caller: &Caller, name: &str) -> Resul
     let now = domain.mutual_tls.iter().map(|now| {
         json!({
             "uri": now.uri, "version": now.read_version, "digest": now.digest, "since": now.read, "until": null,
-            "newestVersion": now.newest.as_ref().map(|newest| &newest.version),
+            "newest": now.newest.as_ref().map(|newest| json!({"version": newest.version, "digest": newest.digest})),
         })
     });
     let before = domain.history.iter().map(|earlier| {

@@ -8,15 +8,30 @@ use serde::Serialize;
 use trust::{Certificate, Truststore, UnixSeconds};
 
 use super::hierarchy::{Hierarchy, authority, may_issue};
+use super::history::History;
 use super::{Shown, compile, counted, now};
-use crate::answer::{self, Answer, Outcome, printable};
+use crate::answer::{self, Answer, Failure, Outcome, printable};
+use crate::client::ServerArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The truststore before, PEM
-    before: PathBuf,
+    #[arg(required_unless_present = "domain")]
+    before: Option<PathBuf>,
     /// The truststore after, PEM
-    after: PathBuf,
+    #[arg(required_unless_present = "domain")]
+    after: Option<PathBuf>,
+    /// Compare versions that this domain has or had, instead of files
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["before", "after"], requires = "from")]
+    domain: Option<String>,
+    /// The version before
+    #[arg(long, value_name = "VERSION", requires = "domain")]
+    from: Option<String>,
+    /// The version after [default: the enforced one]
+    #[arg(long, value_name = "VERSION", requires = "domain")]
+    to: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -46,13 +61,29 @@ struct Renewed {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let at = now();
-    let (before, after) = (compile(&args.before, at)?.0, compile(&args.after, at)?.0);
+    let (before, after) = args.truststores(at)?;
     let diff = Diff::of(&before, &after, at);
     match args.json {
         true => answer::print(&serde_json::to_string_pretty(&diff).expect("plain data with string keys")),
         false => answer::print(&diff.text()),
     }
     Ok(diff.answer())
+}
+
+impl Args {
+    fn truststores(&self, at: UnixSeconds) -> Result<(Truststore, Truststore), Failure> {
+        match (&self.before, &self.after, &self.domain, &self.from) {
+            (Some(before), Some(after), ..) => Ok((compile(before, at)?.0, compile(after, at)?.0)),
+            (.., Some(domain), Some(from)) => self.server.ask(async |client| {
+                let history = History::of(client, domain).await?;
+                let to = self.to.as_deref().or(history.enforced());
+                let to =
+                    to.ok_or_else(|| Failure::new(format!("{domain} has no truststore now: name a version by --to")))?;
+                Ok((history.version(client, from, at).await?, history.version(client, to, at).await?))
+            }),
+            _ => Err(Failure::new("name two files, or --domain with --from")),
+        }
+    }
 }
 
 impl Diff {

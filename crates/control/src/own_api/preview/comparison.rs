@@ -10,7 +10,10 @@ use model::snapshot::Trust;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use trust::{Code, Judgment, Surroundings, UnixSeconds, Unrevoked, Verdict};
+use trust::{
+    Code, Fallback, Fetch, Judgment, NothingFetched, Revocation, RevocationRules, Revocations, Surroundings,
+    UnixSeconds, Unrevoked,
+};
 
 /// Clients of each list in an answer; all are counted.
 const MAX_LISTED: usize = 1_000;
@@ -21,8 +24,15 @@ const MAX_TIME: Duration = Duration::from_secs(20);
 
 /// What is enforced, and what might be.
 pub(super) struct Sides {
-    pub(super) enforced: Arc<Trust>,
-    pub(super) candidate: Arc<Trust>,
+    pub(super) enforced: Side,
+    pub(super) candidate: Side,
+}
+
+/// Settings to judge by.
+pub(super) struct Side {
+    trust: Arc<Trust>,
+    /// Without what would have to be fetched.
+    revocations: Option<Revocations>,
 }
 
 /// What becomes of whom.
@@ -37,9 +47,6 @@ pub(super) struct Comparison {
     would_be_accepted: Changed,
     /// Not all clients were judged: there are too many.
     cut_short: bool,
-    /// The status of some would have to be fetched.
-    #[serde(skip)]
-    needs_status: bool,
 }
 
 /// Clients of one kind, those first that were seen last.
@@ -64,6 +71,36 @@ struct ChangedClient {
     code: Code,
     explanation: String,
     fix: String,
+}
+
+impl Sides {
+    /// Whether either would have the status of certificates fetched.
+    pub(super) fn fetch(&self) -> bool {
+        [&self.enforced, &self.candidate].iter().any(|side| side.fetches())
+    }
+}
+
+impl Side {
+    pub(super) fn new(trust: Arc<Trust>) -> Self {
+        let revocations = trust.revocations.clone().map(|given| match given.rules.fetch {
+            Fetch::None => given,
+            _ => {
+                let rules = RevocationRules { fetch: Fetch::None, on_missing: Fallback::Allow, ..given.rules };
+                Revocations { rules, ..given }
+            }
+        });
+        Self { trust, revocations }
+    }
+
+    fn fetches(&self) -> bool {
+        self.trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
+    }
+
+    fn judge(&self, certificates: &[&[u8]], at: UnixSeconds) -> Judgment {
+        let view = self.revocations.as_ref().map(|revocations| revocations.view(&NothingFetched));
+        let revocation: &dyn Revocation = view.as_ref().map_or(&Unrevoked, |view| view);
+        self.trust.truststore.judge(certificates, &self.trust.policy, revocation, at)
+    }
 }
 
 impl Comparison {
@@ -93,11 +130,6 @@ impl Comparison {
         !self.cut_short
     }
 
-    /// Whether the status of some certificates was not known.
-    pub(super) fn needs_status(&self) -> bool {
-        self.needs_status
-    }
-
     /// In one sentence.
     pub(super) fn summary(&self, days: u32) -> String {
         let seen = format!("seen in the last {}", counted(days.into(), "day"));
@@ -115,21 +147,19 @@ impl Comparison {
 
     fn add(&mut self, entry: &Entry, chain: &ClientChain, sides: &Sides, at: UnixSeconds) {
         let certificates: Vec<&[u8]> = chain.certificates().collect();
-        let enforced = judge(&sides.enforced, &certificates, at);
-        let candidate = judge(&sides.candidate, &certificates, at);
-        self.needs_status |=
-            [&enforced, &candidate].iter().any(|judged| matches!(judged.verdict, Verdict::NeedsStatus(_)));
+        let enforced = sides.enforced.judge(&certificates, at);
+        let candidate = sides.candidate.judge(&certificates, at);
         match (enforced.refusal(), candidate.refusal()) {
             (None, None) => self.accepted += 1,
             (Some(_), Some(_)) => self.refused += 1,
             (None, Some(refusal)) => {
                 self.accepted += 1;
-                let explained = Explained::of(&candidate, &certificates, &sides.candidate, at);
+                let explained = Explained::of(&candidate, &certificates, &sides.candidate.trust, at);
                 self.would_be_refused.add(entry, refusal.code, explained);
             }
             (Some(refusal), None) => {
                 self.refused += 1;
-                let explained = Explained::of(&enforced, &certificates, &sides.enforced, at);
+                let explained = Explained::of(&enforced, &certificates, &sides.enforced.trust, at);
                 self.would_be_accepted.add(entry, refusal.code, explained);
             }
         }
@@ -171,10 +201,6 @@ impl Explained {
             explained.unwrap_or_else(|| Self { explanation: String::new(), fix: String::new() })
         }
     }
-}
-
-fn judge(trust: &Trust, certificates: &[&[u8]], at: UnixSeconds) -> Judgment {
-    trust.truststore.judge(certificates, &trust.policy, &Unrevoked, at)
 }
 
 fn counted(count: u64, what: &str) -> String {
