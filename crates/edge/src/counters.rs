@@ -9,7 +9,10 @@ use trust::Code;
 
 /// What all runtimes have counted since they started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<Mutex<Vec<(String, Arc<Counts>)>>>);
+pub struct Counters(Arc<Mutex<Vec<OfRuntime>>>);
+
+/// A domain, and what one runtime counts of it.
+type OfRuntime = (String, Arc<Counts>);
 
 /// Totals of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
