@@ -138,8 +138,12 @@ impl Control {
         }
     }
 
+    fn enforced(&self) -> domain::Enforced {
+        domain::Enforced { applied: self.settings().applied(), snapshot: self.shared.snapshots.borrow().clone() }
+    }
+
     fn show_domain(&self, caller: &Caller, domain: &model::resource::Domain) -> DomainName {
-        domain::show(&self.draft(caller), domain, self.settings().applied())
+        domain::show(&self.draft(caller), domain, &self.enforced())
     }
 }
 
@@ -320,7 +324,7 @@ impl ApiGatewayV2 for Control {
         input: GetDomainNameRequest,
     ) -> Result<GetDomainNameResponse, Error> {
         let draft = self.draft(caller);
-        Ok(domain::show(&draft, &*draft.domain(&input.domain_name)?, self.settings().applied()))
+        Ok(domain::show(&draft, &*draft.domain(&input.domain_name)?, &self.enforced()))
     }
 
     async fn get_domain_names(
@@ -328,7 +332,7 @@ impl ApiGatewayV2 for Control {
         caller: &Caller,
         input: GetDomainNamesRequest,
     ) -> Result<GetDomainNamesResponse, Error> {
-        domain::list(&self.draft(caller), &input, self.settings().applied())
+        domain::list(&self.draft(caller), &input, &self.enforced())
     }
 
     async fn create_api_mapping(

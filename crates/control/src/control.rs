@@ -9,8 +9,8 @@ use data_encoding::BASE64;
 use journal::Journal;
 use journal::ledger::Ledger;
 use model::resource::AccessKey;
-use model::{Change, Keyring, UnixMillis};
-use tokio::sync::Mutex;
+use model::{Change, Keyring, Snapshot, UnixMillis};
+use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
 use crate::authentication::OpenedKeys;
@@ -40,6 +40,8 @@ pub struct ControlParts {
     pub journal: Journal,
     /// The clients that were seen.
     pub ledger: Ledger,
+    /// What the data plane of this node enforces.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
     pub metrics: Metrics,
 }
@@ -72,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
     pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
+    pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
     pub(crate) s3: S3Handler,
@@ -97,7 +100,7 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, objects, journal, ledger, mut metrics } = parts;
+        let ControlParts { config, settings, keyring, objects, journal, ledger, snapshots, mut metrics } = parts;
         metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
@@ -111,6 +114,7 @@ impl Control {
                 objects,
                 journal,
                 ledger,
+                snapshots,
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),

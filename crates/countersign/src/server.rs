@@ -137,6 +137,7 @@ impl Server {
             journal: files.journal.clone(),
             ledger: files.ledger.clone(),
             objects: files.objects,
+            snapshots,
             metrics,
         });
         let credentials = credentials(dir, &control).await?;

@@ -233,6 +233,7 @@ fn extended_key_usage(value: &[u8]) -> Result<ExtendedKeyUsage, Malformed> {
         match oid.strip_prefix(&ID_KP) {
             Some([1]) => usage.server_auth = true,
             Some([2]) => usage.client_auth = true,
+            Some([9]) => usage.ocsp_signing = true,
             _ => {}
         }
         if usage.purposes.len() < MAX_SHOWN {
@@ -250,6 +251,7 @@ fn purpose(oid: &[u8]) -> Result<String, Malformed> {
         Some([2]) => "clientAuth",
         Some([3]) => "codeSigning",
         Some([4]) => "emailProtection",
+        Some([9]) => "OCSPSigning",
         _ if oid == [0x55, 0x1d, 37, 0] => "anyExtendedKeyUsage",
         _ => return der::dotted(oid),
     };

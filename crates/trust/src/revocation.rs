@@ -9,6 +9,8 @@ use crate::ocsp::{CertId, CertStatus, OcspStatus};
 use crate::search::quoted;
 use crate::{Certificate, Code, Crl, Profile, Reason, Refusal, UnixSeconds, time};
 
+mod warnings;
+
 /// What is known of revocations, in one judgement.
 pub trait Revocation {
     /// The status of one certificate of a path that is good otherwise.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
+use model::Snapshot;
 use model::resource::{
     ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, domain_log_group,
 };
@@ -86,22 +87,29 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameReques
 pub(super) fn list(
     draft: &Draft<'_>,
     input: &wire::GetDomainNamesRequest,
-    applied: Revision,
+    enforced: &Enforced,
 ) -> Result<wire::GetDomainNamesResponse, Error> {
     let domains = draft.state.domains.values().filter(|domain| domain.region == draft.region);
     let (items, next_token) = page::page(
         domains,
         |domain| domain.name.clone(),
-        |domain| show(draft, domain, applied),
+        |domain| show(draft, domain, enforced),
         input.max_results.as_deref(),
         input.next_token.as_deref(),
     )?;
     Ok(wire::GetDomainNamesResponse { items, next_token })
 }
 
-/// `applied` is the revision that every live node enforces.
-pub(super) fn show(draft: &Draft<'_>, domain: &Domain, applied: Revision) -> wire::DomainName {
-    let status = match applied >= domain.revision {
+/// What the data plane does by now.
+pub(super) struct Enforced {
+    /// The revision that every live node enforces.
+    pub(super) applied: Revision,
+    /// What this one enforces.
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+pub(super) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> wire::DomainName {
+    let status = match enforced.applied >= domain.revision {
         true => wire::DomainNameStatus::Available,
         false => wire::DomainNameStatus::Updating,
     };
@@ -125,7 +133,7 @@ pub(super) fn show(draft: &Draft<'_>, domain: &Domain, applied: Revision) -> wir
         domain_name: Some(domain.name.clone()),
         domain_name_arn: Some(domain_arn(domain)),
         domain_name_configurations: Some(vec![configuration]),
-        mutual_tls_authentication: domain.mutual_tls.as_ref().map(show_mutual_tls),
+        mutual_tls_authentication: domain.mutual_tls.as_ref().map(|set| show_mutual_tls(set, domain, draft, enforced)),
         routing_mode: wire::RoutingMode::parse(&domain.routing_mode),
         tags: Some(domain.tags.clone()),
     }
@@ -249,7 +257,12 @@ fn one_expected() -> Error {
     Error::bad_request("Invalid input. Expected one domain name configuration")
 }
 
-fn show_mutual_tls(mutual_tls: &NamedObject) -> wire::MutualTlsAuthentication {
+fn show_mutual_tls(
+    mutual_tls: &NamedObject,
+    domain: &Domain,
+    draft: &Draft<'_>,
+    enforced: &Enforced,
+) -> wire::MutualTlsAuthentication {
     let mut warnings = mutual_tls.warnings.clone();
     if let Some(newest) = &mutual_tls.newest {
         let uri = &mutual_tls.uri;
@@ -266,9 +279,27 @@ fn show_mutual_tls(mutual_tls: &NamedObject) -> wire::MutualTlsAuthentication {
             ),
         });
     }
+    warnings.extend(domain.crls.iter().filter_map(unusable_list));
+    let trust = enforced.snapshot.domain(&domain.name).and_then(|domain| domain.trust.as_ref());
+    if let Some((trust, revocations)) = trust.and_then(|trust| Some((trust, trust.revocations.as_ref()?))) {
+        warnings.extend(revocations.warnings(&trust.truststore, draft.at.div_euclid(1000)));
+    }
     wire::MutualTlsAuthentication {
         truststore_uri: Some(mutual_tls.uri.clone()),
         truststore_version: mutual_tls.version.clone(),
         truststore_warnings: (!warnings.is_empty()).then_some(warnings),
     }
+}
+
+/// The newest version of a list where it is not followed.
+fn unusable_list(list: &NamedObject) -> Option<String> {
+    let NamedObject { uri, read_version, newest, .. } = list;
+    let newest = newest.as_ref()?;
+    let newer = &newest.version;
+    Some(match newest.digest {
+        Some(_) => format!("{uri} has version {newer}; version {read_version} is pinned by countersign:crl-version."),
+        None => format!(
+            "{uri} was deleted, or is no revocation list any more (version {newer}); version {read_version} is still enforced."
+        ),
+    })
 }

@@ -66,6 +66,7 @@ impl Server {
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
             journal: Journal::open(directory.path()).unwrap().0,
             ledger: Ledger::open(directory.path(), 0).0,
+            snapshots: tokio::sync::watch::channel(Arc::default()).1,
             metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();
