@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import time
+import urllib.request
 
 import botocore.auth
 import botocore.awsrequest
@@ -213,3 +216,35 @@ def answered(server, path, parameters):
     answer = ask(server, path, parameters)
     assert answer.status_code == 200, answer.content
     return json.loads(answer.content)
+
+
+def metrics(server):
+    with urllib.request.urlopen(f"{server.control}/_countersign/metrics", timeout=20) as answer:
+        return answer.read().decode()
+
+
+def test_what_ends_soon_is_told_at_the_start_and_in_the_metrics(start_server, backend, pki, tmp_path):
+    (tmp_path / "countersign.toml").write_text("[expiry]\ndays = 25\n")
+    server = start_server("--config", tmp_path / "countersign.toml")
+    short = pki.ca("ledger-short-ca", days=20)
+    gateway = Gateway(server, backend, "api.yourcompany.com", pki.ca().pem + short.pem).create()
+    for who in (pki.dated("ledger-5d", -90 * DAY, 5 * DAY), pki.dated("ledger-24d", -90 * DAY, 24 * DAY),
+                pki.dated("ledger-29d", -90 * DAY, 29 * DAY), pki.dated("ledger-short-lived", -DAY, 2 * DAY)):
+        assert gateway.curl("/orders", who).status == 200
+    noted(server, "ledger-short-lived", accepted=1)
+    assert "end within" not in server.stderr()
+    server.stop()
+    server.start()
+    told = eventually(lambda: [line for line in server.stderr().splitlines() if "end within" in line][1:], what="two lines")
+    lines = server.stderr()
+    assert re.search(r"2 client certificates end within 25 days: CN=ledger-5d of api\.yourcompany\.com on \d{4}-\d\d-\d\d, CN=ledger-24d .*;"
+                     r" countersign clients --expiring 25d lists them", lines), told
+    assert "1 CA certificates of truststores end within 25 days: C=US,O=Example,CN=ledger-short-ca" in lines
+
+    text = eventually(lambda: (m := metrics(server)) and 'within="7d"} 1.0' in m and m, what="the metrics counted")
+    domain = 'domain="api.yourcompany.com"'
+    assert f'countersign_client_certificates_expiring{{{domain},within="7d"}} 1.0' in text
+    assert f'countersign_client_certificates_expiring{{{domain},within="30d"}} 3.0' in text
+    ends = re.search(rf'^countersign_ca_certificate_not_after_seconds{{{domain},subject="C=US,O=Example,CN=ledger-short-ca"}} (\S+)$', text, re.M)
+    assert abs(float(ends[1]) - time.time() - 20 * DAY) < 3600
+    assert 'countersign_ledger_clients{kind="accepted"} 4.0' in text
