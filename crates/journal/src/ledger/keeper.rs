@@ -13,6 +13,13 @@ use super::tables::{self, Book, DomainBook, Tables};
 
 /// Clients that are forgotten in one batch because of their age.
 const FORGOTTEN_AT_ONCE: usize = 1_000;
+/// Clients from which on a batch is to be written.
+const MAX_CLIENTS: usize = 20_000;
+/// Bytes of chains from which on a batch is to be written.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of the chains of refused clients that a batch takes. Batches are at least a second apart where there are no more
+/// accepted clients than that, so strangers cannot keep the disk busy.
+const MAX_REFUSED_BYTES: usize = 4 * 1024 * 1024;
 
 /// The open file with what has to be known at every batch. After an error it is of no use any more: what is in memory may be
 /// ahead of what is on disk.
@@ -29,10 +36,13 @@ pub(super) struct Keeper {
     aged: Option<i64>,
 }
 
-/// What is to be written at one time.
+/// What is to be written at one time. Bounded in what refused clients can put into it.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) sightings: HashMap<Id, Seen>,
+    /// Bytes of all chains, and of those of refused clients.
+    bytes: usize,
+    refused_bytes: usize,
     /// Sightings that were lost on the way.
     pub(super) dropped: Option<Span>,
     /// Sightings of strangers that were left out on the way.
@@ -206,11 +216,24 @@ impl Batch {
     /// Takes in a sighting.
     pub(super) fn add(&mut self, sighting: Sighting) {
         let id = Id::of(&sighting.domain, &sighting.chain.digest());
-        let seen = Seen::new(sighting);
-        match self.sightings.get_mut(&id) {
-            Some(known) => known.merge(seen),
-            None => drop(self.sightings.insert(id, seen)),
+        let (at_ms, seen) = (sighting.at_ms, Seen::new(sighting));
+        if let Some(known) = self.sightings.get_mut(&id) {
+            return known.merge(seen);
         }
+        let bytes = seen.last.chain.bytes();
+        if !seen.is_trusted() {
+            if self.refused_bytes + bytes > MAX_REFUSED_BYTES {
+                return Span::add(&mut self.sampled_out, 1, at_ms);
+            }
+            self.refused_bytes += bytes;
+        }
+        self.bytes += bytes;
+        self.sightings.insert(id, seen);
+    }
+
+    /// Whether it is to be written now.
+    pub(super) fn is_full(&self) -> bool {
+        self.sightings.len() >= MAX_CLIENTS || self.bytes >= MAX_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {

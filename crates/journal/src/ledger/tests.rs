@@ -322,10 +322,12 @@ fn what_is_lost_on_the_way_is_told() {
     ledger.left_out(5, NOW + 9_000);
     ledger.sync().unwrap();
     let completeness = ledger.completeness(None).unwrap();
+    // Chains of 120 MB: the queue takes 16 MiB of them, and a batch 4 MiB of those.
     let dropped = completeness.dropped.unwrap();
     assert!(dropped.count > 1_500, "{dropped:?}");
     assert_eq!(ledger.stats().dropped, dropped.count);
-    assert!(completeness.sampled_out.is_some_and(|span| span.count >= 5 && span.last == NOW + 9_000));
+    assert!(completeness.sampled_out.is_some_and(|span| span.count > 180 && span.last == NOW + 9_000));
+    assert!((60..80).contains(&ledger.stats().strangers), "{:?}", ledger.stats());
     assert!(all(&ledger).iter().any(|entry| entry.ever_accepted), "there is room for clients still");
 }
 

@@ -15,8 +15,6 @@ use super::{LedgerError, Shared, closed, tables};
 const DELAY: Duration = Duration::from_secs(1);
 /// Where batches are large, the thread rests this many times as long as it wrote.
 const REST: u32 = 10;
-/// Clients that are gathered before they are written.
-const MAX_BATCH: usize = 20_000;
 /// Between two attempts to open a file that cannot be used.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -93,7 +91,7 @@ impl Writer {
                 deadline = Some(rested.max(Instant::now() + DELAY));
             }
             let is_due = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            if is_due || waiting.closed || !waiting.requests.is_empty() || batch.sightings.len() >= MAX_BATCH {
+            if is_due || waiting.closed || !waiting.requests.is_empty() || batch.is_full() {
                 let began = Instant::now();
                 let written = self.write(std::mem::take(&mut batch));
                 rested = Instant::now() + began.elapsed() * REST;
