@@ -170,6 +170,13 @@ def test_a_revocation_list_is_previewed(make_gateway, server, tmp_path):
     code, answer = preview(server, gateway, "--crl", crl)
     assert (code, answer["summary"]) == (1, "1 of 2 clients seen in the last 30 days would be refused")
     assert answer["comparison"]["wouldBeRefused"]["clients"][0]["code"] == "ClientCertCrlHit"
+    gateway.s3.put_object(Bucket=gateway.bucket, Key="ca.crl", Body=crl.read_bytes())
+    uri = f"s3://{gateway.bucket}/ca.crl"
+    assert preview(server, gateway, "--crl", uri)[1]["summary"] == answer["summary"]
+    # Once it is set, both sides judge by it.
+    gateway.api.tag_resource(ResourceArn=arn(gateway), Tags={"countersign:crl": uri})
+    code, answer = preview(server, gateway, "--eku", "any")
+    assert (code, answer["comparison"]["accepted"], answer["comparison"]["refused"]) == (0, 1, 1)
 
 
 def test_shadow_then_promote_then_roll_back_without_s3(make_gateway, server, pki):

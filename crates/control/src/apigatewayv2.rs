@@ -27,13 +27,13 @@ use std::sync::Arc;
 use aws::apigatewayv2::*;
 use aws::{Caller, Error};
 use model::Blob;
-use model::resource::NamedObject;
+use model::resource::{Domain, Tags};
 
 use crate::Control;
 use crate::authorization::{Action, authorize};
 use crate::local_ca::endpoint_change;
 use draft::Draft;
-use object::{Loaded, Newest, ObjectRef, Readings, Wanted};
+use object::{Loaded, Newest, ObjectRef, Readings};
 use source::{Location, Sources};
 
 /// How many objects are read for one change, those included that somebody else's change made needless.
@@ -121,28 +121,32 @@ impl Control {
         kept.map(|blob| object.again(blob, at)).unwrap_or_else(|| Err(object.inaccessible()))
     }
 
-    /// The truststore that `input` would give a domain, read with the caller's rights; none where it names none. A version that the domain
-    /// had is there though S3 lost it.
-    pub(crate) async fn truststore_to_be(
+    /// What a domain would become by another truststore and other tags, with the bytes that this takes; nothing is changed. Objects
+    /// are read with the caller's rights.
+    pub(crate) async fn domain_to_be(
         &self,
         caller: &Caller,
-        domain: &model::resource::Domain,
-        input: &MutualTlsAuthenticationInput,
-    ) -> Result<Option<(Blob, NamedObject)>, Error> {
-        match Wanted::of(domain, Some(input))? {
-            Wanted::AsIs | Wanted::Off => Ok(None),
-            Wanted::From(object) => {
-                let loaded = self.read(caller, object.clone()).await?;
-                Ok(Some((loaded.blob().clone(), NamedObject { newest: None, ..loaded.named(&object) })))
-            }
+        domain: &Domain,
+        truststore: &MutualTlsAuthenticationInput,
+        tags: &Tags,
+    ) -> Result<(Domain, Vec<Blob>), Error> {
+        let mut readings = Readings::default();
+        for _ in 0..=MAX_READINGS {
+            let mut draft = self.draft(caller).reading(&readings);
+            let outcome = domain::to_be(&mut draft, domain, truststore, tags);
+            let outcome = outcome.map(|domain| (domain, draft.into_edit().blobs));
+            let Some(object) = readings.take_missing() else { return outcome };
+            let loaded = self.read(caller, object.clone()).await?;
+            readings.insert(object, loaded);
         }
+        Err(Error::bad_request(format!("More than {MAX_READINGS} objects would have to be read.")))
     }
 
     fn enforced(&self) -> domain::Enforced {
         domain::Enforced { applied: self.settings().applied(), snapshot: self.shared.snapshots.borrow().clone() }
     }
 
-    fn show_domain(&self, caller: &Caller, domain: &model::resource::Domain) -> DomainName {
+    fn show_domain(&self, caller: &Caller, domain: &Domain) -> DomainName {
         domain::show(&self.draft(caller), domain, &self.enforced())
     }
 }

@@ -6,7 +6,8 @@ use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
 use model::Snapshot;
 use model::resource::{
-    ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, domain_log_group,
+    ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, Tags,
+    domain_log_group,
 };
 use model::{Revision, State, UnixMillis};
 
@@ -75,6 +76,23 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
         configure(draft, &mut domain, configuration)?;
     }
     put(draft, domain, &wanted)
+}
+
+/// What a domain would become by another truststore and other tags.
+pub(super) fn to_be(
+    draft: &mut Draft<'_>,
+    domain: &Domain,
+    truststore: &wire::MutualTlsAuthenticationInput,
+    tags: &Tags,
+) -> Result<Domain, Error> {
+    let mut domain = domain.clone();
+    if let Wanted::From(object) = Wanted::of(&domain, Some(truststore))? {
+        domain.mutual_tls = Some(draft.read(&object)?);
+    }
+    domain_tags(tags)?;
+    domain.tags = tags.clone();
+    read_tagged(draft, &mut domain)?;
+    Ok(domain)
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {

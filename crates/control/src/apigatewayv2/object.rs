@@ -98,9 +98,10 @@ impl Wanted {
     }
 }
 
-/// Digest of a version that the domain's truststore has been.
+/// Digest of a version that the domain's truststore has been, or that is its shadow.
 fn kept(domain: &Domain, uri: &str, version: &str) -> Option<String> {
-    let now = domain.mutual_tls.iter().map(|now| (&now.uri, &now.read_version, &now.digest));
+    let now = domain.mutual_tls.iter().chain(&domain.shadow);
+    let now = now.map(|now| (&now.uri, &now.read_version, &now.digest));
     let earlier = domain.history.iter().map(|earlier| (&earlier.uri, &earlier.version, &earlier.digest));
     now.chain(earlier).find(|kept| (kept.0.as_str(), kept.1.as_str()) == (uri, version)).map(|kept| kept.2.clone())
 }
@@ -247,11 +248,6 @@ impl Kind {
 }
 
 impl Loaded {
-    /// What was read.
-    pub(super) fn blob(&self) -> &Blob {
-        &self.blob
-    }
-
     /// The bytes that [`Self::named`] names.
     pub(super) fn blobs(&self, object: &ObjectRef) -> impl Iterator<Item = &Blob> {
         let newest = self.newest.as_ref().filter(|newest| newest.differs(&self.named(object)));

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use aws::apigatewayv2::MutualTlsAuthenticationInput;
 use aws::{Caller, Error};
 use journal::ledger::Completeness;
-use model::resource::{Domain, NamedObject};
+use model::resource::{Domain, NamedObject, Tags};
 use model::snapshot::{Defaults, Trust};
-use model::{Blob, Blobs, Change, DomainTags, Rejection, Snapshot, State, UnixMillis};
+use model::{Blob, Blobs, Change, Rejection, Snapshot, State, UnixMillis};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trust::Crl;
+use trust::{Crl, Truststore};
 
 use super::{blocking, not_found};
 use crate::Control;
@@ -41,6 +41,10 @@ pub(super) struct Candidate {
     truststore_pem: Option<String>,
     /// Revocation lists in PEM: in the place of those that are set.
     crl_pem: Option<String>,
+    /// Value of the tag `countersign:crl`.
+    crl_uri: Option<String>,
+    /// Value of the tag `countersign:crl-version`.
+    crl_version: Option<String>,
     /// Value of the tag `countersign:profile`.
     profile: Option<String>,
     /// Value of the tag `countersign:eku`.
@@ -104,68 +108,80 @@ impl Candidate {
     ) -> Result<(Domain, Vec<Blob>), Error> {
         if self.is_empty() {
             let message =
-                "Nothing to try: give truststoreUri, truststoreVersion, truststorePem, crlPem, profile or eku.";
+                "Nothing to try: give truststoreUri, truststoreVersion, truststorePem, crlUri, crlPem, profile or eku.";
             return Err(Error::bad_request(message));
         }
-        let mut changed = domain.clone();
-        let mut blobs = Vec::new();
-        if let Some((blob, object)) = self.truststore(control, caller, domain).await? {
+        if self.truststore_pem.is_some() && (self.truststore_uri.is_some() || self.truststore_version.is_some()) {
+            return Err(Error::bad_request("Give truststorePem or truststoreUri, not both."));
+        }
+        if self.crl_pem.is_some() && (self.crl_uri.is_some() || self.crl_version.is_some()) {
+            return Err(Error::bad_request("Give crlPem or crlUri, not both."));
+        }
+        let input = MutualTlsAuthenticationInput {
+            truststore_uri: self.truststore_uri.clone(),
+            truststore_version: self.truststore_version.clone(),
+        };
+        let (mut changed, mut blobs) = control.domain_to_be(caller, domain, &input, &self.tags(domain)).await?;
+        let at = control.now();
+        if let Some(pem) = &self.truststore_pem {
+            Truststore::compile(pem.as_bytes(), at / 1000)
+                .map_err(|error| Error::bad_request(format!("Invalid truststorePem: {error}")))?;
+            let (blob, object) = given(pem, "truststorePem", at);
             changed.mutual_tls = Some(object);
             blobs.push(blob);
         }
         if let Some(pem) = &self.crl_pem {
             Crl::read(pem.as_bytes()).map_err(|error| Error::bad_request(format!("Invalid crlPem: {error}")))?;
-            let blob = Blob::of(pem.clone().into_bytes());
+            let (blob, object) = given(pem, GIVEN_CRL, at);
             changed.tags.insert("countersign:crl".to_owned(), GIVEN_CRL.to_owned());
             changed.tags.remove("countersign:crl-version");
-            changed.crls = vec![given(&blob, GIVEN_CRL, control.now())];
+            changed.crls = vec![object];
             blobs.push(blob);
         }
-        for (tag, value) in [("countersign:profile", &self.profile), ("countersign:eku", &self.eku)] {
-            if let Some(value) = value {
-                changed.tags.insert(tag.to_owned(), value.clone());
-            }
-        }
-        DomainTags::parse(&changed.tags).map_err(|error| Error::bad_request(error.to_string()))?;
         Ok((changed, blobs))
     }
 
-    fn is_empty(&self) -> bool {
-        let Self { truststore_uri, truststore_version, truststore_pem, crl_pem, profile, eku, days: _ } = self;
-        [truststore_uri, truststore_version, truststore_pem, crl_pem, profile, eku].iter().all(|given| given.is_none())
-    }
-
-    async fn truststore(
-        &self,
-        control: &Control,
-        caller: &Caller,
-        domain: &Domain,
-    ) -> Result<Option<(Blob, NamedObject)>, Error> {
-        let named = self.truststore_uri.is_some() || self.truststore_version.is_some();
-        match &self.truststore_pem {
-            Some(_) if named => Err(Error::bad_request("Give truststorePem or truststoreUri, not both.")),
-            Some(pem) => {
-                let at = control.now();
-                trust::Truststore::compile(pem.as_bytes(), at / 1000)
-                    .map_err(|error| Error::bad_request(format!("Invalid truststorePem: {error}")))?;
-                let blob = Blob::of(pem.clone().into_bytes());
-                let object = given(&blob, "truststorePem", at);
-                Ok(Some((blob, object)))
-            }
-            None => {
-                let input = MutualTlsAuthenticationInput {
-                    truststore_uri: self.truststore_uri.clone(),
-                    truststore_version: self.truststore_version.clone(),
-                };
-                control.truststore_to_be(caller, domain, &input).await
+    /// The domain's tags as they would be.
+    fn tags(&self, domain: &Domain) -> Tags {
+        let mut tags = domain.tags.clone();
+        if self.crl_uri.is_some() {
+            // It was of the list before.
+            tags.remove("countersign:crl-version");
+        }
+        for (tag, value) in [
+            ("countersign:crl", &self.crl_uri),
+            ("countersign:crl-version", &self.crl_version),
+            ("countersign:profile", &self.profile),
+            ("countersign:eku", &self.eku),
+        ] {
+            if let Some(value) = value {
+                tags.insert(tag.to_owned(), value.clone());
             }
         }
+        tags
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self {
+            truststore_uri,
+            truststore_version,
+            truststore_pem,
+            crl_pem,
+            crl_uri,
+            crl_version,
+            profile,
+            eku,
+            days: _,
+        } = self;
+        let given = [truststore_uri, truststore_version, truststore_pem, crl_pem, crl_uri, crl_version, profile, eku];
+        given.iter().all(|given| given.is_none())
     }
 }
 
-/// Bytes that came with the request, as a domain names objects.
-fn given(blob: &Blob, uri: &str, at: UnixMillis) -> NamedObject {
-    NamedObject {
+/// Bytes that came with the request, and as a domain names objects.
+fn given(pem: &str, uri: &str, at: UnixMillis) -> (Blob, NamedObject) {
+    let blob = Blob::of(pem.as_bytes());
+    let object = NamedObject {
         uri: uri.to_owned(),
         version: None,
         read_version: String::new(),
@@ -173,7 +189,8 @@ fn given(blob: &Blob, uri: &str, at: UnixMillis) -> NamedObject {
         read: at,
         warnings: Vec::new(),
         newest: None,
-    }
+    };
+    (blob, object)
 }
 
 /// Whom `domain` would trust, compiled as it is when it is set.

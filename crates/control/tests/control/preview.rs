@@ -152,6 +152,9 @@ async fn what_cannot_be_tried_is_told() {
         (json!({"truststorePem": "x", "truststoreUri": URI}), "not both"),
         (json!({"truststoreVersion": "nope"}), "Unable to access truststore URI s3://your-bucket/ca.pem version nope."),
         (json!({"crlPem": "no"}), "Invalid crlPem"),
+        (json!({"crlPem": "x", "crlUri": URI}), "not both"),
+        (json!({"crlUri": "s3://your-bucket/none.crl"}), "Unable to access"),
+        (json!({"crlVersion": "v1"}), "no version unless"),
         (json!({"profile": "strict"}), "Invalid value 'strict' of tag countersign:profile"),
         (json!({"truststorePom": "x"}), "unknown field"),
     ] {

@@ -169,7 +169,7 @@ impl Collection {
 
     /// Roots first, each certificate under a line that says what it is.
     fn pem(&self) -> String {
-        let places = Hierarchy::of(&self.certificates).from_the_root();
+        let places = Hierarchy::of(&self.certificates).roots_first();
         let certificates = places.into_iter().map(|place| &self.certificates[place]);
         let blocks = certificates.map(|certificate| format!("# {}\n{}", comment(certificate), certificate.pem()));
         blocks.collect::<Vec<_>>().join("\n")

@@ -38,7 +38,7 @@ impl<'a> Hierarchy<'a> {
     }
 
     /// Places of the certificates, roots first, then those that they issued, and so on; last those that lead to no root.
-    pub(super) fn from_the_root(&self) -> Vec<usize> {
+    pub(super) fn roots_first(&self) -> Vec<usize> {
         let mut places: Vec<usize> = (0..self.certificates.len()).collect();
         places.sort_by_key(|&place| (self.levels[place].unwrap_or(usize::MAX), self.certificates[place].subject()));
         places

@@ -1,6 +1,7 @@
 //! `countersign truststore preview`: which clients a change would shut out, asked before it is made.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use http::Method;
 use serde::Deserialize;
@@ -24,9 +25,9 @@ pub(crate) struct Args {
     /// Another object to try: s3://bucket/key
     #[arg(long, value_name = "URI")]
     uri: Option<String>,
-    /// Revocation lists to try in the place of those that are set, PEM or DER
-    #[arg(long, value_name = "FILE")]
-    crl: Option<PathBuf>,
+    /// Revocation lists to try in the place of those that are set: a file in PEM or DER, or s3://bucket/key
+    #[arg(long, value_name = "FILE|URI")]
+    crl: Option<String>,
     /// Value of the tag countersign:profile to try
     #[arg(long)]
     profile: Option<String>,
@@ -90,28 +91,33 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 impl Args {
     fn candidate(&self) -> Result<Value, Failure> {
-        let text = |file: &PathBuf, bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| Failure::new(format!("{}: it is not PEM", file.display())))
-        };
         let truststore = self.truststore.as_ref().map(|file| text(file, read(file)?)).transpose()?;
-        let crl = self.crl.as_ref().map(|file| match std::fs::read(file) {
-            // What is no PEM is taken for DER; the server tells whether it is.
-            Ok(bytes) if !bytes.windows(5).any(|window| window == b"-----") => {
-                Ok(crate::pem::write("X509 CRL", &bytes))
-            }
-            Ok(bytes) => text(file, bytes),
-            Err(e) => Err(Failure::new(format!("cannot read {}: {e}", file.display()))),
-        });
+        let is_uri = |crl: &&String| crl.starts_with("s3://");
+        let crl = self.crl.as_ref().filter(|crl| !is_uri(crl)).map(|file| lists(Path::new(file))).transpose()?;
         Ok(json!({
             "truststorePem": truststore,
             "truststoreUri": self.uri,
             "truststoreVersion": self.version,
-            "crlPem": crl.transpose()?,
+            "crlPem": crl,
+            "crlUri": self.crl.as_ref().filter(is_uri),
             "profile": self.profile,
             "eku": self.eku,
             "days": self.days,
         }))
     }
+}
+
+fn lists(file: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(file).map_err(|e| Failure::new(format!("cannot read {}: {e}", file.display())))?;
+    // What is no PEM is taken for DER; the server tells whether it is.
+    match bytes.windows(5).any(|window| window == b"-----") {
+        true => text(file, bytes),
+        false => Ok(crate::pem::write("X509 CRL", &bytes)),
+    }
+}
+
+fn text(file: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|_| Failure::new(format!("{}: it is not PEM", file.display())))
 }
 
 impl Preview {
