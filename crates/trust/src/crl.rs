@@ -5,18 +5,17 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-use aws_lc_rs::digest;
 
 use self::entries::Entries;
+use self::signature::Signature;
 use crate::certificate::{self, serial_text};
 use crate::der::{self, Element, Malformed, Reader};
-use crate::key::{self, SignatureAlgorithm};
+use crate::key::SignatureAlgorithm;
 use crate::revocation::SKEW;
 use crate::{Certificate, Digest, Profile, UnixSeconds, name, pem, time};
 
 mod entries;
+mod signature;
 
 /// Largest input of [`Crl::read`]: a list of three million certificates.
 pub const MAX_CRL_BYTES: usize = 128 * 1024 * 1024;
@@ -36,15 +35,10 @@ pub struct Crl {
     /// A must of RFC 5280 that it breaks and that does not make it unusable.
     lapse: Option<&'static str>,
     entries: Entries,
-    /// Content of the AlgorithmIdentifier.
-    signature_algorithm_id: Box<[u8]>,
-    signature: Box<[u8]>,
-    signed: Signed,
-    /// SubjectPublicKeyInfo of the key that made the signature, once that was found out.
-    signer: OnceLock<Box<[u8]>>,
+    signature: Signature,
 }
 
-/// What a list says of a certificate that is on it.
+/// What a list says of a certificate that is on it: from now on, whatever the date is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revoked {
     /// Since when; dates before 1970 and after 2106 are the nearest in between.
@@ -226,32 +220,7 @@ impl Crl {
     /// Whether the key of `issuer` made its signature; the names are not compared. Asked a second time, the answer is
     /// at hand.
     pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
-        let is_signer = |signer: &[u8]| signer == issuer.public_key_der();
-        if let Some(signer) = self.signer.get() {
-            return is_signer(signer);
-        }
-        let (key, algorithm) = (issuer.public_key_value(), &*self.signature_algorithm_id);
-        match &self.signed {
-            Signed::Digest(digest) => {
-                let good = key::verifies_digest(key, algorithm, digest, &self.signature);
-                if good {
-                    self.signer.get_or_init(|| issuer.public_key_der().into());
-                }
-                good
-            }
-            Signed::Whole(bytes) => {
-                let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(message) = bytes.as_deref() else {
-                    return self.signer.get().is_some_and(|signer| is_signer(signer));
-                };
-                let good = key::verifies(key, algorithm, message, &self.signature);
-                if good {
-                    self.signer.get_or_init(|| issuer.public_key_der().into());
-                    *bytes = None;
-                }
-                good
-            }
-        }
+        self.signature.is_by(issuer)
     }
 
     /// Whether it can say something of `certificate` at `at` by the rules of sections 5 and 6.3.3. The names of the
@@ -331,10 +300,7 @@ impl Crl {
             lapse: lapse(version, next_update, &extensions),
             extensions,
             entries,
-            signature_algorithm_id: algorithm.value.into(),
-            signature: signature.into(),
-            signed: Signed::of(tbs, algorithm),
-            signer: OnceLock::new(),
+            signature: Signature::new(tbs, algorithm, signature),
         })
     }
 }
@@ -391,23 +357,6 @@ impl Reason {
             [10] => Self::AaCompromise,
             _ => return Err(Malformed),
         }))
-    }
-}
-
-/// What the signature is over. Where the algorithm signs a digest, that is all that is kept; the bytes themselves are
-/// as large as the list.
-enum Signed {
-    Digest(digest::Digest),
-    /// For Ed25519, which signs no digest; until the signature was found good.
-    Whole(Mutex<Option<Box<[u8]>>>),
-}
-
-impl Signed {
-    fn of(tbs: Element<'_>, algorithm: Element<'_>) -> Self {
-        match key::digest_algorithm(algorithm.value) {
-            Some(algorithm) => Self::Digest(digest::digest(algorithm, tbs.whole)),
-            None => Self::Whole(Mutex::new(Some(tbs.whole.into()))),
-        }
     }
 }
 
