@@ -7,10 +7,11 @@ import re
 import pytest
 from cryptography.x509.oid import NameOID
 
+from authority import Authority
+from aws_cli import AwsCli
 from gateway import Gateway, assert_refused
 from server import Server, eventually
 from shell import Shell
-from aws_cli import AwsCli
 
 DAY = 86_400
 
@@ -217,6 +218,55 @@ def test_where_the_missing_issuer_can_be_had(make_gateway, server, pki):
     answer = explained(server, refused(make_gateway(pki.ca().pem), pki.client("with-aia")))
     assert "The certificate names http://ca.example/issuer.cer as the place where its issuer can be had." in answer["explained"]["fix"]
     assert facts(answer)["issuer_url"] == "http://ca.example/issuer.cer"
+
+
+@pytest.fixture
+def revoking(make_gateway, pki):
+    """A domain whose list names a client with a stolen key, and one whose certificate was superseded."""
+    ca = Authority(pki, "revoking-ca")
+    stolen, old = ca.issue("stolen"), ca.issue("old")
+    ca.revoke(stolen, "keyCompromise")
+    ca.revoke(old, "superseded")
+    gateway = make_gateway(ca.pem)
+    gateway.s3.put_object(Bucket=gateway.bucket, Key="crl.pem", Body=ca.crl())
+    arn = gateway.api.get_domain_name(DomainName=gateway.domain)["DomainNameArn"]
+    gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:crl": f"s3://{gateway.bucket}/crl.pem"})
+    gateway.wait_available()
+    return gateway, ca, stolen, old
+
+
+def test_a_revoked_certificate(revoking, server, pki):
+    """When, why and who says so; and what to do, which depends on why."""
+    gateway, ca, stolen, old = revoking
+    answer = explained(server, refused(gateway, stolen))
+    assert answer["record"]["refusal"]["code"] == "ClientCertCrlHit"
+    says = (r'^"CN=revoking-ca-stolen" \(serial number \d+\) was revoked on \S+Z \(keyCompromise\), says the list of '
+            r'"\S+CN=revoking-ca" of \S+Z\.$')
+    assert re.search(says, answer["explained"]["explanation"]), answer
+    assert "Whoever has the stolen key may be the client" in answer["explained"]["fix"]
+    assert facts(answer)["reason"] == "keyCompromise" and facts(answer)["revoked_at"]
+    assert answer["explained"]["now"] is None, "revocations are not looked up again for this"
+
+    request_id = refused(gateway, old)
+    assert explained(server, request_id)["explained"]["fix"] == "Install the certificate that replaced it."
+    renewed = pki.client("renewed", ca.identity, subject="/CN=revoking-ca-old", section="client", days=900)
+    assert gateway.curl("/orders", renewed).status == 200
+    answer = explained(server, request_id, "It was renewed since: a certificate of the same name")
+    assert facts(answer)["renewed_sha256"] == fingerprint(pki, renewed)
+
+
+def test_a_revocation_that_cannot_be_established(make_gateway, server, pki):
+    gateway = make_gateway(pki.ca().pem + pki.ca("unlisted-ca").pem)
+    listing = Authority(pki, "listing", pki.ca())
+    gateway.s3.put_object(Bucket=gateway.bucket, Key="crl.pem", Body=listing.crl())
+    arn = gateway.api.get_domain_name(DomainName=gateway.domain)["DomainNameArn"]
+    gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:crl": f"s3://{gateway.bucket}/crl.pem"})
+    gateway.wait_available()
+    assert gateway.curl("/orders", pki.client("listed", section="client")).status == 200
+    answer = explained(server, refused(gateway, pki.client("unlisted", pki.ca("unlisted-ca"), section="client")))
+    assert answer["record"]["refusal"]["code"] == "ClientCertCrlProcessingError"
+    assert 'there is no revocation list of "C=US,O=Example,CN=unlisted-ca"' in answer["explained"]["explanation"]
+    assert 'Give a current list of "C=US,O=Example,CN=unlisted-ca"' in answer["explained"]["fix"]
 
 
 def test_a_domain_below_a_wildcard(server, backend, pki):

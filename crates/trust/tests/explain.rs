@@ -559,6 +559,12 @@ fn a_renewed_certificate_was_seen() {
     assert!(found.fix.contains("Install the renewed certificate (SHA-256 bb)"), "{found:?}");
     assert_eq!(fact(&found, "renewed_sha256"), Some("bb"));
     assert_eq!(fact(&found, "renewed_last_seen"), Some("2026-11-20T00:00:00Z"));
+    let since = Seen { not_before: NOW + day, ..seen("dd", 300, 2) };
+    let found = explained(&expired, vec![since], 0);
+    let says = "The certificate \"CN=client\" expired 12 days ago, on 2026-11-10T00:00:00Z. It was renewed since: a \
+                certificate of the same name, valid until 2027-09-18T00:00:00Z, was last seen on 2026-11-24T00:00:00Z.";
+    assert_eq!(found.explanation, says);
+    assert!(found.fix.starts_with("None, unless this client runs in more places"), "{found:?}");
     let not_renewed = explained(&expired, vec![own, older], 0);
     assert_eq!(not_renewed.explanation, "The certificate \"CN=client\" expired 12 days ago, on 2026-11-10T00:00:00Z.");
 

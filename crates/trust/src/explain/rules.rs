@@ -166,7 +166,7 @@ impl Case<'_> {
             return Explanation { fix: fix.to_owned(), ..explanation };
         }
         if let Some(renewed) = self.renewed(leaf) {
-            return explanation.with_renewed(&renewed);
+            return explanation.with_renewed(&renewed, self.at);
         }
         let fix = match self.evidence("reason") {
             Some("keyCompromise" | "cACompromise" | "aACompromise") => {

@@ -24,7 +24,7 @@ impl Case<'_> {
             .with("expired_for", &time::span(ago))
             .with("judged_at", &time::rfc3339(self.at));
         if let Some(renewed) = self.renewed(leaf) {
-            return explanation.with_renewed(&renewed);
+            return explanation.with_renewed(&renewed, self.at);
         }
         if ago <= JUST_EXPIRED_SECONDS {
             let lifetime = leaf.not_after().saturating_sub(leaf.not_before());
@@ -39,13 +39,11 @@ impl Case<'_> {
         explanation
     }
 
-    /// The same client's certificate that ends last, if it ends later than `leaf` and is valid.
+    /// The same client's certificate that ends last, if it ends later than `leaf`.
     pub(super) fn renewed(&self, leaf: &Certificate) -> Option<Seen> {
-        let seen = self.around.seen?.namesakes(leaf).into_iter().filter(|seen| {
-            seen.not_after > leaf.not_after()
-                && (seen.not_before..=seen.not_after).contains(&self.at)
-                && seen.fingerprint != leaf.fingerprint_hex()
-        });
+        let later = leaf.not_after().max(self.at);
+        let seen = self.around.seen?.namesakes(leaf).into_iter();
+        let seen = seen.filter(|seen| seen.not_after > later && seen.fingerprint != leaf.fingerprint_hex());
         seen.max_by_key(|seen| seen.not_after)
     }
 
@@ -105,15 +103,23 @@ impl Case<'_> {
 }
 
 impl Explanation {
-    /// The client has a newer certificate than the one that it sent.
-    pub(super) fn with_renewed(mut self, renewed: &Seen) -> Self {
+    /// The client has a newer certificate than the one that it sent at `at`.
+    pub(super) fn with_renewed(mut self, renewed: &Seen, at: UnixSeconds) -> Self {
         let (until, seen) = (time::rfc3339(renewed.not_after), time::rfc3339(renewed.last_seen));
-        self.explanation += &format!(
-            " A renewed certificate of the same name, valid until {until}, was last seen on {seen}: the client has it, \
-             but did not send it this time."
-        );
-        self.fix =
-            format!("Install the renewed certificate (SHA-256 {}) wherever this client runs.", renewed.fingerprint);
+        if renewed.not_before > at {
+            self.explanation += &format!(
+                " It was renewed since: a certificate of the same name, valid until {until}, was last seen on {seen}."
+            );
+            self.fix =
+                "None, unless this client runs in more places: the old certificate may still be there.".to_owned();
+        } else {
+            self.explanation += &format!(
+                " A renewed certificate of the same name, valid until {until}, was last seen on {seen}: the client has \
+                 it, but did not send it this time."
+            );
+            self.fix =
+                format!("Install the renewed certificate (SHA-256 {}) wherever this client runs.", renewed.fingerprint);
+        }
         self.with("renewed_sha256", &renewed.fingerprint)
             .with("renewed_not_after", &until)
             .with("renewed_last_seen", &seen)
