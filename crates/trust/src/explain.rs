@@ -1,5 +1,6 @@
 //! What was nearly right about a refused chain. Never changes a verdict.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -91,7 +92,9 @@ pub fn explain(
     at: UnixSeconds,
 ) -> Option<Explanation> {
     let refusal = judgment.refusal()?;
-    let case = Case { refusal, trail: &judgment.trail, chain, truststore, around, policy, at };
+    let checks = MAX_CHECKS + MAX_NEIGHBOUR_CHECKS * u32::try_from(around.neighbours.len()).unwrap_or(0);
+    let checks_left = Cell::new(checks);
+    let case = Case { refusal, trail: &judgment.trail, chain, truststore, around, policy, at, checks_left };
     let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
     let mut explanation = leaf.as_ref().and_then(|leaf| case.nearest_miss(leaf)).unwrap_or_else(|| case.plain());
     for (name, value) in &refusal.evidence {
@@ -99,7 +102,7 @@ pub fn explain(
             explanation.evidence.push(((*name).to_owned(), value.clone()));
         }
     }
-    Some(explanation)
+    Some(explanation.bounded())
 }
 
 /// What is to be explained.
@@ -111,6 +114,8 @@ struct Case<'a> {
     around: &'a Surroundings<'a>,
     policy: &'a Policy,
     at: UnixSeconds,
+    /// Signature checks that may still be spent, counted in checks with P-256.
+    checks_left: Cell<u32>,
 }
 
 impl Case<'_> {
@@ -150,6 +155,15 @@ impl Case<'_> {
         self.refusal.evidence.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether the key of `issuer` signed `child`; false, too, when enough was spent on finding out.
+    fn is_signed_by(&self, child: &Certificate, issuer: &Certificate) -> bool {
+        let octets = u32::try_from(child.der().len() / OCTETS_PER_CHECK).unwrap_or(u32::MAX);
+        let cost = issuer.key().verification_cost().saturating_add(octets);
+        let Some(left) = self.checks_left.get().checked_sub(cost) else { return false };
+        self.checks_left.set(left);
+        key::signed_by(child, issuer)
+    }
+
     /// The CA that the refusal is about; `None` if that is the leaf.
     fn blamed_authority(&self) -> Option<Arc<Certificate>> {
         let subject = self.evidence("certificate")?;
@@ -168,7 +182,7 @@ impl Case<'_> {
 
     /// The certificate among those that the client sent whose key signed `child`.
     fn sent_issuer(&self, child: &Certificate) -> Option<Certificate> {
-        self.sent().find(|sent| sent.subject_der() == child.issuer_der() && key::signed_by(child, sent))
+        self.sent().find(|sent| sent.subject_der() == child.issuer_der() && self.is_signed_by(child, sent))
     }
 
     /// Whom the client sent above `child`, in order, as far as their signatures lead.
@@ -191,7 +205,7 @@ impl Case<'_> {
 
     /// The CA of the truststore whose key signed `child`.
     fn listed_issuer(&self, child: &Certificate) -> Option<&Arc<Certificate>> {
-        self.named(child.issuer_der()).take(MAX_SENT).find(|ca| key::signed_by(child, ca))
+        self.named(child.issuer_der()).take(MAX_SENT).find(|ca| self.is_signed_by(child, ca))
     }
 }
 
@@ -199,6 +213,16 @@ impl Case<'_> {
 const MAX_NAMED: usize = 4;
 /// Certificates of the client, and CAs of one name, that are looked at.
 const MAX_SENT: usize = 16;
+/// Signature checks for one explanation: a stranger's is made in the edge, and must not cost more than its judgement.
+const MAX_CHECKS: u32 = 24;
+/// Signature checks for each neighbour besides.
+const MAX_NEIGHBOUR_CHECKS: u32 = 4;
+/// As a judgement counts them.
+const OCTETS_PER_CHECK: usize = 8 * 1024;
+/// Characters of a sentence. Names are strangers' text.
+const MAX_SENTENCE: usize = 4_000;
+/// Characters of a fact.
+const MAX_FACT: usize = 2_000;
 
 impl Explanation {
     fn new(explanation: String, fix: &str) -> Self {
@@ -217,6 +241,14 @@ impl Explanation {
         }
     }
 
+    /// Cut to what a person reads.
+    fn bounded(mut self) -> Self {
+        cut(&mut self.explanation, MAX_SENTENCE);
+        cut(&mut self.fix, MAX_SENTENCE);
+        self.evidence.iter_mut().for_each(|(_, value)| cut(value, MAX_FACT));
+        self
+    }
+
     /// Where the issuer of `child` can be had, if it says so.
     fn with_urls(mut self, child: &Certificate) -> Self {
         if let Some(url) = child.issuer_urls().first() {
@@ -224,6 +256,13 @@ impl Explanation {
             self.fix.push_str(&format!(" The certificate names {url} as the place where its issuer can be had."));
         }
         self
+    }
+}
+
+fn cut(text: &mut String, characters: usize) {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 

@@ -484,8 +484,11 @@ fn revoked() {
     }
     let crls = || vec![list(&sub, &leaf, RevocationReason::Superseded, later), Arc::clone(&clean)];
     let until_2041 = Seen { fingerprint: "bb".to_owned(), not_before: 0, not_after: NOW + (15 << 25), last_seen: NOW };
-    let (_, found) = explained(crls(), vec![until_2041], &[]);
+    let (_, found) = explained(crls(), vec![until_2041.clone()], &[]);
     assert!(found.explanation.contains("A renewed certificate of the same name"), "{found:?}");
+    let stolen = vec![list(&sub, &leaf, RevocationReason::KeyCompromise, later), Arc::clone(&clean)];
+    let (_, found) = explained(stolen, vec![until_2041], &[]);
+    assert!(!found.explanation.contains("renewed"), "it may not be the same client: {found:?}");
     let twin = truststore(&bundle(&[&sub, &root]));
     let newer = Neighbour { name: "version 2", kind: NeighbourKind::NewerVersion, truststore: &twin };
     let (_, found) = explained(crls(), vec![], &[newer]);
@@ -574,6 +577,16 @@ fn a_renewed_certificate_was_seen() {
     assert_eq!(behind.explanation, says);
     assert!(behind.fix.contains("it was 2026-11-22T00:00:00Z here"), "{behind:?}");
     assert!(!explained(&near, vec![], 1).explanation.contains("clients came"));
+}
+
+#[test]
+fn names_of_strangers_are_cut() {
+    let store = truststore(&Authority::root("Root").pem());
+    let leaf = Authority::root(&"x".repeat(30_000)).leaf("client");
+    let found = explained(&store, &[&leaf], &[], &Policy::default());
+    assert!(found.explanation.starts_with("No authority in the truststore is named \"CN=xxx"), "{found:?}");
+    assert!(found.explanation.ends_with("x…") && found.explanation.chars().count() == 4_001);
+    assert!(found.evidence.iter().all(|(_, value)| value.chars().count() <= 2_001));
 }
 
 fn pem_fingerprint(der: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Case, Explanation, MAX_NAMED, colons, shown};
-use crate::{Certificate, Code, Profile, constraints, key};
+use crate::{Certificate, Code, Profile, constraints};
 
 impl Case<'_> {
     /// No CA has the issuer's name.
@@ -28,8 +28,14 @@ impl Case<'_> {
     }
 
     fn name_in_another_encoding(&self, leaf: &Certificate) -> Option<Explanation> {
-        let wanted = content(leaf.issuer_der());
-        let ca = self.truststore.certificates().find(|ca| constraints::same_name(content(ca.subject_der()), wanted))?;
+        let wanted = leaf.issuer();
+        // Most authorities are told apart by the first characters, without reading their names again.
+        let is_same = |ca: &&Arc<Certificate>| {
+            wanted.len() <= MAX_COMPARED
+                && folded(ca.subject()).eq(folded(wanted))
+                && constraints::same_name(content(ca.subject_der()), content(leaf.issuer_der()))
+        };
+        let ca = self.truststore.certificates().find(is_same)?;
         let explanation = format!(
             "The truststore has \"{}\", which is the issuer's name in another encoding (string types, letter case or \
              blanks); names are compared byte for byte.",
@@ -44,7 +50,7 @@ impl Case<'_> {
     fn key_of_another_name(&self, leaf: &Certificate) -> Option<Explanation> {
         let id = leaf.authority_key_id()?;
         let mut with_id = self.truststore.certificates().filter(|ca| ca.subject_key_id() == Some(id)).take(MAX_NAMED);
-        let ca = with_id.find(|ca| key::signed_by(leaf, ca))?;
+        let ca = with_id.find(|ca| self.is_signed_by(leaf, ca))?;
         let explanation = format!(
             "The key that signed the certificate is in the truststore, but as that of \"{}\"; the certificate calls \
              its issuer \"{}\".",
@@ -204,11 +210,19 @@ impl Case<'_> {
     }
 }
 
+/// Octets of a name that is compared with those of all the truststore's authorities.
+const MAX_COMPARED: usize = 512;
+
 fn wanting(explanation: String, fix: &str, child: &Certificate) -> Explanation {
     Explanation::new(explanation, fix)
         .with("issuer_wanted", child.issuer())
         .with_urls(child)
         .with_key_id("issuer_key_id_wanted", child.authority_key_id())
+}
+
+/// Without blanks and letter case.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
 }
 
 fn content(name: &[u8]) -> &[u8] {

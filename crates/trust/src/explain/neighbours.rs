@@ -1,7 +1,7 @@
 //! Refused here, but known elsewhere: a newer or older truststore of the domain, or another domain's.
 
 use super::{Case, Explanation, Neighbour, NeighbourKind};
-use crate::{Certificate, Code, Unrevoked, key};
+use crate::{Certificate, Code, Unrevoked};
 
 impl Case<'_> {
     /// Another truststore that would accept the chain, or at least has its issuer.
@@ -40,7 +40,7 @@ impl Case<'_> {
             return Some(self.accepted_by(found, leaf));
         }
         let orphan = self.orphan(leaf)?;
-        let found = nearest.into_iter().find(|other| other.issuer_of(&orphan))?;
+        let found = nearest.into_iter().find(|other| self.has_issuer(other, &orphan))?;
         let code = judge(found).refusal().map(|refusal| refusal.code)?;
         let explanation = format!(
             "The issuer \"{}\" is in {}, but the certificate would be refused there too ({code}).",
@@ -65,6 +65,13 @@ impl Case<'_> {
             _ => explanation,
         };
         explanation.with("found_in", neighbour.name)
+    }
+
+    /// Whether a neighbour has the CA whose key signed `child`.
+    fn has_issuer(&self, neighbour: &Neighbour<'_>, child: &Certificate) -> bool {
+        let inner = neighbour.truststore.inner();
+        let mut named = inner.named(child.issuer_der()).iter().take(super::MAX_NAMED);
+        named.any(|&place| self.is_signed_by(child, &inner.entry(place).certificate))
     }
 
     /// The certificate whose issuer is missing, if that is the trouble.
@@ -116,12 +123,5 @@ impl Neighbour<'_> {
                  root, to this domain's truststore and update the domain."
             }
         }
-    }
-
-    /// Whether it has the CA whose key signed `child`.
-    fn issuer_of(&self, child: &Certificate) -> bool {
-        let inner = self.truststore.inner();
-        let mut named = inner.named(child.issuer_der()).iter().take(super::MAX_NAMED);
-        named.any(|&place| key::signed_by(child, &inner.entry(place).certificate))
     }
 }

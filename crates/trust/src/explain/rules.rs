@@ -165,20 +165,23 @@ impl Case<'_> {
             let fix = "Have the certificate issued by an authority that is not revoked.";
             return Explanation { fix: fix.to_owned(), ..explanation };
         }
-        if let Some(renewed) = self.renewed(leaf) {
-            return explanation.with_renewed(&renewed, self.at);
-        }
         let fix = match self.evidence("reason") {
+            // Then who has a newer certificate may not be who came.
             Some("keyCompromise" | "cACompromise" | "aACompromise") => {
                 "Whoever has the stolen key may be the client: find out who it is before it gets a certificate with a new \
                  key."
             }
-            Some("superseded") => "Install the certificate that replaced it.",
-            Some("certificateHold") => "It is on hold: ask its authority to release it, or to issue another.",
-            Some("cessationOfOperation" | "affiliationChanged" | "privilegeWithdrawn") => {
-                "It was withdrawn on purpose: ask its authority whether this client is still to be let in."
-            }
-            _ => Code::ClientCertCrlHit.fix(),
+            reason => match (self.renewed(leaf), reason) {
+                (Some(renewed), _) => return explanation.with_renewed(&renewed, self.at),
+                (None, Some("superseded")) => "Install the certificate that replaced it.",
+                (None, Some("certificateHold")) => {
+                    "It is on hold: ask its authority to release it, or to issue another."
+                }
+                (None, Some("cessationOfOperation" | "affiliationChanged" | "privilegeWithdrawn")) => {
+                    "It was withdrawn on purpose: ask its authority whether this client is still to be let in."
+                }
+                (None, _) => Code::ClientCertCrlHit.fix(),
+            },
         };
         Explanation { fix: fix.to_owned(), ..explanation }
     }
