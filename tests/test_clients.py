@@ -218,6 +218,30 @@ def answered(server, path, parameters):
     return json.loads(answer.content)
 
 
+def test_clients_about_whom_the_shadow_differs(gateway, server, pki):
+    other_ca = pki.ca("ledger-shadow-ca")
+    candidate = gateway.s3.put_object(Bucket=gateway.bucket, Key="next.pem", Body=other_ca.pem)["VersionId"]
+    assert gateway.curl("/orders", pki.client("ledger-unshadowed")).status == 200
+    arn = f"arn:aws:apigateway:us-east-1::/domainnames/{gateway.domain}"
+    gateway.api.tag_resource(ResourceArn=arn, Tags={
+        "countersign:shadow-truststore": f"s3://{gateway.bucket}/next.pem", "countersign:shadow-truststore-version": candidate})
+    server.settle()
+    for who in ("ledger-shadowed", "ledger-shadowed-too"):
+        assert gateway.curl("/orders", pki.client(who)).status == 200
+    assert_refused(gateway.curl("/orders", pki.client("ledger-shadow-next", other_ca)))
+
+    def differing():
+        return {c["certificate"]["subject"]: c["shadow"] for c in clients(server, "--shadow-differs", "--domain", gateway.domain)}
+
+    found = eventually(lambda: (d := differing()) if len(differing()) == 3 else None, what="three differences")
+    shadow = found["C=US,O=Example,CN=ledger-shadowed"]
+    assert shadow["differences"] == 1 and shadow["refusal"] == "ClientCertUntrusted"
+    assert found["C=US,O=Example,CN=ledger-shadow-next"]["refusal"] is None
+    gateway.api.untag_resource(ResourceArn=arn, TagKeys=["countersign:shadow-truststore", "countersign:shadow-truststore-version"])
+    server.settle()
+    assert differing() == {}, "it says nothing about what is there now"
+
+
 def metrics(server):
     with urllib.request.urlopen(f"{server.control}/_countersign/metrics", timeout=20) as answer:
         return answer.read().decode()
@@ -248,3 +272,4 @@ def test_what_ends_soon_is_told_at_the_start_and_in_the_metrics(start_server, ba
     ends = re.search(rf'^countersign_ca_certificate_not_after_seconds{{{domain},subject="C=US,O=Example,CN=ledger-short-ca"}} (\S+)$', text, re.M)
     assert abs(float(ends[1]) - time.time() - 20 * DAY) < 3600
     assert 'countersign_ledger_clients{kind="accepted"} 4.0' in text
+    assert re.search(r"^countersign_ledger_dropped_total(\{\})? 0$", text, re.M)

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use control::metrics::{Collector, DescriptorEncoder, gauge};
+use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
 use journal::ledger::{Entry, Ledger};
 use model::Snapshot;
 use time::OffsetDateTime;
@@ -192,7 +192,9 @@ impl Collector for Expiry {
         let stats = self.ledger.stats();
         let kept =
             [([("kind", "accepted")], stats.accepted as f64), ([("kind", "never_accepted")], stats.strangers as f64)];
-        gauge(&mut encoder, "ledger_clients", "Clients in the ledger.", kept)
+        gauge(&mut encoder, "ledger_clients", "Clients in the ledger.", kept)?;
+        let help = "Sightings of clients that were lost because the disk did not keep up or failed.";
+        counter(&mut encoder, "ledger_dropped", help, [([], stats.dropped)])
     }
 }
 
