@@ -12,7 +12,7 @@ use super::object::read_tagged;
 /// A resource that can have tags.
 enum Tagged {
     Api(Api),
-    Domain(Domain),
+    Domain(Box<Domain>),
     Stage(Stage),
 }
 
@@ -52,7 +52,7 @@ impl Tagged {
                 let api = draft.api(id)?;
                 Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
             }
-            ["domainnames", name] => Ok(Self::Domain(Domain::clone(&*draft.domain(name)?))),
+            ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
     }
@@ -78,12 +78,12 @@ impl Tagged {
                 other_tags(&stage.tags)?;
                 draft.put(&stage)
             }
-            Self::Domain(domain) if state.domains.get(&domain.name).is_some_and(|now| **now == domain) => Ok(()),
+            Self::Domain(domain) if state.domains.get(&domain.name).is_some_and(|now| **now == *domain) => Ok(()),
             Self::Domain(mut domain) => {
                 domain_tags(&domain.tags)?;
                 read_tagged(draft, &mut domain)?;
                 // An extension changes what is enforced: the domain is updating until it is.
-                draft.put(&Domain { revision: draft.next_revision(), ..domain })
+                draft.put(&Domain { revision: draft.next_revision(), ..*domain })
             }
         }
     }
