@@ -322,8 +322,9 @@ struct Verdicts {
 impl Verdicts {
     fn recall(&mut self, trust: &Arc<Trust>, digest: &[u8; 32], at: UnixSeconds) -> Option<Rc<Client>> {
         let key = Key { digest: *digest, trust: Arc::as_ptr(trust) as usize };
-        let client = self.accepted.find(&key).or_else(|| self.refused.find(&key))?;
-        client.holds(Some(trust), at).then(|| client.clone())
+        // One that holds no more may still be in the other's memory.
+        let mut known = [&mut self.accepted, &mut self.refused].into_iter().filter_map(|memory| memory.find(&key));
+        known.find(|client| client.holds(Some(trust), at)).cloned()
     }
 
     fn remember(&mut self, trust: &Arc<Trust>, client: Client) -> Rc<Client> {

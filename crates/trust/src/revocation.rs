@@ -133,8 +133,8 @@ pub enum Fetch {
 
 /// What a fetcher has found out so far. It is asked while judging, so it must answer at once.
 pub trait Fetched {
-    /// The list at a URL.
-    fn crl(&self, url: &str) -> Lookup<Arc<Crl>>;
+    /// The list of `issuer` at a URL. One that others made there is no answer, whoever asked for it first.
+    fn crl(&self, url: &str, issuer: &Certificate) -> Lookup<Arc<Crl>>;
     /// What its responder says of a certificate.
     fn ocsp(&self, id: &CertId) -> Lookup<Arc<OcspStatus>>;
 }
@@ -228,7 +228,7 @@ impl Revocation for Unrevoked {
 }
 
 impl Fetched for NothingFetched {
-    fn crl(&self, _: &str) -> Lookup<Arc<Crl>> {
+    fn crl(&self, _: &str, _: &Certificate) -> Lookup<Arc<Crl>> {
         Lookup::Failed { why: "nothing is fetched here".to_owned(), until: UnixSeconds::MAX }
     }
 
@@ -318,7 +318,7 @@ impl Case<'_> {
         let mut found = Vec::new();
         let mut unasked = Vec::new();
         for url in self.inquiry.certificate.crl_urls() {
-            match fetched.crl(url) {
+            match fetched.crl(url, self.inquiry.issuer) {
                 Lookup::Found(list) => found.push(list),
                 Lookup::Unasked => unasked.push(url.clone()),
                 Lookup::Failed { why, until } => self.unreachable(url, why, until),

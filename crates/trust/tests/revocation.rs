@@ -44,7 +44,7 @@ struct Cache {
 }
 
 impl Fetched for Cache {
-    fn crl(&self, url: &str) -> Lookup<Arc<Crl>> {
+    fn crl(&self, url: &str, _: &Certificate) -> Lookup<Arc<Crl>> {
         self.crls.get(url).cloned().unwrap_or(Lookup::Unasked)
     }
 
@@ -307,7 +307,7 @@ fn scope_and_several_requests() {
 fn nothing_is_asked_for_paths_that_are_bad_otherwise() {
     struct Counting(Mutex<u32>);
     impl Fetched for Counting {
-        fn crl(&self, _: &str) -> Lookup<Arc<Crl>> {
+        fn crl(&self, _: &str, _: &Certificate) -> Lookup<Arc<Crl>> {
             *self.0.lock().unwrap() += 1;
             Lookup::Unasked
         }

@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use edge::{StatusFetcher, UpstreamTls};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use trust::{CertId, Crl, Fetched, Lookup, OcspStatus, StatusRequest, UnixSeconds};
+use trust::{CertId, Certificate, Crl, Fetched, Lookup, OcspStatus, StatusRequest, UnixSeconds};
 
 use super::address::Listed;
 use super::book::{Book, Bounds, Source, Statement};
@@ -46,7 +48,7 @@ pub(crate) struct Fetcher {
 struct SoFar(Arc<Shared>);
 
 struct Shared {
-    lists: Book<String, Crl>,
+    lists: Book<ListId, Crl>,
     statuses: Book<CertId, OcspStatus>,
     http: Http,
     cache: Option<Cache>,
@@ -63,10 +65,19 @@ struct Shared {
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// The list at a URL.
-    List(String),
+    /// An issuer's list.
+    List(ListId),
     /// What a responder says of a certificate.
     Status(CertId),
+}
+
+/// Where an issuer's list is. Of several issuers that are said to have theirs at one URL, one that does not says nothing
+/// about the others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ListId {
+    url: String,
+    /// Digest of the issuer's name and key.
+    issuer: [u8; 32],
 }
 
 /// What the metrics tell of it.
@@ -133,12 +144,12 @@ impl Fetcher {
 
     /// Calls `each` for the lists that it has, with their URLs.
     pub(crate) fn lists(&self, mut each: impl FnMut(&str, &Crl)) {
-        self.shared.lists.each(|url, list| each(url, list));
+        self.shared.lists.each(|id, list| each(&id.url, list));
     }
 
     fn refresh(&self, now: UnixSeconds) {
-        for (url, source) in self.shared.lists.due(now) {
-            self.shared.start(Key::List(url), source, true);
+        for (id, source) in self.shared.lists.due(now) {
+            self.shared.start(Key::List(id), source, true);
         }
         for (id, source) in self.shared.statuses.due(now) {
             self.shared.start(Key::Status(id), source, true);
@@ -166,15 +177,14 @@ impl StatusFetcher for Fetcher {
             };
             if !ocsp_urls.is_empty() {
                 let id = CertId::of(&certificate, &issuer);
-                waiting.extend(self.shared.start(Key::Status(id), source(&ocsp_urls), false));
+                waiting.extend(self.shared.ask_for(Key::Status(id), source(&ocsp_urls)));
             }
             for (number, url) in crl_urls.iter().enumerate() {
-                let source = source(std::slice::from_ref(url));
+                let (key, source) = (Key::List(ListId::new(url, &issuer)), source(std::slice::from_ref(url)));
                 if number < MAX_URLS {
-                    waiting.extend(self.shared.start(Key::List(url.clone()), source, false));
+                    waiting.extend(self.shared.ask_for(key, source));
                 } else {
-                    let why = format!("the certificate names more than {MAX_URLS}");
-                    self.shared.lists.fail(url, &source, why, (self.shared.clock)());
+                    self.shared.fail(&key, &source, format!("the certificate names more than {MAX_URLS}"));
                 }
             }
         }
@@ -188,8 +198,8 @@ impl StatusFetcher for Fetcher {
 }
 
 impl Fetched for Fetcher {
-    fn crl(&self, url: &str) -> Lookup<Arc<Crl>> {
-        self.shared.lists.lookup(url, (self.shared.clock)(), true)
+    fn crl(&self, url: &str, issuer: &Certificate) -> Lookup<Arc<Crl>> {
+        self.shared.lists.lookup(&ListId::new(url, issuer), (self.shared.clock)(), true)
     }
 
     fn ocsp(&self, id: &CertId) -> Lookup<Arc<OcspStatus>> {
@@ -198,8 +208,8 @@ impl Fetched for Fetcher {
 }
 
 impl Fetched for SoFar {
-    fn crl(&self, url: &str) -> Lookup<Arc<Crl>> {
-        self.0.lists.lookup(url, (self.0.clock)(), false)
+    fn crl(&self, url: &str, issuer: &Certificate) -> Lookup<Arc<Crl>> {
+        self.0.lists.lookup(&ListId::new(url, issuer), (self.0.clock)(), false)
     }
 
     fn ocsp(&self, id: &CertId) -> Lookup<Arc<OcspStatus>> {
@@ -208,7 +218,24 @@ impl Fetched for SoFar {
 }
 
 impl Shared {
-    /// Begins to look for something, unless that is under way. The answer ends with it.
+    /// As [`Shared::start`]. Where too much is under way it has failed, so that nobody asks again at once.
+    fn ask_for(self: &Arc<Self>, key: Key, source: Source) -> Option<watch::Receiver<()>> {
+        let done = self.start(key.clone(), source.clone(), false);
+        if done.is_none() {
+            self.fail(&key, &source, format!("{MAX_UNDER_WAY} other things are being fetched"));
+        }
+        done
+    }
+
+    fn fail(&self, key: &Key, source: &Source, why: String) {
+        let at = (self.clock)();
+        match key {
+            Key::List(id) => self.lists.fail(id, source, why, at),
+            Key::Status(id) => self.statuses.fail(id, source, why, at),
+        }
+    }
+
+    /// Begins to look for something, unless that is under way. The answer ends with it; there is none where too much is.
     fn start(self: &Arc<Self>, key: Key, source: Source, is_refresh: bool) -> Option<watch::Receiver<()>> {
         let mut under_way = self.lock();
         if let Some(done) = under_way.get(&key) {
@@ -235,7 +262,7 @@ impl Shared {
         }
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let outcome = match key {
-            Key::List(url) => match self.http.crl(url).await {
+            Key::List(id) => match self.http.crl(&id.url).await {
                 Ok(bytes) => self.take(key, source, bytes, true).await,
                 Err(error) => Err(error.to_string()),
             },
@@ -243,11 +270,7 @@ impl Shared {
         };
         if let Err(why) = outcome {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            let at = (self.clock)();
-            match key {
-                Key::List(url) => self.lists.fail(url, source, why, at),
-                Key::Status(id) => self.statuses.fail(id, source, why, at),
-            }
+            self.fail(key, source, why);
         }
     }
 
@@ -272,7 +295,7 @@ impl Shared {
     async fn find_on_disk(self: &Arc<Self>, key: &Key, source: &Source) -> bool {
         let Some(cache) = self.cache.clone() else { return false };
         let (known, limit) = match key {
-            Key::List(url) => (self.lists.found(url).is_some(), MAX_CRL_BYTES),
+            Key::List(id) => (self.lists.found(id).is_some(), MAX_CRL_BYTES),
             Key::Status(id) => (self.statuses.found(id).is_some(), MAX_OCSP_BYTES),
         };
         if known {
@@ -285,7 +308,7 @@ impl Shared {
         }
         let at = (self.clock)();
         match key {
-            Key::List(url) => self.lists.found(url).is_some_and(|list| at <= Statement::until(&*list)),
+            Key::List(id) => self.lists.found(id).is_some_and(|list| at <= Statement::until(&*list)),
             Key::Status(_) => true,
         }
     }
@@ -300,9 +323,9 @@ impl Shared {
     fn take_blocking(&self, key: &Key, source: &Source, bytes: &[u8], keep: bool) -> Result<(), String> {
         let (at, jitter) = ((self.clock)(), jitter());
         let (news, gone) = match key {
-            Key::List(url) => {
+            Key::List(id) => {
                 let list = read_list(bytes, source)?;
-                let (news, gone) = self.lists.learn(url, source, list, at, jitter);
+                let (news, gone) = self.lists.learn(id, source, list, at, jitter);
                 (news, gone.into_iter().map(Key::List).collect::<Vec<_>>())
             }
             Key::Status(id) => {
@@ -335,12 +358,24 @@ impl Key {
     /// By which the disk knows it.
     fn name(&self, source: &Source) -> Vec<u8> {
         match self {
-            Self::List(url) => format!("crl {url}").into_bytes(),
+            Self::List(id) => format!("crl {} {}", HEXLOWER.encode(&id.issuer), id.url).into_bytes(),
             Self::Status(_) => {
                 format!("ocsp {} {}", source.certificate.fingerprint_hex(), source.issuer.fingerprint_hex())
                     .into_bytes()
             }
         }
+    }
+}
+
+impl ListId {
+    fn new(url: &str, issuer: &Certificate) -> Self {
+        let mut context = Context::new(&SHA256);
+        // Both are DER, which tells its own length.
+        context.update(issuer.subject_der());
+        context.update(issuer.public_key_der());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        Self { url: url.to_owned(), issuer: digest }
     }
 }
 
@@ -370,3 +405,6 @@ impl fmt::Debug for Fetcher {
         f.debug_struct("Fetcher").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Whole, against real sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{CrlDistributionPoint, KeyIdMethod, KeyUsagePurpose, SerialNumber};
+
+use super::*;
+
+const NOW: UnixSeconds = 1_800_000_000;
+
+fn at(seconds: UnixSeconds) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+}
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: Arc<Certificate>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let certificate = Arc::new(Certificate::from_der(certificate.der()).unwrap());
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// What has to be known of a client that names its list at `url`.
+    fn request(&self, url: &str) -> StatusRequest {
+        let mut params = CertificateParams::default();
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url.to_owned()] }];
+        let client = params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        let certificate = Arc::new(Certificate::from_der(client.der()).unwrap());
+        let crl_urls = certificate.crl_urls().to_vec();
+        StatusRequest { certificate, issuer: self.certificate.clone(), crl_urls, ocsp_urls: Vec::new() }
+    }
+
+    fn list(&self) -> Vec<u8> {
+        let params = CertificateRevocationListParams {
+            this_update: at(NOW - 60),
+            next_update: at(NOW + 3600),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
+    }
+}
+
+/// Gives `body` to everybody who asks; its URL.
+fn server(body: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/list.crl", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    url
+}
+
+fn fetcher(directory: &Path) -> Fetcher {
+    Fetcher::new(directory, &["127.0.0.1".parse().unwrap()], Handle::current(), || NOW).unwrap()
+}
+
+#[tokio::test]
+async fn one_issuer_cannot_spoil_the_list_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let fetcher = fetcher(directory.path());
+    let (mine, other) = (Authority::new("Mine"), Authority::new("Other"));
+    let url = server(mine.list());
+    // A client of the other authority names my list as its own.
+    fetcher.fetch(vec![other.request(&url)]).await;
+    assert!(matches!(fetcher.crl(&url, &other.certificate), Lookup::Failed { .. }));
+    assert!(matches!(fetcher.crl(&url, &mine.certificate), Lookup::Unasked), "mine was not asked for yet");
+    fetcher.fetch(vec![mine.request(&url)]).await;
+    assert!(matches!(fetcher.crl(&url, &mine.certificate), Lookup::Found(_)));
+    assert!(matches!(fetcher.crl(&url, &other.certificate), Lookup::Failed { .. }));
+}
+
+#[tokio::test]
+async fn what_is_too_much_has_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let fetcher = fetcher(directory.path());
+    let authority = Authority::new("Authority");
+    let url = server(authority.list());
+    let (_sender, receiver) = watch::channel(());
+    for number in 0..MAX_UNDER_WAY {
+        let key = Key::List(ListId::new(&format!("http://{number}.test"), &authority.certificate));
+        fetcher.shared.lock().insert(key, receiver.clone());
+    }
+    fetcher.fetch(vec![authority.request(&url)]).await;
+    let found = fetcher.crl(&url, &authority.certificate);
+    assert!(matches!(found, Lookup::Failed { .. }), "whoever waits would ask again without end: {found:?}");
+}
