@@ -310,8 +310,7 @@ impl Connection {
     /// Who is accepted is seen, though it may never ask for anything.
     fn count_handshake(&self, runtime: &Runtime) {
         let (domain, client, _) = self.standing();
-        let at = runtime.config.clock.now();
-        runtime.sightings.count(&client, &domain, self.peer, at, Encounter::Handshake);
+        runtime.sightings.count(&client, &domain, self.peer, Encounter::Handshake);
     }
 
     /// Looks at domain and client again where the snapshot is another one, or the verdict may be another one by now.

@@ -255,7 +255,7 @@ impl Record {
             None if self.request.is_some() && self.client.refusal.is_none() => Encounter::Request,
             None => return,
         };
-        self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, self.at, encounter);
+        self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, encounter);
         let code = self.refusal().map(|refusal| refusal.code);
         self.runtime.counters.count(&self.domain.name, code, self.client.shadow.is_some());
     }

@@ -42,7 +42,6 @@ pub(crate) struct Tally {
     is_noted: Cell<bool>,
     accepted: Cell<u64>,
     refused: Cell<u64>,
-    at: Cell<UnixMillis>,
     source: Cell<IpAddr>,
     shadow: RefCell<Option<ShadowSighting>>,
 }
@@ -52,20 +51,12 @@ impl Sightings {
         Self { ledger, seen: RefCell::default(), refused: Cell::default(), left_out: Cell::default() }
     }
 
-    /// `client` came to `domain` from `peer` at `at`.
-    pub(crate) fn count(
-        &self,
-        client: &Rc<Client>,
-        domain: &Arc<Domain>,
-        peer: SocketAddr,
-        at: UnixMillis,
-        encounter: Encounter,
-    ) {
+    /// `client` came to `domain` from `peer`.
+    pub(crate) fn count(&self, client: &Rc<Client>, domain: &Arc<Domain>, peer: SocketAddr, encounter: Encounter) {
         let tally = &client.tally;
         if !tally.is_noted.get() && !self.note(client, domain) {
             return;
         }
-        tally.at.set(at);
         tally.source.set(peer.ip());
         match encounter {
             Encounter::Handshake => return,
@@ -94,7 +85,7 @@ impl Sightings {
         true
     }
 
-    /// Tells the ledger.
+    /// Tells the ledger. Who was seen since the last time is taken for seen now: it is a part of a second ago.
     pub(crate) fn flush(&self, now: UnixMillis) {
         let left_out = self.left_out.take();
         if left_out > 0 {
@@ -105,7 +96,7 @@ impl Sightings {
         }
         let seen = self.seen.take();
         self.refused.set(0);
-        self.ledger.record(seen.iter().map(|(client, domain)| client.tally.take(client, domain)));
+        self.ledger.record(seen.iter().map(|(client, domain)| client.tally.take(client, domain, now)));
     }
 }
 
@@ -122,12 +113,12 @@ impl Tally {
         }
     }
 
-    fn take(&self, client: &Client, domain: &Domain) -> Sighting {
+    fn take(&self, client: &Client, domain: &Domain, now: UnixMillis) -> Sighting {
         self.is_noted.set(false);
         Sighting {
             domain: domain.name.clone(),
             chain: client.chain.sent().clone(),
-            at_ms: self.at.get(),
+            at_ms: now,
             source: self.source.get(),
             refusal: client.refusal.as_ref().map(|refusal| refusal.code),
             accepted: self.accepted.take(),
@@ -143,7 +134,6 @@ impl Default for Tally {
             is_noted: Cell::default(),
             accepted: Cell::default(),
             refused: Cell::default(),
-            at: Cell::default(),
             source: Cell::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             shadow: RefCell::default(),
         }
