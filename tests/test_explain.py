@@ -277,6 +277,25 @@ def test_a_domain_below_a_wildcard(server, backend, pki):
     assert found["explained"]["now"] == "ClientCertUntrusted" and found["commands"]
 
 
+def test_strangers_beyond_what_is_kept(start_server, backend, pki):
+    """Then the record says what was found when they were refused."""
+    server = start_server()
+    gateway = Gateway(server, backend, "crowded.yourcompany.com", pki.ca().pem).create()
+    ids = [refused(gateway, pki.built(f"crowd-{n}", [(NameOID.COMMON_NAME, f"crowd-{n}")], pki.ca("other-ca"))) for n in range(33)]
+    note = "this was found when it was refused"
+
+    def settled():
+        """Sixteen of an hour are kept: should an hour end in between, at most 32 of these."""
+        texts = [explain(server, request_id) for request_id in ids]
+        return texts if sum("now: " in text for text in texts) >= 16 else None
+
+    texts = eventually(settled)
+    assert any(note in text for text in texts)
+    for text in texts:
+        assert 'nearest miss: No authority in the truststore is named "C=US,O=Example,CN=other-ca".' in text
+        assert (note in text) != ("now: the same certificate would be refused: ClientCertUntrusted" in text)
+
+
 def test_a_request_that_was_let_in(make_gateway, server, pki):
     answer = make_gateway(pki.ca().pem).curl("/orders", pki.client())
     text = explain(server, answer.headers["apigw-requestid"])
