@@ -192,6 +192,41 @@ fn signatures() {
     }
 }
 
+/// Of a large list only the digest is kept, so every algorithm has to be verified from that.
+#[test]
+fn signatures_by_openssl() {
+    let ssl = OpenSsl::new();
+    ssl.write("ca.cnf", "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_crl_days = 30\n");
+    ssl.write("index.txt", "R\t491231235959Z\t260101000000Z\t1002\tunknown\t/CN=revoked\n");
+    let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1";
+    for (key, options) in [
+        ("rsa:2048", ["", pss]),
+        ("ec -pkeyopt ec_paramgen_curve:P-256", ["", ""]),
+        ("ec -pkeyopt ec_paramgen_curve:P-384", ["", ""]),
+        ("ec -pkeyopt ec_paramgen_curve:P-521", ["", ""]),
+    ] {
+        for name in ["ca", "other"] {
+            ssl.run(&format!(
+                "req -x509 -newkey {key} -nodes -days 30 -subj /CN=ca -keyout {name}.key -out {name}.pem"
+            ));
+        }
+        let certificate = |name: &str| Certificate::from_der(&ssl.der(name)).unwrap();
+        let (issuer, other) = (certificate("ca.pem"), certificate("other.pem"));
+        for (digest, option) in ["sha256", "sha384", "sha512"].iter().flat_map(|digest| options.map(|o| (digest, o))) {
+            ssl.run(&format!(
+                "ca -config ca.cnf -gencrl -cert ca.pem -keyfile ca.key -md {digest} {option} -out list.pem"
+            ));
+            let list = Crl::read(ssl.pem("list.pem").as_bytes()).unwrap().remove(0);
+            assert!(list.find(&[0x10, 0x02]).is_some());
+            assert!(!list.is_signed_by(&other), "{key} {digest} {option}");
+            assert!(list.is_signed_by(&issuer), "{key} {digest} {option}");
+        }
+        ssl.run("ca -config ca.cnf -gencrl -cert ca.pem -keyfile ca.key -md sha1 -out list.pem");
+        let weak = Crl::read(ssl.pem("list.pem").as_bytes()).unwrap_err();
+        assert!(matches!(weak, CrlError::Unusable { fault: CrlFault::WeakSignature(_), .. }), "{weak:?}");
+    }
+}
+
 /// A leaf with the serial number 42 of its own issuer.
 fn leaf(params: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut leaf = leaf_params("client");
