@@ -169,6 +169,9 @@ pub struct View<'a> {
 /// Two clocks may differ by this many seconds: a list or answer may be dated so far in the future.
 pub(crate) const SKEW: UnixSeconds = 300;
 
+/// How long a certificate is refused, or let pass by a fallback, for what was fetched, before that is looked at again.
+const RECHECK: UnixSeconds = 300;
+
 impl Revocations {
     /// For judging. The operator's current list of the issuer decides; else what was fetched, as the rules say; else
     /// the rules' fallbacks.
@@ -315,9 +318,9 @@ impl Case<'_> {
 
     /// As [`Case::by_lists`], with the lists that the certificate names.
     fn by_fetched_lists(&mut self, fetched: &dyn Fetched) -> Option<Status> {
-        let mut found = Vec::new();
-        let mut unasked = Vec::new();
-        for url in self.inquiry.certificate.crl_urls() {
+        let urls = self.inquiry.certificate.crl_urls();
+        let (mut found, mut unasked) = (Vec::new(), Vec::new());
+        for url in urls {
             match fetched.crl(url, self.inquiry.issuer) {
                 Lookup::Found(list) => found.push(list),
                 Lookup::Unasked => unasked.push(url.clone()),
@@ -328,17 +331,34 @@ impl Case<'_> {
         if decided.is_none() && !unasked.is_empty() {
             return Some(self.needed(unasked, Vec::new()));
         }
-        decided
+        if urls.is_empty() { None } else { self.for_now(decided) }
+    }
+
+    /// What was fetched is fetched again, and may say something better then. What it says that is good already holds.
+    fn for_now(&mut self, decided: Option<Status>) -> Option<Status> {
+        let soon = self.inquiry.at.saturating_add(RECHECK);
+        match decided {
+            Some(Status::Refused { refusal, until }) => Some(Status::Refused { refusal, until: until.min(soon) }),
+            None => {
+                self.until = self.until.min(soon);
+                None
+            }
+            decided => decided,
+        }
     }
 
     /// What the certificate's OCSP responder says.
     fn by_responder(&mut self, fetched: &dyn Fetched) -> Option<Status> {
+        let url = self.inquiry.certificate.ocsp_urls().first()?;
+        let decided = self.by_answer(url, fetched);
+        self.for_now(decided)
+    }
+
+    fn by_answer(&mut self, url: &str, fetched: &dyn Fetched) -> Option<Status> {
         let Inquiry { certificate, issuer, at, .. } = *self.inquiry;
-        let urls = certificate.ocsp_urls();
-        let url = urls.first()?;
         let status = match fetched.ocsp(&CertId::of(certificate, issuer)) {
             Lookup::Found(status) => status,
-            Lookup::Unasked => return Some(self.needed(Vec::new(), urls.to_vec())),
+            Lookup::Unasked => return Some(self.needed(Vec::new(), certificate.ocsp_urls().to_vec())),
             Lookup::Failed { why, until } => {
                 self.unreachable(url, why, until);
                 return None;

@@ -276,6 +276,23 @@ fn how_long_a_judgement_holds() {
     let answer = case.answer(&Answer::default());
     let cache = Cache { ocsp: HashMap::from([(case.id(), answer)]), ..Cache::default() };
     assert_eq!(case.judge(rules(Fetch::Ocsp), &[], &cache).holds_until, NOW + 3600 + 300);
+    // What is fetched is renewed, and a refusal for it is not for long.
+    let (url, other) = ("http://crl.test/root/1", "http://crl.test/root/2");
+    for (list, expected, until) in [
+        (List::default(), "accepted", NOW + 9 * DAY),
+        (List::of(&[&[42]]), LISTED, NOW + 300),
+        (stale(List::of(&[&[42]])), LISTED, NOW + 300),
+        (stale(List::default()), UNKNOWN, NOW + 300),
+        (List::default().dated(NOW + DAY, NOW + 2 * DAY), UNKNOWN, NOW + 300),
+        (List::of(&[&[42]]).dated(NOW - 5, NOW + 5), LISTED, NOW + 5),
+    ] {
+        let cache =
+            Cache { crls: HashMap::from([(url, case.list(&list)), (other, case.list(&list))]), ..Cache::default() };
+        let judgment = case.judge(rules(Fetch::Crl), &[], &cache);
+        assert_eq!((told(&judgment).as_str(), judgment.holds_until), (expected, until));
+    }
+    let unknown = Cache { ocsp: HashMap::from([(case.id(), case.answer(&Answer::of(unknown())))]), ..Cache::default() };
+    assert_eq!(case.judge(rules(Fetch::Ocsp), &[], &unknown).holds_until, NOW + 300);
     let failing = Cache { ocsp: HashMap::from([(case.id(), failed(NOW + 60))]), ..Cache::default() };
     assert_eq!(case.judge(rules(Fetch::Ocsp), &[], &failing).holds_until, NOW + 60);
 }
