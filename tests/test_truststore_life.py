@@ -275,6 +275,8 @@ def test_drift_has_a_warning_a_metric_and_one_line(make_gateway, server, pki):
     gateway.api.tag_resource(ResourceArn=arn(gateway), Tags={
         "countersign:shadow-truststore": uri, "countersign:shadow-truststore-version": pinned})
     gateway.s3.put_object(Bucket=gateway.bucket, Key="next.pem", Body=pki.ca("drift").pem)
+    warnings = gateway.api.get_domain_name(DomainName=gateway.domain)["MutualTlsAuthentication"]["TruststoreWarnings"]
+    assert any(uri in w and "is pinned by countersign:shadow-truststore-version" in w for w in warnings), warnings
     assert metrics(server)[f'countersign_shadow_truststore_drift{{domain="{gateway.domain}",uri="{uri}"}}'] == 1
 
 

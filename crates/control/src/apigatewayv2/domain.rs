@@ -297,7 +297,12 @@ fn show_mutual_tls(
             ),
         });
     }
-    warnings.extend(domain.crls.iter().filter_map(unusable_list));
+    let list = |list| not_followed(list, "revocation list", "countersign:crl-version");
+    warnings.extend(domain.crls.iter().filter_map(list));
+    if let Some(shadow) = &domain.shadow {
+        warnings.extend(shadow.warnings.iter().map(|warning| format!("Shadow truststore: {warning}")));
+        warnings.extend(not_followed(shadow, "truststore", "countersign:shadow-truststore-version"));
+    }
     let trust = enforced.snapshot.domain(&domain.name).and_then(|domain| domain.trust.as_ref());
     if let Some((trust, revocations)) = trust.and_then(|trust| Some((trust, trust.revocations.as_ref()?))) {
         warnings.extend(revocations.warnings(&trust.truststore, draft.at.div_euclid(1000)));
@@ -309,15 +314,15 @@ fn show_mutual_tls(
     }
 }
 
-/// The newest version of a list where it is not followed.
-fn unusable_list(list: &NamedObject) -> Option<String> {
-    let NamedObject { uri, read_version, newest, .. } = list;
+/// The newest version of an object that a tag names, where it is not followed.
+fn not_followed(object: &NamedObject, what: &str, pinning: &str) -> Option<String> {
+    let NamedObject { uri, read_version, newest, .. } = object;
     let newest = newest.as_ref()?;
     let newer = &newest.version;
     Some(match newest.digest {
-        Some(_) => format!("{uri} has version {newer}; version {read_version} is pinned by countersign:crl-version."),
+        Some(_) => format!("{uri} has version {newer}; version {read_version} is pinned by {pinning}."),
         None => format!(
-            "{uri} was deleted, or is no revocation list any more (version {newer}); version {read_version} is still enforced."
+            "{uri} was deleted, or is no {what} any more (version {newer}); version {read_version} is still used."
         ),
     })
 }
