@@ -1,5 +1,6 @@
 """Certificates that are revoked: by lists in S3 and files, by lists and responders that certificates name."""
 
+import concurrent.futures
 import contextlib
 import time
 import urllib.request
@@ -269,6 +270,36 @@ def test_a_fetched_list_is_refreshed_and_ends_open_connections(domain, ca, point
         point.put("/ca.crl", ca.crl())
         read_to_end(gone)
         assert ask(stays, domain.domain) == 200
+
+
+def test_a_list_of_half_a_million(domain, ca):
+    good, bad = ca.issue("good"), ca.issue("bad")
+    ca.revoke(bad)
+    domain.put_crl(ca.crl())
+    domain.tag(crl=domain.crl_uri)
+    before = domain.server.memory_kib()
+    large = ca.large_crl(500_000)
+    since = time.monotonic()
+    domain.put_crl(large)
+    domain.wait_available()
+    print(f"a list of {len(large)} bytes is enforced {time.monotonic() - since:.2f} s after it was put; "
+          f"memory grew by {domain.server.memory_kib() - before} KiB")
+    assert domain.curl(identity=good).status == 200
+    assert_refused(domain.curl(identity=bad))
+
+
+def test_many_wait_for_one_fetch(domain, ca, point):
+    ca.name_in_clients(f"crlDistributionPoints = URI:{point.url('/ca.crl')}")
+    clients = [ca.issue(f"client{n}") for n in range(10)]
+    point.put("/ca.crl", ca.crl())
+    point.gate.clear()
+    domain.tag(fetch="crl")
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(domain.curl, identity=client) for client in clients]
+        eventually(lambda: point.asked)
+        point.gate.set()
+        assert [answer.result().status for answer in answers] == [200] * 10
+    assert point.asked == ["/ca.crl"]
 
 
 def test_nobody_is_asked_for_strangers(domain, pki, point, unique):

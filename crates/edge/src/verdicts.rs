@@ -14,7 +14,7 @@ use model::IdentityHeaders;
 use model::snapshot::Trust;
 use model::template::{Line, Template};
 use trust::{
-    Certificate, ClientCert, Code, Fetched, Judgment, Neighbour, NeighbourKind, Revocation, StatusRequest,
+    Certificate, ClientCert, Code, Fetch, Fetched, Judgment, Neighbour, NeighbourKind, Revocation, StatusRequest,
     Surroundings, UnixSeconds, Unrevoked, Verdict,
 };
 
@@ -30,6 +30,8 @@ const MAX_CHAIN_BYTES: usize = 64 * 1024;
 /// Bytes of a leaf of which anything is read: it stands several times in a line of the log, escaped, and a line that had to be
 /// cut would not be what its format says.
 const MAX_LEAF_BYTES: usize = 16 * 1024;
+/// Seconds after which a verdict is given again that may rest on something fetched.
+const ASKED_AGAIN: UnixSeconds = 3600;
 /// Accepted chains that a runtime remembers.
 const ACCEPTED: usize = 4096;
 /// Refused chains that a runtime remembers.
@@ -274,9 +276,16 @@ impl Client {
         };
         let (shadow, also_until) = shadow::compare(trust, &certificates, refusal.is_none(), revocation, at);
         let issuers = judgment.path().and_then(|path| path.0.get(1..)).unwrap_or_default().into();
-        let client = Self::new(trust, chain, refusal, at, judgment.holds_until.min(also_until));
+        let until = judgment.holds_until.min(also_until).min(asked_again(trust, at));
+        let client = Self::new(trust, chain, refusal, at, until);
         Ok(Self { issuers, shadow, ..client })
     }
+}
+
+/// When a verdict that may rest on something fetched is given again at the latest: the fetcher keeps current what is asked for.
+fn asked_again(trust: &Trust, at: UnixSeconds) -> UnixSeconds {
+    let fetches = trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None);
+    if fetches { at.saturating_add(ASKED_AGAIN) } else { UnixSeconds::MAX }
 }
 
 /// The certificates above an accepted leaf, the next one up first.
