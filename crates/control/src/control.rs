@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     /// Held while a newer version of a truststore's object is noted.
     pub(crate) object_notes: Mutex<()>,
     /// Held while clients are judged for a preview.
-    pub(crate) previews: Mutex<()>,
+    pub(crate) previews: Arc<Mutex<()>>,
 }
 
 /// What S3 asks of the control API that it is a part of.
@@ -118,7 +118,7 @@ impl Control {
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
-                previews: Mutex::new(()),
+                previews: Arc::default(),
             }
         });
         Self { shared }

@@ -100,12 +100,45 @@ impl Sources {
     /// A file with its version: when it was changed, in milliseconds.
     fn open(&self, name: &str) -> io::Result<(File, String)> {
         let directory = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let file = File::open(directory.join(name))?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        let path = directory.join(name);
+        // Opening a pipe waits until somebody writes to it.
+        if !path.metadata()?.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
         let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok((file, changed.as_millis().to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_files_are_read() {
+        let base = tempfile::tempdir().unwrap();
+        let sources =
+            Sources { objects: Arc::new(Objects::open(base.path()).unwrap()), directory: Some(base.path().to_owned()) };
+        std::fs::write(base.path().join("list"), "12345").unwrap();
+        std::os::unix::fs::symlink("list", base.path().join("link")).unwrap();
+        std::fs::create_dir(base.path().join("directory")).unwrap();
+        assert!(Command::new("mkfifo").arg(base.path().join("pipe")).status().unwrap().success());
+        for name in ["list", "link"] {
+            let (bytes, version) = sources.read(&Location::File(name.into()), None, 5).unwrap();
+            assert_eq!(
+                (&bytes[..], Some(version)),
+                (&b"12345"[..], sources.newest_version(&Location::File(name.into())))
+            );
+            let too_large = sources.read(&Location::File(name.into()), None, 4);
+            assert!(matches!(too_large, Err(ObjectError::TooLarge { limit: 4, .. })));
+        }
+        for name in ["pipe", "directory", "none"] {
+            let read = sources.read(&Location::File(name.into()), None, 5);
+            assert!(matches!(read, Err(ObjectError::NoSuchKey { .. })), "{name}");
+        }
     }
 }

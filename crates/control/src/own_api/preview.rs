@@ -64,18 +64,19 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
     if domain.mutual_tls.is_none() {
         return Err(Error::bad_request(format!("{name} asks clients for no certificates: it has no truststore")));
     }
+    // One at a time: it takes a core for a while, also where whoever asked has gone.
+    let turn = Arc::clone(&control.shared.previews).lock_owned().await;
     let (changed, blobs) = candidate.applied_to(control, caller, domain).await?;
     let sides = Sides {
         enforced: Side::new(compiled(control, &state, domain, &[]).await?),
         candidate: Side::new(compiled(control, &state, &changed, &blobs).await?),
     };
     let fetch = sides.fetch();
-    // One at a time: it takes a core for a while.
-    let _turn = control.shared.previews.lock().await;
     let (ledger, at, name) = (control.ledger().clone(), control.now(), domain.name.clone());
     let since = at.saturating_sub(i64::from(days) * DAY_MILLIS);
     let unreadable = |error: journal::ledger::LedgerError| Error::internal(error.to_string());
     let (comparison, completeness) = blocking(move || {
+        let _turn = turn;
         let comparison = Comparison::of(&ledger, &name, since, &sides, at / 1000).map_err(unreadable)?;
         Ok((comparison, ledger.completeness(Some(&name)).map_err(unreadable)?))
     })

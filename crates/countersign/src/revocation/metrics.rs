@@ -70,6 +70,9 @@ impl OfRevocations {
     fn fetched(&self, encoder: &mut DescriptorEncoder<'_>, at: UnixSeconds) -> fmt::Result {
         let mut lists = Vec::new();
         self.fetcher.lists(|url, list| lists.push(Told::new((url.to_owned(), String::new()), list, at)));
+        lists.sort_by(|a, b| a.name.cmp(&b.name));
+        // Two issuers' at one URL would be one metric twice.
+        lists.dedup_by(|a, b| a.name == b.name);
         let ages = lists.iter().map(|list| ([("url", list.name.0.as_str())], list.age));
         gauge(encoder, "fetched_crl_age_seconds", "Seconds since a fetched revocation list was made.", ages)?;
         let ends = lists.iter().filter_map(|list| Some(([("url", list.name.0.as_str())], list.next_update?)));
