@@ -124,16 +124,22 @@ impl Candidate {
         };
         let (mut changed, mut blobs) = control.domain_to_be(caller, domain, &input, &self.tags(domain)).await?;
         let at = control.now();
-        if let Some(pem) = &self.truststore_pem {
-            Truststore::compile(pem.as_bytes(), at / 1000)
-                .map_err(|error| Error::bad_request(format!("Invalid truststorePem: {error}")))?;
-            let (blob, object) = given(pem, "truststorePem", at);
+        if let Some(pem) = self.truststore_pem.clone() {
+            let (blob, object) = blocking(move || {
+                Truststore::compile(pem.as_bytes(), at / 1000)
+                    .map_err(|error| Error::bad_request(format!("Invalid truststorePem: {error}")))?;
+                Ok(given(&pem, "truststorePem", at))
+            })
+            .await?;
             changed.mutual_tls = Some(object);
             blobs.push(blob);
         }
-        if let Some(pem) = &self.crl_pem {
-            Crl::read(pem.as_bytes()).map_err(|error| Error::bad_request(format!("Invalid crlPem: {error}")))?;
-            let (blob, object) = given(pem, GIVEN_CRL, at);
+        if let Some(pem) = self.crl_pem.clone() {
+            let (blob, object) = blocking(move || {
+                Crl::read(pem.as_bytes()).map_err(|error| Error::bad_request(format!("Invalid crlPem: {error}")))?;
+                Ok(given(&pem, GIVEN_CRL, at))
+            })
+            .await?;
             changed.tags.insert("countersign:crl".to_owned(), GIVEN_CRL.to_owned());
             changed.tags.remove("countersign:crl-version");
             changed.crls = vec![object];
