@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use redb::Database;
 
 pub use bounds::{
-    ACCEPTED, ACCEPTED_AGE_MS, ACCEPTED_PER_DOMAIN, STRANGER_AGE_MS, STRANGER_BYTES, STRANGERS, STRANGERS_PER_DOMAIN,
-    STRANGERS_PER_SOURCE,
+    ACCEPTED, ACCEPTED_AGE_MS, ACCEPTED_PER_DOMAIN, CHAINS_PER_CERTIFICATE, STRANGER_AGE_MS, STRANGER_BYTES, STRANGERS,
+    STRANGERS_PER_DOMAIN, STRANGERS_PER_SOURCE,
 };
 pub use entry::{ClientChain, Entry, Id, Identity, NotAnId, ShadowSeen, ShadowSighting, Sighting, Span, State};
 pub use query::{Completeness, Page, Query};

@@ -10,6 +10,9 @@ use super::entry::Id;
 pub const ACCEPTED_PER_DOMAIN: u64 = 100_000;
 /// Clients of all domains that were accepted once.
 pub const ACCEPTED: u64 = 1_000_000;
+/// Chains of one accepted certificate in one domain: whoever has it can send it with any others. The one not seen for longest
+/// makes room.
+pub const CHAINS_PER_CERTIFICATE: usize = 16;
 /// Chains of one domain that were never accepted; the one not seen for longest makes room.
 pub const STRANGERS_PER_DOMAIN: usize = 1_000;
 /// Chains of all domains that were never accepted.

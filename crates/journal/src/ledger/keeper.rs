@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redb::Database;
 
 use super::LedgerError;
-use super::bounds::{ACCEPTED_AGE_MS, Bounds, HOUR_MS, STRANGER_AGE_MS, Sampler, Strangers};
+use super::bounds::{ACCEPTED_AGE_MS, Bounds, CHAINS_PER_CERTIFICATE, HOUR_MS, STRANGER_AGE_MS, Sampler, Strangers};
 use super::entry::{Id, Seen, Sighting, Span, Stored};
 use super::tables::{self, Book, DomainBook, Tables};
 
@@ -160,9 +160,14 @@ impl Keeper {
         tables.insert(id, &stored, chain)
     }
 
-    /// Whether there is room for another accepted client. Where all is full, those of the domain make it whose certificate
+    /// Whether there is room for another accepted client. One that comes with one chain after the other makes its own. Where all is full, those of the domain make it whose certificate
     /// has ended: they cannot be accepted again, and no change of a truststore concerns them.
     fn make_room(&mut self, tables: &mut Tables<'_>, sighting: &Sighting) -> Result<bool, LedgerError> {
+        let oldest = tables.oldest_of_leaf(&sighting.domain, &sighting.chain, CHAINS_PER_CERTIFICATE)?;
+        if let Some(oldest) = oldest {
+            self.forget(tables, oldest)?;
+            return Ok(true);
+        }
         let of_domain = self.domains.entry(sighting.domain.clone()).or_default().accepted;
         if of_domain < self.bounds.accepted_per_domain && self.accepted < self.bounds.accepted {
             return Ok(true);

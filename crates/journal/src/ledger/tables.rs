@@ -25,6 +25,8 @@ pub(super) const SEEN: TableDefinition<'_, IndexKey<'_>, ()> = TableDefinition::
 pub(super) const ENDING: TableDefinition<'_, IndexKey<'_>, ()> = TableDefinition::new("ending");
 /// Clients of a domain that were accepted once, by their subject; of one subject those first whose certificate ends last.
 pub(super) const SUBJECTS: TableDefinition<'_, SubjectKey<'_>, ()> = TableDefinition::new("subjects");
+/// Clients of a domain that were accepted once, by their leaf.
+pub(super) const LEAVES: TableDefinition<'_, LeafKey<'_>, ()> = TableDefinition::new("leaves");
 /// Clients that were never accepted.
 pub(super) const STRANGERS: TableDefinition<'_, [u8; 16], ()> = TableDefinition::new("strangers");
 /// A domain's name to [`DomainBook`] in JSON.
@@ -36,6 +38,9 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(super) type IndexKey<'a> = (&'a str, u64, [u8; 16]);
 /// Domain, digest of the subject, place in the order, client.
 pub(super) type SubjectKey<'a> = (&'a str, [u8; 16], u64, [u8; 16]);
+
+/// Domain, first half of the leaf's SHA-256, client.
+pub(super) type LeafKey<'a> = (&'a str, [u8; 16], [u8; 16]);
 
 /// What is known of the whole ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +144,7 @@ pub(super) struct Tables<'t> {
     seen: Table<'t, IndexKey<'static>, ()>,
     ending: Table<'t, IndexKey<'static>, ()>,
     subjects: Table<'t, SubjectKey<'static>, ()>,
+    leaves: Table<'t, LeafKey<'static>, ()>,
     strangers: Table<'t, [u8; 16], ()>,
     domains: Table<'t, &'static str, &'static [u8]>,
     meta: Table<'t, &'static str, &'static [u8]>,
@@ -162,6 +168,7 @@ pub(super) fn write<T>(
                 seen: transaction.open_table(SEEN)?,
                 ending: transaction.open_table(ENDING)?,
                 subjects: transaction.open_table(SUBJECTS)?,
+                leaves: transaction.open_table(LEAVES)?,
                 strangers: transaction.open_table(STRANGERS)?,
                 domains: transaction.open_table(DOMAINS)?,
                 meta: transaction.open_table(META)?,
@@ -218,8 +225,9 @@ impl Tables<'_> {
         self.index(id, stored, chain)
     }
 
-    /// By its certificate's end and by its subject, as those are that were accepted once.
+    /// By its certificate, its end and its subject, as those are that were accepted once.
     fn index(&mut self, id: Id, stored: &Stored, chain: &ClientChain) -> Result<(), LedgerError> {
+        self.leaves.insert((stored.domain.as_str(), leaf_digest(chain), id.0), ())?;
         if let Some(identity) = chain.identity() {
             self.ending.insert((stored.domain.as_str(), soonest_first(identity.not_after), id.0), ())?;
             self.subjects.insert(subject_key(&stored.domain, &identity, id), ())?;
@@ -228,11 +236,13 @@ impl Tables<'_> {
     }
 
     pub(super) fn remove(&mut self, id: Id, stored: &Stored) -> Result<(), LedgerError> {
-        if stored.ever_accepted
-            && let Some(identity) = self.chain(stored)?.identity()
-        {
-            self.ending.remove((stored.domain.as_str(), soonest_first(identity.not_after), id.0))?;
-            self.subjects.remove(subject_key(&stored.domain, &identity, id))?;
+        if stored.ever_accepted {
+            let chain = self.chain(stored)?;
+            self.leaves.remove((stored.domain.as_str(), leaf_digest(&chain), id.0))?;
+            if let Some(identity) = chain.identity() {
+                self.ending.remove((stored.domain.as_str(), soonest_first(identity.not_after), id.0))?;
+                self.subjects.remove(subject_key(&stored.domain, &identity, id))?;
+            }
         }
         self.seen.remove((stored.domain.as_str(), newest_first(stored.last_ms), id.0))?;
         self.strangers.remove(id.0)?;
@@ -253,6 +263,25 @@ impl Tables<'_> {
     pub(super) fn first_ended(&self, domain: &str, at: i64) -> Result<Option<Id>, LedgerError> {
         let first = self.ending.range((domain, 0, [0; 16])..(domain, soonest_first(at), [0; 16]))?.next();
         Ok(first.transpose()?.map(|(key, _)| Id(key.value().2)))
+    }
+
+    /// Of the clients of `domain` that were accepted once with the leaf of `chain`, the one that was not seen for longest, if
+    /// there are `limit`.
+    pub(super) fn oldest_of_leaf(
+        &self,
+        domain: &str,
+        chain: &ClientChain,
+        limit: usize,
+    ) -> Result<Option<Id>, LedgerError> {
+        let leaf = leaf_digest(chain);
+        let all = (domain, leaf, [0; 16])..=(domain, leaf, [0xff; 16]);
+        let mut known = Vec::new();
+        for entry in self.leaves.range(all)?.take(limit) {
+            let id = Id(entry?.0.value().2);
+            known.extend(self.client(id)?.map(|stored| (stored.last_ms, id)));
+        }
+        let is_full = known.len() == limit;
+        Ok(known.into_iter().min().filter(|_| is_full).map(|(_, id)| id))
     }
 
     /// Clients of a domain that were last seen before `before_ms`, `limit` at most.
@@ -324,8 +353,16 @@ fn subject_key<'a>(domain: &'a str, identity: &Identity, id: Id) -> SubjectKey<'
 
 /// The first half of SHA-256 of a subject in AWS's form.
 pub(super) fn subject_digest(subject: &str) -> [u8; 16] {
+    half_digest(subject.as_bytes())
+}
+
+fn leaf_digest(chain: &ClientChain) -> [u8; 16] {
+    half_digest(chain.certificates().next().unwrap_or_default())
+}
+
+fn half_digest(bytes: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
-    half.copy_from_slice(&digest::digest(&SHA256, subject.as_bytes()).as_ref()[..16]);
+    half.copy_from_slice(&digest::digest(&SHA256, bytes).as_ref()[..16]);
     half
 }
 

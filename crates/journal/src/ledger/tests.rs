@@ -248,6 +248,38 @@ fn strangers_cannot_push_out_a_client() {
 }
 
 #[test]
+fn one_certificate_with_ever_other_chains_fills_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mine, other) = (certificate("mine", 100), certificate("other", 100));
+    let with = |number: i64| {
+        let chain = Arc::new(ClientChain::new([&mine[..], &number.to_be_bytes()]));
+        Sighting { chain, at_ms: NOW + number, ..accepted("a.test", &mine) }
+    };
+    let ledger = open(directory.path());
+    ledger.record([accepted("a.test", &other), accepted("b.test", &mine)]);
+    for number in 0..40 {
+        ledger.record([with(number)]);
+        ledger.sync().unwrap();
+    }
+    let entries = all(&ledger);
+    let of = |domain: &str, subject: &str| {
+        let is_it = |entry: &&Entry| {
+            entry.domain == domain && entry.certificate.as_ref().is_some_and(|own| own.subject.contains(subject))
+        };
+        entries.iter().filter(is_it).map(|entry| entry.last_seen - NOW).collect::<Vec<_>>()
+    };
+    assert_eq!(of("a.test", "mine"), (24..40).rev().collect::<Vec<_>>(), "those that were seen last");
+    assert_eq!((of("a.test", "other").len(), of("b.test", "mine").len()), (1, 1));
+    let completeness = ledger.completeness(None).unwrap();
+    assert_eq!((completeness.clients, completeness.lost), (18, None));
+    assert_eq!(
+        ledger.find_by_subject("a.test", &entries[0].certificate.as_ref().unwrap().subject, 100).unwrap().len(),
+        16
+    );
+    assert_eq!(ledger.chain(&with(0).chain.digest()).unwrap(), None);
+}
+
+#[test]
 fn a_stranger_that_is_accepted_moves() {
     let directory = tempfile::tempdir().unwrap();
     let bounds = Bounds { strangers_per_domain: 2, ..Bounds::default() };
