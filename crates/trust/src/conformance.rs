@@ -7,11 +7,21 @@ use crate::Certificate;
 use crate::certificate::SubjectAltName;
 use crate::extensions::Mark;
 
+/// Where a certificate stands on a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its issuer is on the path as well.
+    Below,
+    /// The path ends with it.
+    Anchor { self_signed: bool },
+}
+
 /// The first requirement that the certificate breaks, or `None`. Of an anchor, whose own issuer plays no part and which
 /// may be decades old, a little less is asked.
-pub(crate) fn defect(certificate: &Certificate, is_anchor: bool) -> Option<&'static str> {
+pub(crate) fn defect(certificate: &Certificate, standing: Standing) -> Option<&'static str> {
+    let is_anchor = standing != Standing::Below;
     fields(certificate, is_anchor)
-        .or_else(|| key_identifiers(certificate, is_anchor))
+        .or_else(|| key_identifiers(certificate, standing))
         .or_else(|| authority(certificate))
         .or_else(|| criticality(certificate))
         .or_else(|| names(certificate))
@@ -44,15 +54,16 @@ fn fields(certificate: &Certificate, is_anchor: bool) -> Option<&'static str> {
 }
 
 /// Sections 4.2.1.1 and 4.2.1.2.
-fn key_identifiers(certificate: &Certificate, is_anchor: bool) -> Option<&'static str> {
-    let may_lack = is_anchor && certificate.extensions().marks.authority_key_id.is_none();
+fn key_identifiers(certificate: &Certificate, standing: Standing) -> Option<&'static str> {
+    let may_lack = standing != Standing::Below && certificate.extensions().marks.authority_key_id.is_none();
     if certificate.authority_key_id().is_none() && !may_lack {
         return Some("it lacks the authority key identifier (RFC 5280 section 4.2.1.1)");
     }
     if certificate.is_ca() && certificate.subject_key_id().is_none() {
         return Some("it is a CA and lacks the subject key identifier (RFC 5280 section 4.2.1.2)");
     }
-    let own = is_anchor && certificate.is_self_issued();
+    // A CA that changes its key issues itself certificates whose identifiers do differ (section 3.2).
+    let own = standing == Standing::Anchor { self_signed: true };
     if own && certificate.authority_key_id().is_some_and(|id| Some(id) != certificate.subject_key_id()) {
         return Some("it is self-signed and its two key identifiers differ (RFC 5280 section 4.2.1.1)");
     }

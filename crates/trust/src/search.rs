@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use self::leaf::LeafFault;
+use crate::conformance::Standing;
 use crate::constraints::Violation;
 use crate::effort::{Cost, Effort};
 use crate::judge::{MAX_CHAIN_BYTES, Path, Policy, Profile, Refusal, Step, Verdict};
@@ -177,6 +178,15 @@ impl<'a> Search<'a> {
         })
     }
 
+    fn standing(&self, link: &Link) -> Standing {
+        match link.place {
+            Some(place) if self.is_anchor(link) => {
+                Standing::Anchor { self_signed: self.truststore.entry(place).self_signed }
+            }
+            _ => Standing::Below,
+        }
+    }
+
     /// Those whose name is that of the issuer, the likeliest first. Within the truststore only those whose signature
     /// was found good when it was compiled. `None` if the list would be too long.
     fn issuers_of(&mut self, link: &Link) -> Option<Vec<Link>> {
@@ -288,7 +298,7 @@ impl<'a> Search<'a> {
             return false;
         }
         if self.policy.profile == Profile::Rfc5280
-            && let Some(defect) = conformance::defect(certificate, self.is_anchor(issuer))
+            && let Some(defect) = conformance::defect(certificate, self.standing(issuer))
         {
             self.note(80, issuer, "RFC 5280", Code::ClientCertPathInvalid, &defect);
             return false;

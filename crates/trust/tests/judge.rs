@@ -8,6 +8,7 @@ use rcgen::{
     BasicConstraints, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
     NameConstraints, SanType,
 };
+use support::forge::{Forge, P256_KEYS};
 use support::{Authority, NOW, bundle, ca_params, judge, leaf_params, new_key, outcome, params, pem_of, truststore};
 use trust::{Code, Inquiry, Policy, Profile, Refusal, Revocation, Status, Truststore, Unrevoked};
 
@@ -457,4 +458,15 @@ fn refusals_hold_until_the_answer_may_change() {
     assert!(judgment.holds_until > NOW + YEAR);
     let refusal = judgment.refusal().unwrap();
     assert!(refusal.evidence.contains(&("issuer_wanted", "CN=Other".to_owned())), "{refusal:?}");
+}
+
+/// A CA that changes its key certifies the new one with the old, under its own name (RFC 5280 section 3.2): that is not
+/// self-signed, and its two key identifiers differ.
+#[test]
+fn a_certificate_of_a_key_change_is_an_anchor() {
+    let (old, new, client) = (&P256_KEYS[0], &P256_KEYS[1], &P256_KEYS[2]);
+    let anchor = Forge::new("CA", "CA", new).authority(old, None).signed_by(old);
+    let leaf = Forge::new("client", "CA", client).client(new).signed_by(new);
+    let judgment = truststore(&pem_of(&anchor)).judge(&[&leaf], &Policy::of(Profile::Rfc5280), &Unrevoked, NOW);
+    assert_eq!(outcome(&judgment), "accepted", "{:?}", judgment.trail);
 }

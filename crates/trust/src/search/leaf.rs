@@ -9,6 +9,7 @@ use webpki::{
 };
 
 use super::{Search, When, shown};
+use crate::conformance::Standing;
 use crate::judge::{Policy, Profile, Purpose, Refusal};
 use crate::{Certificate, Code, UnixSeconds, conformance, key, rules, time};
 
@@ -70,8 +71,11 @@ impl Search<'_> {
             let refusal = refuse(Code::ClientCertPurposeInvalid, &defect);
             return Some(("extended key usage", refusal.with("extended_key_usage", purposes)));
         }
-        let is_listed = || self.truststore.listed(leaf.der()).is_some();
-        let defect = strict.then(|| conformance::defect(leaf, is_listed())).flatten()?;
+        let standing = || match self.truststore.listed(leaf.der()) {
+            Some(place) => Standing::Anchor { self_signed: self.truststore.entry(place).self_signed },
+            None => Standing::Below,
+        };
+        let defect = strict.then(|| conformance::defect(leaf, standing())).flatten()?;
         Some(("RFC 5280", refuse(Code::ClientCertInvalid, defect)))
     }
 }

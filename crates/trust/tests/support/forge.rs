@@ -146,6 +146,11 @@ impl Key {
         Self { public: public_key(RSA, &key), algorithm: RSA_SHA512, signer: Signer::Nobody(bits / 8) }
     }
 
+    /// The AlgorithmIdentifier of its signatures.
+    pub fn algorithm(&self) -> &'static [u8] {
+        self.algorithm
+    }
+
     fn ecdsa(algorithm: &'static signature::EcdsaSigningAlgorithm, curve: &[u8], signing: &'static [u8]) -> Self {
         let pair = EcdsaKeyPair::generate(algorithm).expect("keys can be made");
         let public = public_key(&tlv(0x30, &[&EC, curve]), pair.public_key().as_ref());
@@ -157,7 +162,8 @@ impl Key {
         self.public[self.public.len() - 20..].to_vec()
     }
 
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
+    /// A signature by its algorithm, as it stands in a BIT STRING.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.signer {
             Signer::Ecdsa(pair) => pair.sign(&SystemRandom::new(), message).expect("it signs").as_ref().to_vec(),
             Signer::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
