@@ -40,8 +40,8 @@ use source::{Location, Sources};
 const MAX_READINGS: usize = 32;
 
 impl Control {
-    /// To be called after an object was put or deleted, or a version of it: a domain whose truststore it is tells when it has
-    /// a newer version than is enforced, which does not change; what follows its object is read again.
+    /// To be called after an object was put or deleted, or a version of it: a domain whose truststore it is tells when
+    /// it has a newer version than is enforced, which does not change; what follows its object is read again.
     pub async fn object_written(&self, bucket: &str, key: &str) -> Result<(), Error> {
         self.written(Location::Object { bucket: bucket.to_owned(), key: key.to_owned() }).await
     }
@@ -121,8 +121,8 @@ impl Control {
         kept.map(|blob| object.again(blob, at)).unwrap_or_else(|| Err(object.inaccessible()))
     }
 
-    /// What a domain would become by another truststore and other tags, with the bytes that this takes; nothing is changed. Objects
-    /// are read with the caller's rights.
+    /// What a domain would become by another truststore and other tags, with the bytes that this takes; nothing is
+    /// changed. Objects are read with the caller's rights.
     pub(crate) async fn domain_to_be(
         &self,
         caller: &Caller,

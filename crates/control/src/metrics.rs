@@ -1,6 +1,8 @@
-//! `/_countersign/metrics`: what the server counts and measures, as OpenMetrics text (OpenMetrics 1.0, which Prometheus scrapes).
+//! `/_countersign/metrics`: what the server counts and measures, as OpenMetrics text (OpenMetrics 1.0, which Prometheus
+//! scrapes).
 //!
-//! Whoever has something to tell registers a [`Collector`], which is asked at each scrape. Names begin with `countersign_`.
+//! Whoever has something to tell registers a [`Collector`], which is asked at each scrape. Names begin with
+//! `countersign_`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,12 +41,14 @@ pub(crate) enum Unwelcome {
 }
 
 impl Metrics {
-    /// With nothing in it yet. `token` opens it to other machines: `Authorization: Bearer TOKEN`. This machine needs none.
+    /// With nothing in it yet. `token` opens it to other machines: `Authorization: Bearer TOKEN`. This machine needs
+    /// none.
     pub fn new(token: Option<Zeroizing<String>>) -> Self {
         Self { registry: Registry::with_prefix("countersign"), token }
     }
 
-    /// From now on `collector` is asked at each scrape. It may block. The names that it gives get `countersign_` before them.
+    /// From now on `collector` is asked at each scrape. It may block. The names that it gives get `countersign_` before
+    /// them.
     pub fn register(&mut self, collector: impl Collector) {
         self.registry.register_collector(Box::new(collector));
     }

@@ -1,9 +1,9 @@
 //! The data plane: accept, judge, admit, route, forward, record.
 //!
-//! An [`Edge`] listens on one address with one thread and one current-thread runtime per core, each with its own socket.
-//! What a request needs belongs to its runtime; the only things shared between runtimes are the snapshot, the TLS
-//! configuration of each domain (so that tickets are good on every core), the count of connections per address and the list of counters, none
-//! of them locked on the path of a request.
+//! An [`Edge`] listens on one address with one thread and one current-thread runtime per core, each with its own
+//! socket. What a request needs belongs to its runtime; the only things shared between runtimes are the snapshot, the
+//! TLS configuration of each domain (so that tickets are good on every core), the count of connections per address and
+//! the list of counters, none of them locked on the path of a request.
 //!
 //! What must not live here: the store, the AWS APIs, the decision whether a client is trusted (that is
 //! [`trust::Truststore::judge`]), and rustls types outside `tls`.

@@ -1,5 +1,5 @@
-//! What a domain's shadow truststore would do: a client is judged by it beside the enforced one, and nothing follows from it
-//! but that a difference is counted, recorded and told.
+//! What a domain's shadow truststore would do: a client is judged by it beside the enforced one, and nothing follows
+//! from it but that a difference is counted, recorded and told.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -48,8 +48,9 @@ pub struct ShadowLine {
     pub refusal: Option<(Code, String)>,
 }
 
-/// Judges a client that sent `certificates` (leaf first) by the shadow, too. `accepted` is the enforced verdict; what is
-/// revoked is so for both. Answers with the difference, if there is one, and with the last second at which that is sure.
+/// Judges a client that sent `certificates` (leaf first) by the shadow, too. `accepted` is the enforced verdict; what
+/// is revoked is so for both. Answers with the difference, if there is one, and with the last second at which that is
+/// sure.
 pub(crate) fn compare(
     trust: &Trust,
     certificates: &[&[u8]],

@@ -1,7 +1,7 @@
 //! `POST domains/NAME/preview`: which clients a change of whom a domain trusts would shut out, or let in.
 //!
-//! The change is made on a copy of the settings that nobody enforces, and compiled as it would be. Then every client that was seen is judged
-//! as of now under what is enforced and under the copy.
+//! The change is made on a copy of the settings that nobody enforces, and compiled as it would be. Then every client that
+//! was seen is judged as of now under what is enforced and under the copy.
 
 mod comparison;
 

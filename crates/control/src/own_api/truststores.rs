@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::not_found;
 use crate::Control;
 
-/// `items`: the truststore of a domain and those before, the latest first. Each can be set again by `update-domain-name` with its URI and
-/// version, whatever S3 still has.
+/// `items`: the truststore of a domain and those before, the latest first. Each can be set again by
+/// `update-domain-name` with its URI and version, whatever S3 still has.
 pub(super) fn of_domain(control: &Control, caller: &Caller, name: &str) -> Result<Value, Error> {
     let state = control.settings().state();
     let domain = state.domains.get(name).filter(|domain| domain.region == caller.region);

@@ -1,5 +1,5 @@
-//! The certificates that a TLS server shows. What it shows is collected, never believed: the truststore that is made of them is read
-//! by a person before it is used.
+//! The certificates that a TLS server shows. What it shows is collected, never believed: the truststore that is made of
+//! them is read by a person before it is used.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,8 +33,8 @@ impl Endpoint {
         Ok(Self { host: host.to_owned(), port })
     }
 
-    /// What the server shows, its own certificate first. A server that ends the handshake because we have no certificate for it has
-    /// shown its chain all the same.
+    /// What the server shows, its own certificate first. A server that ends the handshake because we have no
+    /// certificate for it has shown its chain all the same.
     pub(super) fn certificates(&self) -> Result<Vec<Certificate>, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
         let shown = runtime.block_on(async { tokio::time::timeout(TIMEOUT, self.handshake()).await });
