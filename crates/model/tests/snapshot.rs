@@ -308,3 +308,47 @@ fn a_shadow_truststore_that_is_missing_is_a_fault_and_its_domain_serves() {
     assert!(second.faults.iter().any(|fault| fault.name == "the shadow truststore of api.example.com"));
     assert!(world.compile(&first).domain("api.example.com").unwrap().trust.as_ref().unwrap().shadow.is_some());
 }
+
+#[test]
+fn what_was_fetched_since_is_a_reason_to_judge_again_and_nothing_else() {
+    let mut world = World::new();
+    let fetching = |name: &str, value: &str| Domain {
+        tags: BTreeMap::from([("countersign:revocation-fetch".into(), value.into())]),
+        ..domain(name, Some("one"))
+    };
+    world.commit(&[Change::put(&fetching("api.example.com", "ocsp")), Change::put(&fetching("*.example.com", "none"))]);
+    let before = world.compile(&Snapshot::default());
+    let reviewed = before.reviewed();
+    let same = |name: &str| {
+        let (old, new) = (before.domain(name).unwrap(), reviewed.domain(name).unwrap());
+        let trust = Arc::ptr_eq(old.trust.as_ref().unwrap(), new.trust.as_ref().unwrap());
+        (trust, Arc::ptr_eq(&old.certificate, &new.certificate))
+    };
+    assert_eq!(same("api.example.com"), (false, true));
+    assert_eq!(same("x.example.com"), (true, true));
+    assert_eq!(reviewed.revision, before.revision);
+    let next = world.compile(&reviewed);
+    assert!(Arc::ptr_eq(next.domain("api.example.com").unwrap(), reviewed.domain("api.example.com").unwrap()));
+}
+
+#[test]
+fn without_its_revocation_list_a_domain_is_not_served() {
+    let mut world = World::new();
+    let mut listed = domain("api.example.com", Some("one"));
+    listed.tags.insert("countersign:crl".into(), "s3://b/a.crl".into());
+    listed.crls.push(NamedObject {
+        uri: "s3://b/a.crl".into(),
+        digest: "gone".into(),
+        ..listed.mutual_tls.clone().unwrap()
+    });
+    world.commit(&[Change::put(&listed)]);
+    assert!(Snapshot::missing(&world.state, &Snapshot::default()).contains("gone"));
+    let snapshot = world.compile(&Snapshot::default());
+    assert!(snapshot.domain("api.example.com").is_none_or(|domain| domain.name != "api.example.com"));
+    assert!(
+        snapshot
+            .faults
+            .iter()
+            .any(|fault| fault.name == "api.example.com" && fault.what.contains("revocation list gone"))
+    );
+}

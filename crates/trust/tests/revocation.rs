@@ -429,3 +429,61 @@ fn names_in_tags() {
     }
     assert!(Scope::parse("").is_none() && Fallback::parse("Deny").is_none() && Fetch::parse("crl+ocsp").is_none());
 }
+
+#[test]
+fn what_an_operator_should_hear_of_lists() {
+    let (root, store) = (Authority::root("Root"), |root: &Authority| truststore(&root.pem()));
+    let list = |from: i64, until: i64| List::of(&[]).dated(NOW + from, NOW + until);
+    let deny = RevocationRules::default();
+    let allow = RevocationRules { on_missing: Fallback::Allow, on_stale: Fallback::Allow, ..deny };
+    for (lists, in_force, said) in [
+        (vec![list(-DAY, 30 * DAY)], deny, &[][..]),
+        (vec![list(-10 * DAY, 3600)], deny, &["will be out of date on"]),
+        (vec![list(-1800, 1800)], deny, &[]),
+        (vec![list(-1800, 60)], deny, &["will be out of date on"]),
+        (vec![list(-9 * DAY, -DAY)], deny, &["its clients are refused"]),
+        (vec![list(-9 * DAY, -DAY)], allow, &["is still let in"]),
+        (vec![list(-9 * DAY, -DAY)], rules(Fetch::Crl), &["depend on what is fetched"]),
+        (vec![list(-9 * DAY, -DAY), list(-DAY, 30 * DAY)], deny, &[]),
+        (vec![List::of(&[]).dated(NOW - DAY, None)], deny, &[]),
+        (vec![], deny, &["There is no revocation list of \"CN=Root\": its clients will be refused."]),
+        (vec![], allow, &[]),
+        (vec![], rules(Fetch::Ocsp), &[]),
+    ] {
+        let crls = lists.iter().map(|list| read(&list.by(&root))).collect();
+        let warnings = Revocations { rules: in_force, crls }.warnings(&store(&root), NOW);
+        assert_eq!(warnings.len(), said.len(), "{warnings:?}");
+        assert!(warnings.iter().zip(said).all(|(warning, said)| warning.contains(said)), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_ca_above_others_needs_no_list_for_leaves_alone() {
+    let root = Authority::root("Root");
+    let below = root.sub("Below");
+    let store = truststore(&bundle(&[&root, &below]));
+    let warned = |scope| {
+        let rules = RevocationRules { scope, ..RevocationRules::default() };
+        let crls = vec![read(&List::of(&[]).by(&below))];
+        Revocations { rules, crls }.warnings(&store, NOW).len()
+    };
+    assert_eq!((warned(Scope::Chain), warned(Scope::Leaf)), (1, 0));
+}
+
+#[test]
+fn whether_a_newer_list_takes_something_away() {
+    let root = Authority::root("Root");
+    let list = |serials: &[&[u8]]| read(&List::of(serials).by(&root));
+    let long: &[u8] = &[0x01, 0x02, 0x03, 0x04];
+    for (before, now, more) in [
+        (&[][..], &[][..], false),
+        (&[], &[&[5][..]][..], true),
+        (&[&[5][..]], &[], false),
+        (&[&[5][..]], &[&[5][..]], false),
+        (&[&[5][..]], &[&[6][..]], true),
+        (&[&[5][..], long], &[&[5][..]], false),
+        (&[&[5][..]], &[&[5][..], long], true),
+    ] {
+        assert_eq!(list(now).revokes_more_than(&list(before)), more, "{before:?} {now:?}");
+    }
+}
