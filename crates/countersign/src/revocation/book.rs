@@ -125,6 +125,13 @@ impl<K: Eq + Hash + Clone, T: Statement> Book<K, T> {
         (more, gone)
     }
 
+    /// Has it fetched again as soon as can be.
+    pub(super) fn hurry(&self, key: &K, at: UnixSeconds) {
+        if let Some(entry) = self.write().get_mut(key) {
+            entry.refresh = at;
+        }
+    }
+
     /// Notes that it could not be had; what is there stays.
     pub(super) fn fail(&self, key: &K, source: &Source, why: String, at: UnixSeconds) {
         let until = at.saturating_add(RETRY);

@@ -7,30 +7,49 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 
-/// Files that are kept from one start to the next.
+/// Files that are kept.
 const MAX_FILES: usize = 100_000;
 /// Their bytes together.
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// Not yet a whole file.
 const NEW: &str = "new";
 
-/// A directory of files that can be had again.
+/// Files that are written before it is looked whether there are too many.
+const LOOK_AFTER: usize = 1_000;
+
+/// A directory of files that can be had again. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     directory: PathBuf,
+    /// Since it was opened.
+    written: Arc<AtomicUsize>,
 }
 
 impl Cache {
-    /// Makes the directory (0700) where there is none, and takes away what is too much, the oldest first.
+    /// Makes the directory (0700) where there is none, and takes away what is too much, or was left half written.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut files = Vec::new();
         for entry in fs::read_dir(directory)?.flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == NEW) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let cache = Self { directory: directory.to_owned(), written: Arc::default() };
+        cache.make_room(MAX_FILES, MAX_BYTES)?;
+        Ok(cache)
+    }
+
+    /// Takes away what is too much, the oldest first.
+    fn make_room(&self, max_files: usize, max_bytes: u64) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)?.flatten() {
             let Ok(metadata) = entry.metadata() else { continue };
             files.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), entry.path()));
         }
@@ -38,11 +57,11 @@ impl Cache {
         let mut bytes = 0;
         for (number, (_, length, path)) in files.iter().enumerate() {
             bytes += length;
-            if number >= MAX_FILES || bytes > MAX_BYTES || path.extension().is_some_and(|extension| extension == NEW) {
+            if number >= max_files || bytes > max_bytes {
                 let _ = fs::remove_file(path);
             }
         }
-        Ok(Self { directory: directory.to_owned() })
+        Ok(())
     }
 
     /// What was fetched of `about`, no more than `limit` bytes. Blocks.
@@ -59,7 +78,11 @@ impl Cache {
         let new = path.with_extension(NEW);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(bytes)?;
-        fs::rename(&new, &path)
+        fs::rename(&new, &path)?;
+        match (self.written.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(LOOK_AFTER) {
+            true => self.make_room(MAX_FILES, MAX_BYTES),
+            false => Ok(()),
+        }
     }
 
     /// Blocks.
@@ -93,6 +116,15 @@ mod tests {
         fs::write(path.with_extension(NEW), b"half").unwrap();
         let again = Cache::open(&directory).unwrap();
         assert!(again.read(b"a", 10).is_some() && !path.with_extension(NEW).exists());
+        for about in [b"b", b"c"] {
+            again.write(about, b"0123456789").unwrap();
+        }
+        fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        again.make_room(2, 100).unwrap();
+        assert!(again.read(b"a", 10).is_none() && again.read(b"b", 10).is_some() && again.read(b"c", 10).is_some());
+        again.make_room(2, 19).unwrap();
+        assert_eq!([b"b", b"c"].iter().filter(|about| again.read(**about, 10).is_some()).count(), 1);
+        again.write(b"a", b"0123456789").unwrap();
         again.remove(b"a");
         assert_eq!(again.read(b"a", 10), None);
     }

@@ -306,10 +306,17 @@ impl Shared {
         if self.take(key, source, bytes.into(), false).await.is_err() {
             return false;
         }
+        // It may have been fetched long ago.
         let at = (self.clock)();
         match key {
-            Key::List(id) => self.lists.found(id).is_some_and(|list| at <= Statement::until(&*list)),
-            Key::Status(_) => true,
+            Key::List(id) => {
+                self.lists.hurry(id, at);
+                self.lists.found(id).is_some_and(|list| at <= Statement::until(&*list))
+            }
+            Key::Status(id) => {
+                self.statuses.hurry(id, at);
+                true
+            }
         }
     }
 

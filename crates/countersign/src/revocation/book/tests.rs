@@ -133,6 +133,9 @@ fn refreshes_in_time() {
     }
     let (book, source) = (book(10, 10), source());
     book.learn(&"a", &source, said(0, 1_000, 0), 0, 0);
+    book.hurry(&"a", 7);
+    assert_eq!((book.due(6).len(), book.due(7).len()), (0, 1));
+    book.learn(&"a", &source, said(0, 1_000, 0), 0, 0);
     assert!(book.due(399).is_empty());
     assert_eq!(book.due(400).len(), 1);
     book.fail(&"a", &source, "gone".into(), 400);

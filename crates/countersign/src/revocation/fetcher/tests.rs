@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair};
-use rcgen::{CrlDistributionPoint, KeyIdMethod, KeyUsagePurpose, SerialNumber};
+use rcgen::{CrlDistributionPoint, KeyIdMethod, KeyUsagePurpose, RevokedCertParams, SerialNumber};
 
 use super::*;
 
@@ -42,12 +42,22 @@ impl Authority {
     }
 
     fn list(&self) -> Vec<u8> {
+        self.list_of(&[])
+    }
+
+    fn list_of(&self, serials: &[u64]) -> Vec<u8> {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: at(NOW - 60),
+            reason_code: None,
+            invalidity_date: None,
+        };
         let params = CertificateRevocationListParams {
             this_update: at(NOW - 60),
             next_update: at(NOW + 3600),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
+            revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.issuer).unwrap().der().to_vec()
@@ -102,4 +112,31 @@ async fn what_is_too_much_has_failed() {
     fetcher.fetch(vec![authority.request(&url)]).await;
     let found = fetcher.crl(&url, &authority.certificate);
     assert!(matches!(found, Lookup::Failed { .. }), "whoever waits would ask again without end: {found:?}");
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_fetched_is_fetched_again_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new("Authority");
+    let url = server(authority.list_of(&[7]));
+    let id = ListId::new(&url, &authority.certificate);
+    let cache = Cache::open(directory.path()).unwrap();
+    let name = Key::List(id.clone()).name(&Source {
+        certificate: authority.certificate.clone(),
+        issuer: authority.certificate.clone(),
+        urls: Vec::new(),
+    });
+    cache.write(&name, &authority.list()).unwrap();
+    let fetcher = fetcher(directory.path());
+    let listed = |fetcher: &Fetcher| match fetcher.crl(&url, &authority.certificate) {
+        Lookup::Found(list) => list.len(),
+        other => panic!("{other:?}"),
+    };
+    fetcher.fetch(vec![authority.request(&url)]).await;
+    assert_eq!(listed(&fetcher), 0, "nobody waits for what is there");
+    fetcher.refresh(NOW);
+    let mut done = fetcher.shared.lock().get(&Key::List(id)).expect("it is under way").clone();
+    let _ = done.changed().await;
+    assert_eq!(listed(&fetcher), 1);
+    assert!(fetcher.shared.news.load(Ordering::Relaxed), "who was let in is judged again");
 }
