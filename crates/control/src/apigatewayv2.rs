@@ -22,6 +22,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws::apigatewayv2::*;
@@ -49,6 +50,28 @@ impl Control {
     /// To be called after `file:NAME` was changed: domains that name it take it, if it can be used.
     pub async fn file_written(&self, name: &str) -> Result<(), Error> {
         self.written(Location::File(name.to_owned())).await
+    }
+
+    /// Looks for versions of named objects of which nobody was told, because the server ended between the two, or its settings
+    /// could not be stored: a revocation must not get lost so. To be called at the start and now and then.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for domain in self.settings().state().domains.values() {
+            for object in domain.mutual_tls.iter().chain(&domain.shadow).chain(&domain.crls) {
+                let version = object.newest.as_ref().map_or(&object.read_version, |newest| &newest.version);
+                known.entry(object.uri.clone()).or_default().insert(version.clone());
+            }
+        }
+        for (uri, versions) in known {
+            let Ok(location) = Location::parse(&uri) else { continue };
+            let (sources, place) = (self.sources(), location.clone());
+            let newest = blocking(move || Ok(sources.newest_version(&place))).await?;
+            // Two domains may know different ones.
+            if newest.is_none_or(|newest| versions.iter().any(|version| *version != newest)) {
+                self.written(location).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn written(&self, location: Location) -> Result<(), Error> {

@@ -62,6 +62,7 @@ pub(crate) struct Server {
     defaults: watch::Sender<Defaults>,
     renewing: JoinHandle<()>,
     forgetting: JoinHandle<()>,
+    catching_up: JoinHandle<()>,
     watching: JoinHandle<()>,
     noting: JoinHandle<()>,
     expiring: JoinHandle<()>,
@@ -87,6 +88,8 @@ const NODE: &str = "local";
 const DRAIN: Duration = Duration::from_secs(15);
 /// Between two looks for bytes that the settings name no more.
 const FORGETTING: Duration = Duration::from_secs(60 * 60);
+/// Between two looks for versions of objects of which the settings were not told.
+const CATCHING_UP: Duration = Duration::from_secs(60);
 /// Between two looks at the certificates that the local CA has signed.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -145,6 +148,7 @@ impl Server {
         dir.keep_ca(&root)?;
         let renewing = tokio::spawn(renew(control.clone()));
         let forgetting = tokio::spawn(forget(control.clone()));
+        let catching_up = tokio::spawn(catch_up(control.clone()));
         tokio::spawn(drift::tell(follower.state()));
         let watching = tokio::spawn(records::watch(files.journal.clone()));
         let noting = tokio::spawn(sightings::watch(files.ledger.clone()));
@@ -172,6 +176,7 @@ impl Server {
             defaults,
             renewing,
             forgetting,
+            catching_up,
             watching,
             noting,
             expiring,
@@ -222,6 +227,7 @@ impl Server {
         let _ = self.serving.stop.send(());
         self.renewing.abort();
         self.forgetting.abort();
+        self.catching_up.abort();
         self.watching.abort();
         self.noting.abort();
         self.expiring.abort();
@@ -342,6 +348,16 @@ async fn renew(control: Control) {
         if let Err(e) = local_ca::renew(&control).await {
             warn(&format!("certificates of the local CA are not renewed: {e}"));
         }
+    }
+}
+
+/// Finds what was written to objects that domains name, and got lost on its way to the settings.
+async fn catch_up(control: Control) {
+    loop {
+        if let Err(e) = control.catch_up().await {
+            warn(&format!("objects that domains name are not followed: {e}"));
+        }
+        tokio::time::sleep(CATCHING_UP).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use control::objects::Versioning;
+use control::objects::{Metadata, Precondition, Versioning};
 use model::State;
 use model::resource::CertificateOrigin;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
@@ -206,6 +206,28 @@ async fn a_stale_pin_tells_of_the_newer_version() {
     assert_eq!(server.control.settings().state().blobs().len(), 2);
     let versions = server.s3("DELETE", &format!("/your-bucket/ca.pem?versionId={second}"), b"").await;
     assert!(versions.status().is_success());
+}
+
+#[tokio::test]
+async fn a_version_of_which_nobody_was_told_is_found() {
+    let server = Server::start().await;
+    server.make_bucket("your-bucket", Versioning::Enabled);
+    let first = server.put_object("/your-bucket/ca.pem", ca("First").as_bytes()).await;
+    let arn = domain(&server).await;
+    server.ok("PATCH", DOMAIN, pin(&arn, URI, Some(&first))).await;
+    let control = &server.control;
+    let revision = control.settings().state().revision;
+    control.catch_up().await.unwrap();
+    assert_eq!(control.settings().state().revision, revision, "there is nothing to find");
+
+    // As if the server had ended right after the object was written.
+    let mut staged = control.objects().stage().unwrap();
+    staged.write(ca("Second").as_bytes()).unwrap();
+    let put = control.objects().put("your-bucket", "ca.pem", staged, Metadata::default(), &Precondition::None, 1);
+    let second = put.unwrap().0.version.unwrap();
+    control.catch_up().await.unwrap();
+    let newest = control.settings().state().domains["api.example.com"].mutual_tls.clone().unwrap().newest.unwrap();
+    assert_eq!(newest.version, second);
 }
 
 #[tokio::test]
