@@ -36,9 +36,9 @@ const ASKED_AGAIN: UnixSeconds = 3600;
 const ACCEPTED: usize = 4096;
 /// Refused chains that a runtime remembers.
 const REFUSED: usize = 1024;
-/// Bytes of a refused chain that is remembered: strangers' are not to fill the memory, and to judge one again costs less than its
-/// handshake.
-const REFUSED_BYTES: usize = 16 * 1024;
+/// Bytes of a chain that is remembered: what clients like to send besides is not to fill the memory, and to judge a chain again
+/// costs less than its handshake.
+const REMEMBERED_BYTES: usize = 16 * 1024;
 /// Access log formats for which a chain's part of the line is kept.
 const LINES: usize = 8;
 
@@ -341,11 +341,10 @@ impl Verdicts {
 
     fn remember(&mut self, trust: &Arc<Trust>, client: Client) -> Rc<Client> {
         let key = Key { digest: client.chain.sent.digest(), trust: Arc::as_ptr(trust) as usize };
+        let memory = if client.refusal.is_none() { &mut self.accepted } else { &mut self.refused };
         let client = Rc::new(client);
-        match &client.refusal {
-            None => self.accepted.insert(key, client.clone()),
-            Some(_) if client.chain.sent.bytes() <= REFUSED_BYTES => self.refused.insert(key, client.clone()),
-            Some(_) => {}
+        if client.chain.sent.bytes() <= REMEMBERED_BYTES {
+            memory.insert(key, client.clone());
         }
         client
     }
@@ -491,23 +490,23 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_more_hides_nothing_and_large_refused_chains_are_forgotten() {
+    fn what_holds_no_more_hides_nothing_and_large_chains_are_forgotten() {
         let trust = trust();
         let chain = |bytes: usize| Rc::new(Chain::new([&vec![7; bytes][..]].into_iter()));
         let client = |chain: &Rc<Chain>, refusal, at, until| Client::new(&trust, chain, refusal, at, until);
         let refused = || Refusal::of_code(Code::ClientCertExpired);
         let mut verdicts = Verdicts::default();
-        let small = chain(REFUSED_BYTES);
+        let small = chain(REMEMBERED_BYTES);
         verdicts.remember(&trust, client(&small, None, 10, 20));
         assert!(verdicts.recall(&trust, &small.sent.digest(), 20).is_some_and(|known| known.refusal.is_none()));
         assert!(verdicts.recall(&trust, &small.sent.digest(), 21).is_none());
         verdicts.remember(&trust, client(&small, refused(), 21, i64::MAX));
         assert!(verdicts.recall(&trust, &small.sent.digest(), 30).is_some_and(|known| known.refusal.is_some()));
-        let large = chain(REFUSED_BYTES + 1);
+        let large = chain(REMEMBERED_BYTES + 1);
         verdicts.remember(&trust, client(&large, refused(), 10, i64::MAX));
         assert!(verdicts.recall(&trust, &large.sent.digest(), 10).is_none());
         verdicts.remember(&trust, client(&large, None, 10, i64::MAX));
-        assert!(verdicts.recall(&trust, &large.sent.digest(), 10).is_some());
+        assert!(verdicts.recall(&trust, &large.sent.digest(), 10).is_none());
     }
 
     #[test]
