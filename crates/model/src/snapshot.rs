@@ -20,8 +20,9 @@ use crate::{Blobs, IdentityHeaders, Keyring, Rejection, Revision, State, Throttl
 pub struct Snapshot {
     /// The commit that is enforced.
     pub revision: Revision,
-    /// Names without wildcard, lowercase.
-    exact: HashMap<String, Arc<Domain>>,
+    /// Names without wildcard, lowercase. A broken domain is there as none, so that no wildcard stands in for it: whom that
+    /// one trusts, this one may not.
+    exact: HashMap<String, Option<Arc<Domain>>>,
     /// `*.example.com` under `example.com`.
     wildcard: HashMap<String, Arc<Domain>>,
     /// What could not be compiled.
@@ -222,7 +223,7 @@ impl Snapshot {
     /// fetched by now, so that what was judged under the former one is to be judged again.
     pub fn reviewed(&self) -> Self {
         let mut next = self.clone();
-        for domain in next.exact.values_mut().chain(next.wildcard.values_mut()) {
+        for domain in next.exact.values_mut().flatten().chain(next.wildcard.values_mut()) {
             let fetches = |trust: &&Arc<Trust>| {
                 trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
             };
@@ -236,12 +237,15 @@ impl Snapshot {
 
     /// The domain for a server name or host (lowercase, without port): exact, then the wildcard one label up.
     pub fn domain(&self, name: &str) -> Option<&Arc<Domain>> {
-        self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))
+        match self.exact.get(name) {
+            Some(domain) => domain.as_ref(),
+            None => self.wildcard.get(name.split_once('.')?.1),
+        }
     }
 
     /// All domains, in no order.
     pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
-        self.exact.values().chain(self.wildcard.values())
+        self.exact.values().flatten().chain(self.wildcard.values())
     }
 }
 

@@ -79,21 +79,18 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn place(&mut self, name: &str, outcome: Result<Arc<Domain>, String>) {
-        match outcome {
-            Err(what) => self.next.faults.push(Fault { name: name.to_owned(), what }),
-            Ok(domain) => {
-                match name.strip_prefix("*.") {
-                    Some(parent) => self.next.wildcard.insert(parent.to_owned(), domain),
-                    None => self.next.exact.insert(name.to_owned(), domain),
-                };
-            }
+        let domain = outcome.map_err(|what| self.next.faults.push(Fault { name: name.to_owned(), what })).ok();
+        match (name.strip_prefix("*."), domain) {
+            (Some(parent), Some(domain)) => drop(self.next.wildcard.insert(parent.to_owned(), domain)),
+            (Some(_), None) => {}
+            (None, domain) => drop(self.next.exact.insert(name.to_owned(), domain)),
         }
     }
 
     fn old(&self, name: &str) -> Option<&Arc<Domain>> {
         match name.strip_prefix("*.") {
             Some(parent) => self.previous.wildcard.get(parent),
-            None => self.previous.exact.get(name),
+            None => self.previous.exact.get(name)?.as_ref(),
         }
     }
 
