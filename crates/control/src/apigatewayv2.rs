@@ -11,6 +11,7 @@ mod domain_name;
 mod draft;
 mod integration;
 mod mapping;
+mod named;
 mod object;
 mod page;
 mod parameters;
@@ -78,13 +79,13 @@ impl Control {
         let uri = location.uri();
         // In turn, so that what was read last is also noted last.
         let _turn = self.shared.object_notes.lock().await;
-        for kind in object::kinds(&self.settings().state(), &uri) {
+        for kind in named::kinds(&self.settings().state(), &uri) {
             let (sources, at, location) = (self.sources(), self.now(), location.clone());
             let newest = blocking(move || Newest::read(&sources, kind, &location, at)).await?;
             self.settings()
                 .edit(|state| {
                     let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
-                    object::note_newest(&mut draft, kind, &uri, newest.as_ref())?;
+                    named::note_newest(&mut draft, kind, &uri, newest.as_ref())?;
                     Ok((draft.into_edit(), ()))
                 })
                 .await?;

@@ -14,7 +14,7 @@ use model::{Revision, State, UnixMillis};
 use super::check::{NOT_HERE, domain_tags, refuse};
 use super::domain_name::{DomainName, covers};
 use super::draft::Draft;
-use super::object::{Wanted, read_tagged};
+use super::named::{Wanted, read_tagged};
 use super::page;
 use super::tags::domain_arn;
 

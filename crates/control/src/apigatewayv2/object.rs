@@ -1,31 +1,18 @@
-//! The objects of S3, and the files, that a domain names: read when they are set, kept with the settings.
+//! Objects of S3, and files, that are read for the settings: what they have to be, and what was read of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws::Error;
-use aws::apigatewayv2::MutualTlsAuthenticationInput;
-use model::resource::{Domain, NamedObject, NewerVersion};
-use model::{Blob, CrlSource, DomainTags, State, UnixMillis};
+use model::resource::{NamedObject, NewerVersion};
+use model::{Blob, UnixMillis};
 use trust::{Crl, Finding, Severity, Truststore};
 
-use super::draft::Draft;
 use super::source::{Location, Sources};
 use crate::objects::ObjectError;
 
 /// Bytes of a revocation list, or of several in one text.
 const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
-
-/// What a request says of a domain's mutual TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Nothing: it stays.
-    AsIs,
-    /// `truststoreUri` is empty.
-    Off,
-    /// The truststore is to be read from there.
-    From(ObjectRef),
-}
 
 /// An object to be read, and what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,16 +47,16 @@ pub(super) struct Loaded {
 /// The newest version of an object.
 #[derive(Clone, Debug)]
 pub(super) struct Newest {
-    version: String,
+    pub(super) version: String,
     /// None: it is not what it has to be, or a delete marker.
-    usable: Option<Usable>,
+    pub(super) usable: Option<Usable>,
 }
 
 /// Bytes that are what they have to be, and what is to be said of them.
 #[derive(Clone, Debug)]
-struct Usable {
-    blob: Blob,
-    warnings: Vec<String>,
+pub(super) struct Usable {
+    pub(super) blob: Blob,
+    pub(super) warnings: Vec<String>,
 }
 
 /// What was read for a rule so far, and what it asked for besides.
@@ -77,69 +64,6 @@ struct Usable {
 pub(super) struct Readings {
     loaded: HashMap<ObjectRef, Loaded>,
     missing: Mutex<Option<ObjectRef>>,
-}
-
-impl Wanted {
-    /// Reads `mutualTlsAuthentication` as a patch of what is set for `domain`. A URI without a version is not pinned; a
-    /// version without a URI keeps the URI.
-    pub(super) fn of(domain: &Domain, input: Option<&MutualTlsAuthenticationInput>) -> Result<Self, Error> {
-        let Some(input) = input else { return Ok(Self::AsIs) };
-        let now = domain.mutual_tls.as_ref();
-        let version = input.truststore_version.clone().filter(|version| !version.is_empty());
-        let uri = match (input.truststore_uri.as_deref(), input.truststore_version.is_some(), now) {
-            (Some(""), ..) => return Ok(Self::Off),
-            (Some(uri), ..) => uri,
-            (None, true, Some(now)) => &now.uri,
-            (None, true, None) => return Err(Error::bad_request("A truststoreVersion needs a truststoreUri")),
-            (None, false, _) => return Ok(Self::AsIs),
-        };
-        let kept = version.as_deref().and_then(|version| kept(domain, uri, version));
-        Ok(Self::From(ObjectRef { kind: Kind::Truststore, location: Location::parse(uri)?, version, kept }))
-    }
-}
-
-/// Digest of a version that the domain's truststore has been, or that is its shadow.
-fn kept(domain: &Domain, uri: &str, version: &str) -> Option<String> {
-    let now = domain.mutual_tls.iter().chain(&domain.shadow);
-    let now = now.map(|now| (&now.uri, &now.read_version, &now.digest));
-    let earlier = domain.history.iter().map(|earlier| (&earlier.uri, &earlier.version, &earlier.digest));
-    now.chain(earlier).find(|kept| (kept.0.as_str(), kept.1.as_str()) == (uri, version)).map(|kept| kept.2.clone())
-}
-
-/// Gives a domain the objects that its tags name. What is named as before is not read again.
-pub(super) fn read_tagged(draft: &mut Draft<'_>, domain: &mut Domain) -> Result<(), Error> {
-    let tags = DomainTags::parse(&domain.tags).map_err(|error| Error::bad_request(error.to_string()))?;
-    domain.shadow = match tags.shadow {
-        Some(tag) => {
-            let location = Location::parse(&tag.uri)?;
-            Some(named(draft, Kind::Truststore, location, tag.version, domain.shadow.as_ref())?)
-        }
-        None => None,
-    };
-    let mut crls = Vec::with_capacity(tags.crls.len());
-    for source in tags.crls {
-        let (location, version) = match source {
-            CrlSource::Object(tag) => (Location::parse(&tag.uri)?, tag.version),
-            CrlSource::File(name) => (Location::File(name), None),
-        };
-        let now = domain.crls.iter().find(|now| now.uri == location.uri());
-        crls.push(named(draft, Kind::RevocationLists, location, version, now)?);
-    }
-    domain.crls = crls;
-    Ok(())
-}
-
-fn named(
-    draft: &mut Draft<'_>,
-    kind: Kind,
-    location: Location,
-    version: Option<String>,
-    now: Option<&NamedObject>,
-) -> Result<NamedObject, Error> {
-    match now.filter(|now| now.uri == location.uri() && now.version == version) {
-        Some(now) => Ok(now.clone()),
-        None => draft.read(&ObjectRef { kind, location, version, kept: None }),
-    }
 }
 
 impl Readings {
@@ -211,15 +135,6 @@ impl Kind {
         match self {
             Self::Truststore => "truststore",
             Self::RevocationLists => "revocation list",
-        }
-    }
-
-    /// Whether a domain names the object at `uri` as this.
-    fn is_named(self, domain: &Domain, uri: &str) -> bool {
-        let is_it = |object: &NamedObject| object.uri == uri;
-        match self {
-            Self::Truststore => domain.mutual_tls.iter().chain(&domain.shadow).any(is_it),
-            Self::RevocationLists => domain.crls.iter().any(is_it),
         }
     }
 
@@ -297,7 +212,7 @@ impl Newest {
     }
 
     /// As the domain holds it, if there is anything to hold.
-    fn noted(&self, now: &NamedObject, at: UnixMillis) -> Option<NewerVersion> {
+    pub(super) fn noted(&self, now: &NamedObject, at: UnixMillis) -> Option<NewerVersion> {
         let noted = NewerVersion {
             version: self.version.clone(),
             digest: self.usable.as_ref().map(|usable| usable.blob.digest().to_owned()),
@@ -307,76 +222,6 @@ impl Newest {
             now.newest.as_ref().filter(|known| (&known.version, &known.digest) == (&noted.version, &noted.digest));
         self.differs(now).then(|| known.cloned().unwrap_or(noted))
     }
-
-    fn blob(&self) -> Option<&Blob> {
-        self.usable.as_ref().map(|usable| &usable.blob)
-    }
-}
-
-/// What a domain's use of an object becomes when its newest version is known.
-struct Followed<'a> {
-    newest: Option<&'a Newest>,
-    uri: &'a str,
-    at: UnixMillis,
-}
-
-impl Followed<'_> {
-    /// Notes that there is another version; what is in force stays.
-    fn note(&self, object: &mut NamedObject) {
-        if object.uri == self.uri {
-            object.newest = self.newest.and_then(|newest| newest.noted(object, self.at));
-        }
-    }
-
-    /// Takes the newest version, unless one is pinned or it is not usable.
-    fn take(&self, object: &mut NamedObject) {
-        match self.newest {
-            Some(Newest { version, usable: Some(usable) }) if object.uri == self.uri && object.version.is_none() => {
-                if (&object.read_version, object.digest.as_str()) != (version, usable.blob.digest()) {
-                    object.read_version = version.clone();
-                    object.digest = usable.blob.digest().to_owned();
-                    object.warnings = usable.warnings.clone();
-                    object.read = self.at;
-                }
-                object.newest = None;
-            }
-            _ => self.note(object),
-        }
-    }
-}
-
-/// As what the settings name the object at `uri`.
-pub(super) fn kinds(state: &State, uri: &str) -> Vec<Kind> {
-    [Kind::Truststore, Kind::RevocationLists]
-        .into_iter()
-        .filter(|kind| state.domains.values().any(|domain| kind.is_named(domain, uri)))
-        .collect()
-}
-
-/// Tells every domain that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
-/// stays; what follows its object moves on.
-pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
-    let followed = Followed { newest, uri, at: draft.at };
-    let domains = draft.state.domains.clone();
-    for domain in domains.values() {
-        let mut next = Domain::clone(domain);
-        match kind {
-            Kind::Truststore => {
-                next.mutual_tls.iter_mut().for_each(|object| followed.note(object));
-                next.shadow.iter_mut().for_each(|object| followed.take(object));
-            }
-            Kind::RevocationLists => next.crls.iter_mut().for_each(|object| followed.take(object)),
-        }
-        if next == **domain {
-            continue;
-        }
-        if let Some(blob) = newest.and_then(Newest::blob) {
-            draft.keep(blob);
-        }
-        // The revision stays: what the user set is enforced as before.
-        draft.put(&next)?;
-    }
-    Ok(())
 }
 
 /// Names the certificate and what is wrong with it.
@@ -391,58 +236,6 @@ fn warning(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn input(uri: Option<&str>, version: Option<&str>) -> MutualTlsAuthenticationInput {
-        MutualTlsAuthenticationInput {
-            truststore_uri: uri.map(str::to_owned),
-            truststore_version: version.map(str::to_owned),
-        }
-    }
-
-    fn from(key: &str, version: Option<&str>, kept: Option<&str>) -> Wanted {
-        Wanted::From(ObjectRef {
-            kind: Kind::Truststore,
-            location: Location::Object { bucket: "b".into(), key: key.into() },
-            version: version.map(str::to_owned),
-            kept: kept.map(str::to_owned),
-        })
-    }
-
-    fn domain() -> Domain {
-        let mut domain = crate::acm::tests::domain("arn");
-        domain.mutual_tls = Some(NamedObject {
-            uri: "s3://b/old.pem".into(),
-            version: Some("v1".into()),
-            read_version: "v1".into(),
-            digest: "d".into(),
-            read: 0,
-            warnings: vec![],
-            newest: None,
-        });
-        domain
-    }
-
-    #[test]
-    fn mutual_tls_is_patched() {
-        for (uri, version, wanted) in [
-            (None, None, Wanted::AsIs),
-            (Some(""), None, Wanted::Off),
-            (Some(""), Some("v2"), Wanted::Off),
-            (Some("s3://b/a/new.pem"), None, from("a/new.pem", None, None)),
-            (Some("s3://b/new.pem"), Some("v2"), from("new.pem", Some("v2"), None)),
-            (None, Some("v1"), from("old.pem", Some("v1"), Some("d"))),
-            (None, Some("v2"), from("old.pem", Some("v2"), None)),
-            (None, Some(""), from("old.pem", None, None)),
-        ] {
-            assert_eq!(Wanted::of(&domain(), Some(&input(uri, version))), Ok(wanted), "{uri:?} {version:?}");
-        }
-        assert_eq!(Wanted::of(&domain(), None), Ok(Wanted::AsIs));
-        let without = Domain { mutual_tls: None, ..domain() };
-        assert!(Wanted::of(&without, Some(&input(None, Some("v2")))).is_err());
-        for uri in ["https://b/k", "s3://b", "s3://b/", "s3:///k", "b/k"] {
-            assert!(Wanted::of(&without, Some(&input(Some(uri), None))).is_err(), "{uri}");
-        }
-    }
 
     #[test]
     fn aws_says_which_object_cannot_be_read() {

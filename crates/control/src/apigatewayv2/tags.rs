@@ -7,7 +7,7 @@ use model::resource::{Api, Domain, Stage, Tags};
 
 use super::check::{domain_tags, other_tags};
 use super::draft::{Draft, not_found};
-use super::object::read_tagged;
+use super::named::read_tagged;
 
 /// A resource that can have tags.
 enum Tagged {
