@@ -207,3 +207,17 @@ fn resolves_references() {
     }
     assert!(base.joined("javascript:alert").is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_certificate_names_a_request_can_be_made_of_it_or_it_is_refused(
+        authority in "[a-z0-9:@.%\\[\\]_~-]{0,12}", rest in "(/|\\?|#|\\\\)?[ -~\u{80}-\u{2ff}]{0,20}", reference in "[ -~]{0,20}",
+    ) {
+        if let Ok(place) = Place::parse(&format!("http://{authority}{rest}")) {
+            for place in [place.joined(&reference).ok(), Some(place)].into_iter().flatten() {
+                let request = Request::builder().uri(&place.target).header(HOST, &place.authority).body(());
+                proptest::prop_assert!(request.is_ok(), "{place:?}");
+            }
+        }
+    }
+}
