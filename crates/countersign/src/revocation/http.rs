@@ -4,8 +4,9 @@
 //! A name is resolved once a step, the addresses that it has are checked, and one that was checked is connected to: what the
 //! name means a moment later does not matter. No proxy, no cookie, no credentials.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,8 +39,14 @@ const OCSP_TIME: Duration = Duration::from_secs(5);
 /// To one address.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 const MAX_REDIRECTS: usize = 3;
-/// CRLs, and OCSP responses, that are fetched at a time: neither waits for the other.
-const AT_ONCE: usize = 8;
+/// CRLs that are fetched at a time, and of these from one host.
+const CRLS_AT_ONCE: (usize, usize) = (8, 2);
+/// The same of OCSP responses. Neither waits for the other.
+const OCSP_AT_ONCE: (usize, usize) = (64, 8);
+/// Of one host that are fetched or wait for their turn; more have failed, so that there is room for those of other hosts.
+const MAX_OF_HOST: usize = 500;
+/// Hosts that are remembered although nothing is fetched from them.
+const IDLE_HOSTS: usize = 256;
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
 /// Head of an answer.
@@ -54,8 +61,8 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub(super) struct Http {
     tls: UpstreamTls,
     listed: Arc<[Listed]>,
-    crl_turns: Arc<Semaphore>,
-    ocsp_turns: Arc<Semaphore>,
+    crl_turns: Turns,
+    ocsp_turns: Turns,
 }
 
 /// Why nothing was fetched, for people.
@@ -84,6 +91,9 @@ pub(super) enum FetchError {
     /// More than anybody wants.
     #[error("the answer of {host} has more than {limit} bytes")]
     TooLarge { host: String, limit: usize },
+    /// Too much is asked of it.
+    #[error("{0} is asked for too much already")]
+    Crowded(String),
     /// It did not end in time.
     #[error("no complete answer within {} s", .0.as_secs())]
     Time(Duration),
@@ -91,14 +101,14 @@ pub(super) enum FetchError {
 
 impl Http {
     pub(super) fn new(tls: UpstreamTls, listed: &[Listed]) -> Self {
-        let turns = || Arc::new(Semaphore::new(AT_ONCE));
-        Self { tls, listed: listed.into(), crl_turns: turns(), ocsp_turns: turns() }
+        let (crl_turns, ocsp_turns) = (Turns::new(CRLS_AT_ONCE), Turns::new(OCSP_AT_ONCE));
+        Self { tls, listed: listed.into(), crl_turns, ocsp_turns }
     }
 
     /// A CRL from its distribution point (RFC 5280 section 4.2.1.13).
     pub(super) async fn crl(&self, url: &str) -> Result<Bytes, FetchError> {
         let ask = Ask { method: Method::GET, body: Bytes::new(), limit: MAX_CRL_BYTES };
-        within(CRL_TIME, &self.crl_turns, self.fetch(url, ask)).await
+        self.crl_turns.within(CRL_TIME, url, self.fetch(url, ask)).await
     }
 
     /// The response to an OCSP request in DER (RFC 6960 appendix A): by GET where the request is short, and by POST where it is
@@ -117,7 +127,7 @@ impl Http {
             }
             self.fetch(url, post).await
         };
-        within(OCSP_TIME, &self.ocsp_turns, ask).await
+        self.ocsp_turns.within(OCSP_TIME, url, ask).await
     }
 
     async fn fetch(&self, url: &str, ask: Ask) -> Result<Bytes, FetchError> {
@@ -171,18 +181,45 @@ impl Http {
     }
 }
 
-/// Waits for a turn, and fetches; both together take no longer than that.
-async fn within<T>(
-    time: Duration,
-    turns: &Semaphore,
-    fetch: impl Future<Output = Result<T, FetchError>>,
-) -> Result<T, FetchError> {
-    let fetch = async {
-        // It is never closed.
-        let _turn = turns.acquire().await;
-        fetch.await
-    };
-    timeout(time, fetch).await.unwrap_or(Err(FetchError::Time(time)))
+/// So many at a time, and so many of these of one host: one that is slow, or gone, keeps nobody waiting but those who need it.
+#[derive(Clone)]
+struct Turns {
+    all: Arc<Semaphore>,
+    of_host: usize,
+    hosts: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+impl Turns {
+    fn new((all, of_host): (usize, usize)) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), of_host, hosts: Arc::default() }
+    }
+
+    /// Waits for a turn of the host of `url`, and fetches; both together take no longer than that.
+    async fn within<T>(
+        &self,
+        time: Duration,
+        url: &str,
+        fetch: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let host = Place::parse(url)?.host.to_ascii_lowercase();
+        let of_host = self.of_host(&host).ok_or(FetchError::Crowded(host))?;
+        let fetch = async {
+            // They are never closed.
+            let _turn = (of_host.acquire().await, self.all.acquire().await);
+            fetch.await
+        };
+        timeout(time, fetch).await.unwrap_or(Err(FetchError::Time(time)))
+    }
+
+    fn of_host(&self, host: &str) -> Option<Arc<Semaphore>> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() >= IDLE_HOSTS {
+            hosts.retain(|_, turns| Arc::strong_count(turns) > 1);
+        }
+        let turns = hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.of_host)));
+        // One is the map's own.
+        (Arc::strong_count(turns) <= MAX_OF_HOST).then(|| turns.clone())
+    }
 }
 
 /// What is asked for.

@@ -134,13 +134,36 @@ async fn slow_answers_and_turns_are_not_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let http = http(&["127.0.0.1"]);
-    let (soon, turns) = (Duration::from_millis(50), Semaphore::new(1));
+    let (soon, turns) = (Duration::from_millis(50), Turns::new((1, 1)));
     let ask = || Ask { method: Method::GET, body: Bytes::new(), limit: 1 };
-    let error = within(soon, &turns, http.fetch(&url, ask())).await.unwrap_err();
+    let error = turns.within(soon, &url, http.fetch(&url, ask())).await.unwrap_err();
     assert!(matches!(error, FetchError::Time(_)), "{error}");
-    let _taken = turns.acquire().await.unwrap();
-    let error = within(soon, &turns, http.fetch(&url, ask())).await.unwrap_err();
+    let _taken = turns.all.acquire().await.unwrap();
+    let error = turns.within(soon, &url, http.fetch(&url, ask())).await.unwrap_err();
     assert!(matches!(error, FetchError::Time(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_keeps_only_its_own_waiting() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let responder = Responder::new(vec![ok("good")]);
+    let http = http(&["127.0.0.1"]);
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let waiting: Vec<_> = (0..MAX_OF_HOST)
+        .map(|_| {
+            let (http, url) = (http.clone(), url.clone());
+            tokio::spawn(async move { http.ocsp(&url, b"request").await })
+        })
+        .collect();
+    while http.ocsp_turns.of_host("127.0.0.1").is_some() {
+        tokio::task::yield_now().await;
+    }
+    let error = http.ocsp(&url, b"request").await.unwrap_err();
+    assert!(matches!(error, FetchError::Crowded(_)), "{error}");
+    let url = format!("http://localhost:{}/", responder.address.port());
+    assert_eq!(http.ocsp(&url, b"request").await.unwrap(), "good");
+    assert!(waiting.iter().all(|asked| !asked.is_finished()));
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
