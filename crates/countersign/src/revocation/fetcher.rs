@@ -33,6 +33,8 @@ const LISTS: Bounds = Bounds { count: 1_000, weight: 10_000_000 };
 const STATUSES: Bounds = Bounds { count: 100_000, weight: 100_000 };
 /// Things that are asked for at a time; more have failed.
 const MAX_UNDER_WAY: usize = 1_000;
+/// Up to which what is there is fetched again, so that there is room for what somebody waits for.
+const MAX_REFRESHED: usize = 100;
 /// Between two looks at what is due, and at most between a revocation that was learned and the judges' being told.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -241,7 +243,7 @@ impl Shared {
         if let Some(done) = under_way.get(&key) {
             return Some(done.clone());
         }
-        if under_way.len() >= MAX_UNDER_WAY {
+        if under_way.len() >= if is_refresh { MAX_REFRESHED } else { MAX_UNDER_WAY } {
             return None;
         }
         let (finished, done) = watch::channel(());

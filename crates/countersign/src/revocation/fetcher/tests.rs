@@ -105,10 +105,21 @@ async fn what_is_too_much_has_failed() {
     let authority = Authority::new("Authority");
     let url = server(authority.list());
     let (_sender, receiver) = watch::channel(());
-    for number in 0..MAX_UNDER_WAY {
-        let key = Key::List(ListId::new(&format!("http://{number}.test"), &authority.certificate));
-        fetcher.shared.lock().insert(key, receiver.clone());
-    }
+    let fill = |range: std::ops::Range<usize>| {
+        for number in range {
+            let key = Key::List(ListId::new(&format!("http://{number}.test"), &authority.certificate));
+            fetcher.shared.lock().insert(key, receiver.clone());
+        }
+    };
+    let source = |url: &str| {
+        let StatusRequest { certificate, issuer, crl_urls, .. } = authority.request(url);
+        Source { certificate, issuer, urls: crl_urls }
+    };
+    fill(0..MAX_REFRESHED);
+    let other = Key::List(ListId::new("http://other.test", &authority.certificate));
+    assert!(fetcher.shared.start(other.clone(), source("http://other.test"), true).is_none(), "it can wait");
+    assert!(fetcher.shared.start(other, source("http://other.test"), false).is_some());
+    fill(MAX_REFRESHED..MAX_UNDER_WAY);
     fetcher.fetch(vec![authority.request(&url)]).await;
     let found = fetcher.crl(&url, &authority.certificate);
     assert!(matches!(found, Lookup::Failed { .. }), "whoever waits would ask again without end: {found:?}");
