@@ -349,7 +349,7 @@ impl Connection {
                 Review::Waits(pending) => {
                     let client = pending.settle(runtime).await;
                     // Where the settings have changed meanwhile, it is judged under these.
-                    if self.take(client) {
+                    if self.take(runtime, client) {
                         return true;
                     }
                 }
@@ -358,9 +358,10 @@ impl Connection {
     }
 
     /// Takes a verdict that was waited for, if it is still under what the domain trusts.
-    fn take(&self, client: Rc<Client>) -> bool {
+    fn take(&self, runtime: &Runtime, client: Rc<Client>) -> bool {
         let mut standing = self.standing.borrow_mut();
-        let is_current = client.is_under(standing.domain.trust.as_ref());
+        let is_current =
+            standing.generation == runtime.generation.get() && client.is_under(standing.domain.trust.as_ref());
         if is_current {
             standing.client = client;
         }
@@ -381,7 +382,7 @@ impl Connection {
                 tokio::task::spawn_local(async move {
                     let client = pending.settle(&runtime).await;
                     connection.waits.set(false);
-                    if connection.take(client) {
+                    if connection.take(&runtime, client) {
                         connection.end_if_refused(&runtime);
                     } else {
                         connection.review_in_background(&runtime);

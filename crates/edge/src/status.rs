@@ -58,9 +58,11 @@ impl Pending {
     pub(crate) async fn settle(mut self, runtime: &Runtime) -> Rc<Client> {
         let fetcher = &runtime.config.status_fetcher;
         let deadline = Instant::now() + WAIT;
-        while timeout_at(deadline, fetcher.fetch(self.requests)).await.is_ok() {
+        while timeout_at(deadline, fetcher.fetch(self.requests.clone())).await.is_ok() {
             match verdicts::judge(&self.trust, &self.chain, fetcher.known(), runtime.now_seconds()) {
                 Ok(client) => return client,
+                // Nothing has come of it, and to ask again at once would be to ask without end.
+                Err(pending) if pending.requests == self.requests => break,
                 // An OCSP responder failed, and there is a list yet.
                 Err(pending) => self = pending,
             }

@@ -8,6 +8,7 @@ mod openssl;
 mod refusals;
 mod serving;
 mod shadow;
+mod statuses;
 mod support;
 mod throttling;
 mod upstreams;
