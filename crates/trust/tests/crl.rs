@@ -514,14 +514,20 @@ proptest! {
         let lists: Vec<_> = drawn.iter().map(|drawn| drawn.list().by(signer)).collect();
         let judgment = judge(&[&root], &[&leaf], &Policy::default(), &lists);
         if theirs && !judgment.is_accepted() {
-            // Stricter: a newer list that is out of date still revokes what it lists.
+            // Stricter: the newest list revokes what it lists though it is out of date, or another of the same time does not
+            // list it.
             prop_assert_eq!(outcome(&judgment), LISTED);
             let is_stale = |drawn: &Drawn| drawn.next_update < 0;
             let is_newest = |one: &Drawn| {
                 drawn.iter().all(|other| other.this_update <= one.this_update || !other.is_for_the_leaf())
             };
             let revokes = |one: &Drawn| one.lists_it && one.reason != 8 && one.is_for_the_leaf();
-            prop_assert!(drawn.iter().any(|one| is_stale(one) && is_newest(one) && revokes(one)), "{drawn:?}");
+            let has_twin = |one: &Drawn| {
+                let is_twin = |other: &Drawn| other.this_update == one.this_update && other.is_for_the_leaf();
+                drawn.iter().any(|other| is_twin(other) && !revokes(other))
+            };
+            let explains = |one: &Drawn| is_newest(one) && revokes(one) && (is_stale(one) || has_twin(one));
+            prop_assert!(drawn.iter().any(explains), "{drawn:?}");
         } else {
             prop_assert_eq!(judgment.is_accepted(), theirs, "{:?}", judgment.verdict);
         }
