@@ -14,9 +14,9 @@ def pytest_sessionstart(session):
         pytest.exit(f"{BINARY} is not there: `./test e2e` builds it, or name one with COUNTERSIGN_BIN", returncode=2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    """Certificates, made once for all tests of a worker."""
+    """Certificates, made once for the tests of one file: two files may mean different ones by one name."""
     return Pki(tmp_path_factory.mktemp("pki"))
 
 
