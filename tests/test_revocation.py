@@ -105,6 +105,26 @@ def test_a_list_in_s3(domain, ca, backend):
     assert domain.curl(identity=bad).status == 200
 
 
+def test_an_older_list_takes_nothing_back(domain, ca):
+    """Who may write the object only must not let a revoked client in again by putting yesterday's list there."""
+    bad = ca.issue("bad")
+    now = time.time()
+    stamp = lambda seconds: time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + seconds))
+    yesterday = ca.crl(last=(stamp(-86_400), stamp(86_400)))
+    ca.revoke(bad)
+    domain.put_crl(ca.crl())
+    domain.tag(crl=domain.crl_uri)
+    assert_refused(domain.curl(identity=bad))
+
+    older = domain.put_crl(yesterday)
+    assert_refused(domain.curl(identity=bad))
+    assert any(older in warning and "older" in warning for warning in domain.warnings()), domain.warnings()
+    eventually(lambda: f"was replaced by an older one: {domain.crl_uri}" in domain.server.stderr(), what="a line on stderr")
+
+    domain.tag(crl=domain.crl_uri, crl_version=older)
+    assert domain.curl(identity=bad).status == 200, "pinned, it is meant"
+
+
 def test_a_new_version_ends_open_connections_within_a_second(domain, ca):
     staying, leaving = ca.issue("staying"), ca.issue("leaving")
     domain.put_crl(ca.crl())

@@ -251,6 +251,9 @@ pub struct NamedObject {
     /// What is to be said of them, one sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// When the revocation lists in it were made (seconds since 1970), the newest of each issuer, by the SHA-256 of its name.
+    #[serde(default)]
+    pub lists: BTreeMap<String, i64>,
     /// The newest version of the object, where it is not the one that was read.
     pub newest: Option<NewerVersion>,
 }

@@ -156,6 +156,7 @@ fn domain(name: &str, truststore: Option<&str>) -> Domain {
             digest: digest.into(),
             read: 0,
             warnings: Vec::new(),
+            lists: BTreeMap::new(),
             newest: None,
         }),
         history: Vec::new(),

@@ -320,7 +320,13 @@ fn not_followed(object: &NamedObject, what: &str, pinning: &str) -> Option<Strin
     let newest = newest.as_ref()?;
     let newer = &newest.version;
     Some(match newest.digest {
-        Some(_) => format!("{uri} has version {newer}; version {read_version} is pinned by {pinning}."),
+        Some(_) if object.version.is_some() => {
+            format!("{uri} has version {newer}; version {read_version} is pinned by {pinning}.")
+        }
+        Some(_) => format!(
+            "{uri} has version {newer}, which is older than version {read_version} and would take revocations back; that is \
+             still used. Pin one by {pinning} if that is meant."
+        ),
         None => format!(
             "{uri} was deleted, or is no {what} any more (version {newer}); version {read_version} is still used."
         ),

@@ -7,7 +7,7 @@ use model::resource::{Domain, NamedObject};
 use model::{CrlSource, DomainTags, State, UnixMillis};
 
 use super::draft::Draft;
-use super::object::{Kind, Newest, ObjectRef};
+use super::object::{Kind, Newest, ObjectRef, Usable};
 use super::source::Location;
 
 /// What a request says of a domain's mutual TLS.
@@ -99,14 +99,21 @@ impl Followed<'_> {
         }
     }
 
-    /// Takes the newest version, unless one is pinned or it is not usable.
+    /// Takes the newest version, unless one is pinned, it is not usable, or it would take revocations back: who may write an
+    /// object could put yesterday's list there again.
     fn take(&self, object: &mut NamedObject) {
+        let is_followed = object.uri == self.uri && object.version.is_none();
+        let is_older = |usable: &Usable| {
+            let older = |(issuer, made)| usable.lists.get(issuer).is_some_and(|newest| newest < made);
+            object.lists.iter().any(older)
+        };
         match self.newest {
-            Some(Newest { version, usable: Some(usable) }) if object.uri == self.uri && object.version.is_none() => {
+            Some(Newest { version, usable: Some(usable) }) if is_followed && !is_older(usable) => {
                 if (&object.read_version, object.digest.as_str()) != (version, usable.blob.digest()) {
                     object.read_version = version.clone();
                     object.digest = usable.blob.digest().to_owned();
                     object.warnings = usable.warnings.clone();
+                    object.lists = usable.lists.clone();
                     object.read = self.at;
                 }
                 object.newest = None;
@@ -188,6 +195,7 @@ mod tests {
             digest: "d".into(),
             read: 0,
             warnings: vec![],
+            lists: Default::default(),
             newest: None,
         });
         domain

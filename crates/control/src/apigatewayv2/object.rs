@@ -1,12 +1,12 @@
 //! Objects of S3, and files, that are read for the settings: what they have to be, and what was read of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws::Error;
 use model::resource::{NamedObject, NewerVersion};
 use model::{Blob, UnixMillis};
-use trust::{Crl, Finding, Severity, Truststore};
+use trust::{Crl, Digest, Finding, Severity, Truststore, UnixSeconds};
 
 use super::source::{Location, Sources};
 use crate::objects::ObjectError;
@@ -40,6 +40,7 @@ pub(super) struct Loaded {
     read_version: String,
     blob: Blob,
     warnings: Vec<String>,
+    lists: BTreeMap<String, UnixSeconds>,
     newest: Option<Newest>,
     at: UnixMillis,
 }
@@ -57,6 +58,8 @@ pub(super) struct Newest {
 pub(super) struct Usable {
     pub(super) blob: Blob,
     pub(super) warnings: Vec<String>,
+    /// When the newest list of each issuer was made, by the digest of its name.
+    pub(super) lists: BTreeMap<String, UnixSeconds>,
 }
 
 /// What was read for a rule so far, and what it asked for besides.
@@ -123,9 +126,9 @@ impl ObjectRef {
     fn loaded(&self, blob: Blob, version: String, newest: Option<Newest>, at: UnixMillis) -> Result<Loaded, Error> {
         let (what, uri) = (self.kind.name(), self.location.uri());
         let usable = self.kind.check(blob, at);
-        let Usable { blob, warnings } =
+        let Usable { blob, warnings, lists } =
             usable.map_err(|error| Error::bad_request(format!("Invalid {what} {uri}: {error}")))?;
-        Ok(Loaded { read_version: version, blob, warnings, newest, at })
+        Ok(Loaded { read_version: version, blob, warnings, lists, newest, at })
     }
 }
 
@@ -152,10 +155,10 @@ impl Kind {
                 let (_, findings) = compiled.map_err(|error| error.to_string())?;
                 let worth_telling = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
                 let warnings = worth_telling.map(warning).collect();
-                Ok(Usable { blob, warnings })
+                Ok(Usable { blob, warnings, lists: BTreeMap::new() })
             }
             Self::RevocationLists => match Crl::read(blob.bytes()) {
-                Ok(_) => Ok(Usable { blob, warnings: Vec::new() }),
+                Ok(lists) => Ok(Usable { blob, warnings: Vec::new(), lists: made(&lists) }),
                 Err(error) => Err(error.to_string()),
             },
         }
@@ -179,6 +182,7 @@ impl Loaded {
             digest: self.blob.digest().to_owned(),
             read: self.at,
             warnings: self.warnings.clone(),
+            lists: self.lists.clone(),
             newest: None,
         };
         named.newest = self.newest.as_ref().and_then(|newest| newest.noted(&named, self.at));
@@ -222,6 +226,16 @@ impl Newest {
             now.newest.as_ref().filter(|known| (&known.version, &known.digest) == (&noted.version, &noted.digest));
         self.differs(now).then(|| known.cloned().unwrap_or(noted))
     }
+}
+
+/// When the newest list of each issuer was made, by the digest of its name.
+fn made(lists: &[Crl]) -> BTreeMap<String, UnixSeconds> {
+    let mut made = BTreeMap::new();
+    for list in lists {
+        let newest = made.entry(Digest::of(list.issuer_der()).to_string()).or_insert(list.this_update());
+        *newest = list.this_update().max(*newest);
+    }
+    made
 }
 
 /// Names the certificate and what is wrong with it.

@@ -195,6 +195,7 @@ fn given(pem: &str, uri: &str, at: UnixMillis) -> (Blob, NamedObject) {
         digest: blob.digest().to_owned(),
         read: at,
         warnings: Vec::new(),
+        lists: Default::default(),
         newest: None,
     };
     (blob, object)

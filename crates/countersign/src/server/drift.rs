@@ -10,6 +10,8 @@ use tokio::task::spawn_blocking;
 
 use crate::answer::{printable, warn};
 
+const REVOCATION_LIST: &str = "revocation list";
+
 /// Tells each newer version once, as long as it stays the newest.
 pub(super) async fn tell(mut states: watch::Receiver<Arc<State>>) {
     let mut told = BTreeSet::new();
@@ -34,7 +36,7 @@ fn drifts(state: &State) -> BTreeSet<String> {
 fn of_domain(domain: &Domain) -> impl Iterator<Item = String> {
     let truststore = domain.mutual_tls.iter().map(|object| ("truststore", object));
     let shadow = domain.shadow.iter().map(|object| ("shadow truststore", object));
-    let crls = domain.crls.iter().map(|object| ("revocation list", object));
+    let crls = domain.crls.iter().map(|object| (REVOCATION_LIST, object));
     truststore.chain(shadow).chain(crls).filter_map(|(what, object)| line(&domain.name, what, object))
 }
 
@@ -43,6 +45,9 @@ fn line(domain: &str, what: &str, object: &NamedObject) -> Option<String> {
     let NamedObject { uri, read_version, .. } = object;
     let (version, enforced) = (&newest.version, format!("version {read_version} stays in force"));
     Some(match &newest.digest {
+        Some(_) if object.version.is_none() && what == REVOCATION_LIST => {
+            format!("the {what} of {domain} was replaced by an older one: {uri} version {version}; {enforced}")
+        }
         Some(_) if version != read_version => {
             format!(
                 "the {what} of {domain} has a newer version: {uri} version {version}; {enforced} until the domain is updated"
@@ -72,6 +77,7 @@ mod tests {
             digest: "d1".into(),
             read: 0,
             warnings: vec![],
+            lists: Default::default(),
             newest: Some(NewerVersion { version: version.into(), digest: digest.map(str::to_owned), seen: 0 }),
         };
         for (version, digest, said) in [

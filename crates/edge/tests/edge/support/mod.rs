@@ -265,6 +265,7 @@ fn named(pem: &str, uri: &str) -> NamedObject {
         read_version: "v1".into(),
         digest: Blob::of(pem.as_bytes()).digest().to_owned(),
         warnings: Vec::new(),
+        lists: BTreeMap::new(),
         newest: None,
     }
 }
