@@ -59,7 +59,7 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         return Err(Error::bad_request(format!("Invalid days: expected 1 to {MAX_DAYS}")));
     }
     let state = control.settings().state();
-    let domain = state.domains.get(name).filter(|domain| domain.region == caller.region);
+    let domain = state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == caller.region);
     let domain = domain.ok_or_else(|| not_found("Invalid domain name identifier specified"))?;
     if domain.mutual_tls.is_none() {
         return Err(Error::bad_request(format!("{name} asks clients for no certificates: it has no truststore")));

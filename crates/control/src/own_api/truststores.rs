@@ -10,7 +10,7 @@ use crate::Control;
 /// `update-domain-name` with its URI and version, whatever S3 still has.
 pub(super) fn of_domain(control: &Control, caller: &Caller, name: &str) -> Result<Value, Error> {
     let state = control.settings().state();
-    let domain = state.domains.get(name).filter(|domain| domain.region == caller.region);
+    let domain = state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == caller.region);
     let domain = domain.ok_or_else(|| not_found("Invalid domain name identifier specified"))?;
     let now = domain.mutual_tls.iter().map(|now| {
         json!({

@@ -185,7 +185,7 @@ async fn a_domain_knows_its_truststores_and_has_them_again_without_s3() {
     }
     assert!(server.s3("DELETE", "/your-bucket", b"").await.status().is_success(), "not even the bucket is left");
 
-    let (_, history) = own(&server, "GET", "domains/api.example.com/truststores", Value::Null).await;
+    let (_, history) = own(&server, "GET", "domains/API.example.com/truststores", Value::Null).await;
     let versions: Vec<&str> =
         history["items"].as_array().unwrap().iter().map(|i| i["version"].as_str().unwrap()).collect();
     assert_eq!(versions, [second.as_str(), first.as_str()]);
