@@ -278,3 +278,7 @@ def test_what_is_no_authority_does_not_sign(tmp_path):
     openssl("req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=leaf",
             "-addext", "basicConstraints=critical,CA:FALSE", cwd=tmp_path)
     assert "no certificate authority" in ca("issue", "x", code=2)
+
+
+def test_a_request_without_end_is_no_request(ca):
+    assert "no certificate signing request" in ca("issue", "--csr", "/dev/zero", code=2)

@@ -1,7 +1,7 @@
 //! Files of an authority: written whole and for good, or not at all.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use crate::answer::Failure;
+
+/// Bytes that are read of a file.
+const MAX_BYTES: u64 = 128 * 1024;
 
 /// `NAME.pem` and `NAME.key`, before there is anything in them.
 pub(super) struct Pair {
@@ -43,8 +46,13 @@ pub(super) fn free(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// A certificate, key or request; of what is longer than any of them, only so much that it shows.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    std::fs::read(path).map(Zeroizing::new).map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))
+    // A key that is read leaves no copies behind as the buffer grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize));
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
+    read.map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
+    Ok(bytes)
 }
 
 /// A new file.
