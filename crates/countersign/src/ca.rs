@@ -10,6 +10,7 @@ mod issue;
 mod key;
 mod list;
 mod names;
+mod reason;
 mod register;
 mod request;
 mod revoke;

@@ -52,7 +52,7 @@ pub(super) struct Revoked {
     /// Lowercase hexadecimal.
     pub(super) serial: String,
     pub(super) subject: String,
-    pub(super) reason: super::revoke::Reason,
+    pub(super) reason: super::reason::Reason,
 }
 
 /// A list of revoked certificates was made.

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use rcgen::RevocationReason;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::authority::Authority;
+use super::reason::Reason;
 use super::register::{Event, Issued, Register, Revoked};
 use super::{Place, files, instant};
 use crate::answer::{self, Answer, Failure, Outcome};
@@ -24,25 +23,6 @@ pub(super) struct Revoke {
     pub(super) reason: Reason,
     #[command(flatten)]
     pub(super) place: Place,
-}
-
-/// Section 5.3.1 of RFC 5280, but for those that take a revocation back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "camelCase")]
-#[value(rename_all = "camelCase")]
-pub(super) enum Reason {
-    Unspecified,
-    KeyCompromise,
-    #[serde(rename = "cACompromise")]
-    #[value(name = "cACompromise")]
-    CaCompromise,
-    AffiliationChanged,
-    Superseded,
-    CessationOfOperation,
-    PrivilegeWithdrawn,
-    #[serde(rename = "aACompromise")]
-    #[value(name = "aACompromise")]
-    AaCompromise,
 }
 
 impl Revoke {
@@ -73,22 +53,6 @@ impl Revoke {
         let revoked = Revoked { at: instant(now), serial, subject, reason: self.reason };
         register.append(Event::Revoked(revoked.clone()))?;
         Ok((revoked, true))
-    }
-}
-
-impl Reason {
-    /// `None` where the list should not say one: "unspecified" is told by leaving it out.
-    pub(super) fn on_list(self) -> Option<RevocationReason> {
-        Some(match self {
-            Self::Unspecified => return None,
-            Self::KeyCompromise => RevocationReason::KeyCompromise,
-            Self::CaCompromise => RevocationReason::CaCompromise,
-            Self::AffiliationChanged => RevocationReason::AffiliationChanged,
-            Self::Superseded => RevocationReason::Superseded,
-            Self::CessationOfOperation => RevocationReason::CessationOfOperation,
-            Self::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
-            Self::AaCompromise => RevocationReason::AaCompromise,
-        })
     }
 }
 

@@ -9,7 +9,8 @@ use super::init::Init;
 use super::issue::{Issue, Made};
 use super::key::{Key, Kind};
 use super::list::List;
-use super::revoke::{Reason, Revoke};
+use super::reason::Reason;
+use super::revoke::Revoke;
 use super::*;
 
 fn place(dir: &Path) -> Place {
