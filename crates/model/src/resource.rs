@@ -239,14 +239,17 @@ pub struct Domain {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedObject {
     /// `s3://bucket/key`
+    #[serde(alias = "truststore_uri")] // as format 1 of the store has it
     pub uri: String,
     /// The version as it was given; none: not pinned.
+    #[serde(alias = "truststore_version")]
     pub version: Option<String>,
     /// The object's version that was read (`null` where the bucket keeps none).
     pub read_version: String,
     /// SHA-256 of the bytes that were read, hexadecimal.
     pub digest: String,
     /// When they were read.
+    #[serde(default)]
     pub read: UnixMillis,
     /// What is to be said of them, one sentence each.
     #[serde(default)]

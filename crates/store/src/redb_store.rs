@@ -1,5 +1,7 @@
 //! Settings in one file on this machine.
 
+mod upgrade;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -214,6 +216,7 @@ fn open_checked(path: &Path) -> Result<(Database, Revision), StoreError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     let database = builder.open(path).map_err(|error| opening(path, error))?;
+    upgrade::upgrade(&database).map_err(|error| storing(path, error))?;
     let (revision, _) = read_all(&database, path)?;
     Ok((database, revision))
 }
