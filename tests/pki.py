@@ -96,6 +96,13 @@ class Pki:
             above.append(self.intermediate(f"{name}-ca{depth}", above[-1]))
         return self.client(name, above[-1], section="client"), above
 
+    def with_intermediate(self, name):
+        """A client that sends its intermediate along."""
+        client, (_, intermediate) = self.chain(name, 2)
+        both = self.base / f"{name}-both.pem"
+        both.write_text(client.pem + intermediate.pem)
+        return Identity(both, client.key)
+
     def self_signed(self, name="self-signed"):
         """A leaf that nobody but itself has signed."""
         if name not in self.made:

@@ -164,21 +164,13 @@ CASES = {
         lambda pki: pki.client("sha1-signed", digest="sha1", section="client"), "ClientCertWeakSignature",
         r'"[^"]+CN=sha1-signed" is not accepted: it is signed with ecdsa-with-SHA1;'),
     "sent-intermediate": (
-        lambda pki: with_intermediate(pki), "ClientCertUntrusted",
+        lambda pki: pki.with_intermediate("sent2"), "ClientCertUntrusted",
         r'was sent by the client, but the path is built from the truststore alone, which has "[^"]+CN=sent2-root" above it but not'),
     "missing-root": (
         lambda pki: pki.chain("half", 2)[0], "ClientCertChainIncomplete",
         r'The path ends at the intermediate "[^"]+CN=half-ca2": its issuer "[^"]+CN=half-root" is not in the truststore'),
     "nothing": (lambda pki: None, "ClientCertMissing", r"The client sent no certificate\."),
 }
-
-
-def with_intermediate(pki):
-    """A client that sends its intermediate too."""
-    client, (_, intermediate) = pki.chain("sent2", 2)
-    both = pki.base / "sent2-both.pem"
-    both.write_text(client.pem + intermediate.pem)
-    return type(client)(both, client.key)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ WRONG = {
     "server-auth-only": (lambda pki: pki.client("server-only", section="server_only"), "unsupported certificate"),
     "five-cas": (lambda pki: pki.chain("five", 5)[0], "bad certificate"),
     "intermediate-only-in-truststore": (lambda pki: lone_intermediate(pki)[0], "unknown ca"),
-    "intermediate-only-from-client": (lambda pki: sent_intermediate(pki), "unknown ca"),
+    "intermediate-only-from-client": (lambda pki: pki.with_intermediate("sent"), "unknown ca"),
 }
 RIGHT = {
     "v1": lambda pki: pki.client("v1-client"),
@@ -45,14 +45,6 @@ def impostor(pki):
 def lone_intermediate(pki):
     client, (root, intermediate) = pki.chain("lone", 2)
     return client, intermediate
-
-
-def sent_intermediate(pki):
-    """A client that sends its intermediate along; only the root is in the truststore."""
-    client, (root, intermediate) = pki.chain("sent", 2)
-    both = pki.base / "sent-both.pem"
-    both.write_text(client.pem + intermediate.pem)
-    return type(client)(both, client.key)
 
 
 @pytest.fixture(scope="module")

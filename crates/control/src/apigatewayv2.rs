@@ -33,6 +33,7 @@ use model::resource::{Domain, Tags};
 
 use crate::Control;
 use crate::authorization::{Action, authorize};
+use crate::control::blocking;
 use crate::local_ca::endpoint_change;
 use draft::Draft;
 use object::{Loaded, Newest, ObjectRef, Readings};
@@ -410,10 +411,4 @@ impl ApiGatewayV2 for Control {
     async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
         self.edit(caller, |draft| tags::untag(draft, &input)).await
     }
-}
-
-/// Runs what reads from the disk or computes for long away from the tasks that serve.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
 }

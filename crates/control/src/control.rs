@@ -213,6 +213,14 @@ impl S3Surroundings for AroundS3 {
     }
 }
 
+/// Runs what reads from the disk or computes for long away from the tasks that serve.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
+}
+
 /// The additional data that an access key's secret is sealed with.
 pub(crate) fn sealed_for(access_key_id: &str) -> String {
     format!("access-keys/{access_key_id}")

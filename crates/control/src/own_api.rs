@@ -112,9 +112,3 @@ fn decoded(text: &str) -> String {
 fn not_found(message: &str) -> Error {
     Error::new(StatusCode::NOT_FOUND, "NotFoundException", message)
 }
-
-/// Runs what reads from the disk or computes for long away from the tasks that serve.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
-}

@@ -5,8 +5,9 @@ use journal::ledger::{Entry, Id, LedgerError, Query, State};
 use model::UnixMillis;
 use serde_json::{Value, json};
 
-use super::{OwnRequest, blocking, not_found};
+use super::{OwnRequest, not_found};
 use crate::Control;
+use crate::control::blocking;
 
 /// Clients of a page, where the request does not say.
 const PAGE: usize = 100;

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trust::{Crl, Truststore};
 
-use super::{blocking, not_found};
+use super::not_found;
 use crate::Control;
+use crate::control::blocking;
 use comparison::{Comparison, Side, Sides};
 
 /// Days that are looked back where the request does not say.

@@ -7,8 +7,9 @@ use model::State;
 use model::resource::Domain;
 use serde_json::{Value, json};
 
-use super::{blocking, not_found};
+use super::not_found;
 use crate::Control;
+use crate::control::blocking;
 
 /// `record`: what was recorded of a request; `domain`: what is set for its domain now; `explained`: the refusal explained
 /// again, with all that is known now (null where it cannot be).

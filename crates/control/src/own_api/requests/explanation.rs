@@ -17,8 +17,8 @@ use trust::{
     Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict,
 };
 
-use super::super::blocking;
 use crate::Control;
+use crate::control::blocking;
 
 /// Other truststores that are compiled and judged for one explanation.
 const MAX_NEIGHBOURS: usize = 64;
