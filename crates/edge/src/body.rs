@@ -11,13 +11,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::record::Record;
-use crate::upstream::Lease;
+use crate::upstream::BackendBody;
+
+/// A client's payload as it comes.
+pub(crate) struct Payload(Incoming);
 
 /// A client's payload on its way to the backend. Ends in an error where it is larger than allowed.
 pub(crate) struct RequestBody(Option<Upload>);
 
 struct Upload {
-    incoming: Incoming,
+    payload: Payload,
     left: u64,
     progress: Rc<Progress>,
 }
@@ -42,7 +45,7 @@ pub(crate) struct ResponseBody {
 
 enum Content {
     Fixed(Option<Bytes>),
-    Backend { incoming: Incoming, lease: Option<Lease> },
+    Backend(BackendBody),
 }
 
 /// Why a payload ended early.
@@ -54,8 +57,31 @@ pub(crate) enum BodyError {
     Broken(#[from] hyper::Error),
 }
 
+impl From<Incoming> for Payload {
+    fn from(incoming: Incoming) -> Self {
+        Self(incoming)
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limit: u64) -> (Self, Rc<Progress>) {
+    pub(crate) fn new(payload: Payload, limit: u64) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             moved: Cell::new(Instant::now()),
             bytes: Cell::new(0),
@@ -63,7 +89,7 @@ impl RequestBody {
             broken: Cell::new(false),
             waits: Cell::new(false),
         });
-        (Self(Some(Upload { incoming, left: limit, progress: progress.clone() })), progress)
+        (Self(Some(Upload { payload, left: limit, progress: progress.clone() })), progress)
     }
 
     /// Nothing.
@@ -104,7 +130,7 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(upload) = &mut self.0 else { return Poll::Ready(None) };
         loop {
-            let polled = Pin::new(&mut upload.incoming).poll_frame(cx);
+            let polled = Pin::new(&mut upload.payload).poll_frame(cx);
             upload.progress.waits.set(polled.is_pending());
             let frame = ready!(polled).transpose().inspect_err(|_| upload.progress.broken.set(true))?;
             let Some(frame) = frame else {
@@ -119,11 +145,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|upload| upload.incoming.is_end_stream())
+        self.0.as_ref().is_none_or(|upload| upload.payload.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.incoming.size_hint())
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.payload.size_hint())
     }
 }
 
@@ -147,17 +173,12 @@ impl ResponseBody {
         Self { content: Content::Fixed(Some(bytes).filter(|bytes| !bytes.is_empty())), record }
     }
 
-    pub(crate) fn backend(incoming: Incoming, lease: Lease, mut record: Box<Record>) -> Self {
-        let lease = match incoming.is_end_stream() {
-            true => {
-                // Nobody asks for what is not there.
-                record.complete();
-                lease.give_back();
-                None
-            }
-            false => Some(lease),
-        };
-        Self { content: Content::Backend { incoming, lease }, record }
+    pub(crate) fn backend(body: BackendBody, mut record: Box<Record>) -> Self {
+        if body.is_end_stream() {
+            // Nobody asks for what is not there.
+            record.complete();
+        }
+        Self { content: Content::Backend(body), record }
     }
 }
 
@@ -169,15 +190,7 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let frame = match &mut this.content {
             Content::Fixed(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Backend { incoming, lease } => {
-                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
-                if (incoming.is_end_stream() || frame.is_none())
-                    && let Some(lease) = lease.take()
-                {
-                    lease.give_back();
-                }
-                frame.map(|frame| frame.map_err(BodyError::from))
-            }
+            Content::Backend(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
         };
         match &frame {
             Some(Ok(frame)) => this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64)),
@@ -193,14 +206,14 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Fixed(bytes) => bytes.is_none(),
-            Content::Backend { incoming, .. } => incoming.is_end_stream(),
+            Content::Backend(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Backend { incoming, .. } => incoming.size_hint(),
+            Content::Backend(body) => body.size_hint(),
         }
     }
 }

@@ -8,12 +8,11 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use model::snapshot::{Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
 use crate::answer::Answer;
-use crate::body::ResponseBody;
+use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
 use crate::forward;
@@ -25,21 +24,22 @@ use crate::runtime::Runtime;
 pub(crate) async fn serve(
     runtime: Rc<Runtime>,
     connection: Rc<Connection>,
-    request: Request<Incoming>,
+    request: Request<impl Into<Payload>>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let version = request.version();
-    let (parts, body) = request.into_parts();
-    let has_payload = !body.is_end_stream();
+    let (parts, payload) = request.into_parts();
+    let payload = payload.into();
+    let has_payload = !payload.is_end_stream();
     let mut record = Record::of_request(&runtime, &connection, &parts);
     let is_known = connection.reviewed(&runtime).await;
     let routed = route(&runtime, &connection, &mut record, &parts, is_known);
     let cors = record.cross_origin(&parts);
     let outcome = match routed {
-        Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, body).await,
+        Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, payload).await,
         Err(answer) => Err(answer),
     };
     let mut response = match outcome {
-        Ok((head, backend)) => Response::from_parts(head, ResponseBody::backend(backend.body, backend.lease, record)),
+        Ok((head, body)) => Response::from_parts(head, ResponseBody::backend(body, record)),
         Err(answer) => {
             if answer == Answer::Refused {
                 connection.close(Close::Refused);

@@ -10,19 +10,18 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderNa
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use http_body::Body;
-use hyper::body::Incoming;
 use model::mapping::Mapping;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use crate::answer::{Answer, REQUEST_ID};
-use crate::body::{Progress, RequestBody};
+use crate::body::{Payload, Progress, RequestBody};
 use crate::exchange::Routed;
 use crate::identity;
 use crate::mapping::Values;
 use crate::record::Record;
 use crate::runtime::Runtime;
-use crate::upstream::Backend;
+use crate::upstream::BackendBody;
 
 /// Whether a client's header is not for the backend. Many backends read `_` as `-`: what may not pass with one may not
 /// pass with the other.
@@ -71,10 +70,10 @@ pub(crate) async fn forward(
     record: &mut Record,
     routed: Routed,
     parts: Parts,
-    body: Incoming,
-) -> Result<(response::Parts, Backend), Answer> {
+    payload: Payload,
+) -> Result<(response::Parts, BackendBody), Answer> {
     let Routed { integration, path, forwarded, changes } = routed;
-    let (body, progress) = RequestBody::new(body, runtime.config.limits.body_bytes);
+    let (body, progress) = RequestBody::new(payload, runtime.config.limits.body_bytes);
     record.upload = Some(progress.clone());
     let mut request = Request::new(body);
     *request.uri_mut() = Uri::try_from(path).map_err(|_| Answer::NoIntegration)?;

@@ -1,5 +1,7 @@
 //! Connections to backends, kept by the runtime that made them.
 
+mod http1;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,37 +11,26 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, Uri, response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use model::snapshot::Integration;
 use tokio::net::TcpStream;
 
 use crate::body::RequestBody;
 use crate::tls::{UpstreamStream, UpstreamTls};
+pub(crate) use http1::BackendBody;
+use http1::Http1;
 
 /// Idle connections that are kept to one backend.
 const IDLE: usize = 128;
 /// For how long.
 const IDLE_TIME: Duration = Duration::from_secs(50);
-/// How long a connection may take to become usable again when its answer has ended.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
-
 /// The connections of one runtime.
 pub(crate) struct Upstreams {
     pools: Rc<Pools>,
     tls: UpstreamTls,
 }
 
-/// A backend's payload, and the connection that it comes on.
-pub(crate) struct Backend {
-    pub(crate) body: Incoming,
-    pub(crate) lease: Lease,
-}
-
-/// A connection that is in use. Dropped, it is closed.
+/// Where a connection goes back to when its answer has ended. Dropped, the connection is closed.
 pub(crate) struct Lease {
-    sender: SendRequest<RequestBody>,
     key: Rc<str>,
     pools: Weak<Pools>,
 }
@@ -56,7 +47,7 @@ pub(crate) enum UpstreamError {
 type Pools = RefCell<HashMap<Rc<str>, Vec<Idle>>>;
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: Http1,
     since: Instant,
 }
 
@@ -73,55 +64,48 @@ impl Upstreams {
         &self,
         integration: &Integration,
         mut request: Request<RequestBody>,
-    ) -> Result<(response::Parts, Backend), UpstreamError> {
+    ) -> Result<(response::Parts, BackendBody), UpstreamError> {
         let key = key(integration);
-        while let Some((key, mut sender)) = self.idle(&key) {
+        while let Some((key, connection)) = self.idle(&key) {
             let again = Again::of(&request);
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.backend(key, sender, response)),
-                Err(mut error) => match (error.take_message(), again) {
+            match connection.send(request, self.lease(key)).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => match (failed.unsent, again) {
                     (Some(unsent), _) => request = unsent,
-                    (None, Some(again)) => request = again.with(error.into_error())?,
-                    (None, None) => return Err(error.into_error().into()),
+                    (None, Some(again)) => request = again.with(failed.error)?,
+                    (None, None) => return Err(failed.error.into()),
                 },
             }
         }
-        let mut sender = self.connect(integration).await?;
-        let response = sender.send_request(request).await?;
-        Ok(self.backend(key.into(), sender, response))
+        let connection = self.connect(integration).await?;
+        connection.send(request, self.lease(key.into())).await.map_err(|failed| failed.error.into())
     }
 
     /// Closes what has been idle for too long.
     pub(crate) fn sweep(&self) {
         self.pools.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_TIME);
+            idle.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < IDLE_TIME);
             !idle.is_empty()
         });
     }
 
-    fn idle(&self, key: &str) -> Option<(Rc<str>, SendRequest<RequestBody>)> {
+    fn idle(&self, key: &str) -> Option<(Rc<str>, Http1)> {
         let mut pools = self.pools.borrow_mut();
         let name = pools.get_key_value(key)?.0.clone();
         let pool = pools.get_mut(key)?;
         while let Some(idle) = pool.pop() {
-            if idle.sender.is_ready() {
-                return Some((name, idle.sender));
+            if idle.connection.is_ready() {
+                return Some((name, idle.connection));
             }
         }
         None
     }
 
-    fn backend(
-        &self,
-        key: Rc<str>,
-        sender: SendRequest<RequestBody>,
-        response: http::Response<Incoming>,
-    ) -> (response::Parts, Backend) {
-        let (head, body) = response.into_parts();
-        (head, Backend { body, lease: Lease { sender, key, pools: Rc::downgrade(&self.pools) } })
+    fn lease(&self, key: Rc<str>) -> Lease {
+        Lease { key, pools: Rc::downgrade(&self.pools) }
     }
 
-    async fn connect(&self, integration: &Integration) -> Result<SendRequest<RequestBody>, UpstreamError> {
+    async fn connect(&self, integration: &Integration) -> Result<Http1, UpstreamError> {
         let target = &integration.target;
         let (host, port) = host_and_port(&target.authority, target.tls);
         let stream = TcpStream::connect((host, port)).await?;
@@ -130,36 +114,18 @@ impl Upstreams {
             true => self.tls.connect(integration.server_name.as_deref().unwrap_or(host), stream).await?,
             false => UpstreamStream::Plain(stream),
         };
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(async move {
-            // What goes wrong is told to whoever waits for an answer.
-            let _ = connection.await;
-        });
-        Ok(sender)
+        Ok(Http1::open(stream).await?)
     }
 }
 
 impl Lease {
-    /// The answer has ended: the next request may use the connection.
-    pub(crate) fn give_back(self) {
-        if self.sender.is_ready() {
-            self.into_pool();
-        } else if !self.sender.is_closed() {
-            tokio::task::spawn_local(async move {
-                let mut lease = self;
-                if let Ok(Ok(())) = tokio::time::timeout(SETTLE_TIME, lease.sender.ready()).await {
-                    lease.into_pool();
-                }
-            });
-        }
-    }
-
-    fn into_pool(self) {
+    /// The next request may use the connection.
+    fn give_back(self, connection: Http1) {
         let Some(pools) = self.pools.upgrade() else { return };
         let mut pools = pools.borrow_mut();
         let pool = pools.entry(self.key).or_default();
         if pool.len() < IDLE {
-            pool.push(Idle { sender: self.sender, since: Instant::now() });
+            pool.push(Idle { connection, since: Instant::now() });
         }
     }
 }
