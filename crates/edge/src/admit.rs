@@ -43,6 +43,10 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
     if !parts.uri.path().starts_with('/') {
         return Err(Answer::BadRequest("the request's target is no path"));
     }
+    // The `http` crate takes UTF-8, which no target has (RFC 3986 section 2); backends decode it in more than one way.
+    if parts.uri.path_and_query().is_some_and(|target| !target.as_str().is_ascii()) {
+        return Err(Answer::BadRequest("the request's target is not ASCII"));
+    }
     if has_dot_segments(parts.uri.path()) {
         return Err(Answer::BadRequest("the path has dot segments"));
     }
@@ -50,6 +54,14 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Answer> {
         && (parts.version == Version::HTTP_2 || parts.headers.contains_key(CONTENT_LENGTH))
     {
         return Err(Answer::BadRequest("Transfer-Encoding stands beside another framing"));
+    }
+    // In HTTP/2, h2 compares each of several lengths with the payload; a backend would get them all.
+    if parts.headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Answer::BadRequest("Content-Length is there more than once"));
+    }
+    // The one byte that the `http` crate takes in a name and RFC 9110 section 5.6.2 does not. In HTTP/1.1 the parser refuses it.
+    if parts.version == Version::HTTP_2 && parts.headers.keys().any(|name| name.as_str().contains('"')) {
+        return Err(Answer::BadRequest("a header's name is no token"));
     }
     let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     let chunked = encodings.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
@@ -178,9 +190,13 @@ mod tests {
         let plain = |headers: &[(&str, &str)]| check(&parts("/", Version::HTTP_11, headers)).is_ok();
         assert!(plain(&[]) && plain(&[("transfer-encoding", "Chunked")]) && plain(&[("content-length", "3")]));
         assert!(!plain(&[("transfer-encoding", "chunked"), ("content-length", "3")]));
+        assert!(!plain(&[("content-length", "3"), ("content-length", "3")]));
         assert!(!plain(&[("transfer-encoding", "gzip, chunked")]));
         assert!(!plain(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]));
+        assert!(check(&parts("/", Version::HTTP_2, &[("x\"a", "b")])).is_err());
         assert!(check(&parts("*", Version::HTTP_11, &[])).is_err());
+        assert!(check(&parts("/\u{e4}", Version::HTTP_11, &[])).is_err());
+        assert!(check(&parts("/?\u{e4}", Version::HTTP_2, &[])).is_err());
         let mut connect = parts("a.test:443", Version::HTTP_11, &[]);
         connect.method = Method::CONNECT;
         assert!(check(&connect).is_err());
