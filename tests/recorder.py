@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from server import eventually
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-# A target that is a path: nothing but visible ASCII, and no fragment (RFC 9112 section 3.2.1).
-REQUEST_LINE = re.compile(rb"(?P<method>" + TOKEN + rb") (?P<target>/[!\"$-~]*) HTTP/1\.1")
+# A target that is a path: nothing but visible bytes, and no fragment (RFC 9112 section 3.2.1). UTF-8 is outside the grammar, and
+# has one meaning.
+REQUEST_LINE = re.compile(rb"(?P<method>" + TOKEN + rb") (?P<target>/[!\"$-~\x80-\xff]*) HTTP/1\.1")
 FIELD = re.compile(rb"(?P<name>" + TOKEN + rb"):[ \t]*(?P<value>[\t -~\x80-\xff]*?)[ \t]*")
 CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 STORED = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstored"
@@ -179,7 +180,7 @@ def read_request(received):
         if len(rest) < length:
             raise Partial
         payload, rest = rest[:length], rest[length:]
-    return Arrived(request_line["method"].decode(), request_line["target"].decode(), fields, payload), rest
+    return Arrived(request_line["method"].decode(), request_line["target"].decode("latin-1"), fields, payload), rest
 
 
 def read_chunks(rest):

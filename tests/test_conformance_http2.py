@@ -98,12 +98,13 @@ PSEUDO = {
     for method in ["get", "FOO", "PRI", "TRACE"]
 } | {
     f"path {path!r}": refused(head=with_path(path))
-    for path in ["", "x", "*", "/x y", "/x HTTP/1.1", "/x HTTP/1.1\r\nx-b: b", f"/x HTTP/1.1\r\n\r\n{SMUGGLED}", "/x\ty", "/x\r", "/x\n", "/x\x00", "/x\x0b", "/x\x7f", "/x\x80", "/x\xc3\xa4", " /x", "/x ",
+    for path in ["", "x", "*", "/x y", "/x HTTP/1.1", "/x HTTP/1.1\r\nx-b: b", f"/x HTTP/1.1\r\n\r\n{SMUGGLED}", "/x\ty", "/x\r", "/x\n", "/x\x00", "/x\x0b", "/x\x7f", "/x\x80", " /x", "/x ",
                  "https://other.example/x", f"https://{DOMAIN}/x", "other.example:443", "/a/../x", "/a/%2e%2e/x"]
 } | {
     # h2 takes them for the root's, which no route of ours is for.
     "a path that is a query": refused(head=with_path("?x"), answers=frozenset(REFUSED | {404})),
     "a path that is a fragment": refused(head=with_path("#x"), answers=frozenset(REFUSED | {404})),
+    "a path in UTF-8": served(head=with_path("/x\xc3\xa4"), answers=REFUSED | SERVED, arrives=("POST", "/x\xc3\xa4", b"")),
     "a path with a fragment": served(head=with_path("/x#y"), answers=REFUSED | SERVED),
     "a path with an encoded line end": served(head=with_path("/x%0d%0ax-b:b"), arrives=("POST", "/x%0d%0ax-b:b", b"")),
     "a path of two slashes": served(head=with_path("//other.example/x"), arrives=("POST", "//other.example/x", b"")),

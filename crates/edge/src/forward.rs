@@ -28,7 +28,17 @@ use crate::upstream::BackendBody;
 fn stays_here(name: &str) -> bool {
     let plain = identity::plain(name);
     let is_alias = plain != name;
-    is_hop_by_hop(&plain) || is_for_us(&plain) || is_alias && matches!(&*plain, "content-length" | "host")
+    is_hop_by_hop(&plain) || is_for_us(&plain) || is_alias && &*plain == "host" || is_disguised_framing(name)
+}
+
+/// Whether a name has the letters of one that says where a message ends, and is another: somebody may take it for that.
+fn is_disguised_framing(name: &str) -> bool {
+    let letters = || name.bytes().filter(u8::is_ascii_alphanumeric);
+    match name.len() {
+        0..13 => false,
+        _ if letters().eq(*b"contentlength") => name != "content-length",
+        _ => letters().eq(*b"transferencoding"),
+    }
 }
 
 /// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
@@ -242,6 +252,10 @@ mod tests {
             "x_forwarded_for",
             "transfer_encoding",
             "content_length",
+            "content--length",
+            "contentlength",
+            "transfer---encoding",
+            "_transfer_encoding_",
             "client_cert",
             "x_ssl-client_dn",
             "x.ssl.client.cert",

@@ -2,6 +2,7 @@
 
 mod clients;
 mod cors;
+mod desync;
 mod http2;
 mod mapping;
 mod openssl;
