@@ -16,8 +16,8 @@ REQUEST_LINE = re.compile(rb"(?P<method>" + TOKEN + rb") (?P<target>/[!\"$-~\x80
 FIELD = re.compile(rb"(?P<name>" + TOKEN + rb"):[ \t]*(?P<value>[\t -~\x80-\xff]*?)[ \t]*")
 CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}")
 STORED = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstored"
-# Fields of one connection, which a gateway takes out (RFC 9110 section 7.6.1), and one that it has answered itself.
-HOP_BY_HOP = {b"te", b"trailer", b"upgrade", b"keep-alive", b"proxy-connection", b"http2-settings", b"expect"}
+# Fields of one connection, which a gateway takes out (RFC 9110 section 7.6.1), and one that it has answered itself. An upgrade it may ask for.
+HOP_BY_HOP = {b"te", b"trailer", b"keep-alive", b"proxy-connection", b"http2-settings", b"expect"}
 
 
 @dataclass

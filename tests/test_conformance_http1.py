@@ -42,6 +42,8 @@ class Case:
     arrives: tuple = ()
     # Fields that may not arrive: `name`, or `Name: value`.
     without: tuple = ()
+    # What arrives may be cut before its end, so that it is no request: its answer came before.
+    may_be_cut: bool = False
 
 
 def request(*fields, line="POST /x HTTP/1.1", payload=b"", host=HOST):
@@ -406,9 +408,9 @@ PIPELINES = {
     "rubbish between": Case(A + b"\x00\x00" + B, ({200}, REFUSED), (GOT_A,)),
     "a hundred": Case(A * 100, ({200},) * 100, (GOT_A,) * 100),
     "an answer before the payload's end": Case(
-        (request("Content-Length: 5", line="POST /early HTTP/1.1", payload=b"he"), b"llo"), ({200},), (("POST", "/early", b"hello"),)),
+        (request("Content-Length: 5", line="POST /early HTTP/1.1", payload=b"he"), b"llo"), ({200},), (("POST", "/early", b"hello"),), may_be_cut=True),
     "an answer before a payload that is a request": Case(
-        (request(f"Content-Length: {len(SMUGGLED) + 2}", line="POST /early HTTP/1.1", payload=b"he"), SMUGGLED), ({200},), (("POST", "/early", b"he" + SMUGGLED),)),
+        (request(f"Content-Length: {len(SMUGGLED) + 2}", line="POST /early HTTP/1.1", payload=b"he"), SMUGGLED), ({200},), (("POST", "/early", b"he" + SMUGGLED),), may_be_cut=True),
     "an answer before chunks that break": Case((request(CHUNKED, line="POST /early HTTP/1.1", payload=b"2\r\nhe\r\n"), b"zz\r\n" + SMUGGLED), ({200},), ()),
 }
 
@@ -438,7 +440,7 @@ CONNECTIONS = {
     "h2c": get(*UPGRADE, without=("upgrade", "http2-settings", "connection")),
     "h2c with a payload": once(*UPGRADE, "Content-Length: 5", payload=b"hello", arrives=HELLO, without=("upgrade", "http2-settings")),
     "an upgrade that nobody answers": Case(
-        request("Connection: Upgrade", "Upgrade: x", line="GET /a HTTP/1.1") + B, ({200, 400}, {200, 400}), (GOT_A, GOT_B), ("upgrade",)),
+        request("Connection: Upgrade", "Upgrade: x", line="GET /a HTTP/1.1") + B, ({200, 400}, {200, 400}), (GOT_A, GOT_B)),
     "Keep-Alive": get("Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: trailers", "Trailer: X-A", without=("keep-alive", "proxy-connection", "te", "trailer")),
     "TE: chunked": get("TE: chunked", without=("te",)),
     "a head too large": refused(*[f"X-{n}: {'x' * 100}" for n in range(200)], line="GET /x HTTP/1.1", answers={400, 431}),
@@ -479,7 +481,9 @@ def test_arrives_once_or_not_at_all(server, gateway, recorder, pki, name, pieces
     wanted = [arrives for status, arrives in zip(statuses, case.arrives) if status == 200]
     if client.went_on:
         wanted.append(("GET", "/after", b""))
-    if None in wanted:
+    if case.may_be_cut and not client.went_on:
+        assert arrived in ([], wanted)
+    elif None in wanted:
         assert len(arrived) == len(wanted)
     else:
         assert arrived == wanted
