@@ -10,11 +10,24 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::http1::inbound;
 use crate::record::Record;
-use crate::upstream::BackendBody;
+use crate::upstream::{BackendBody, BackendError, Upgraded};
 
 /// A client's payload as it comes.
-pub(crate) struct Payload(Incoming);
+pub(crate) enum Payload {
+    Http1(inbound::Payload),
+    Http2(Incoming),
+}
+
+/// Why a client's payload ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error("{0}")]
+    Http1(#[from] inbound::PayloadError),
+    #[error("{0}")]
+    Http2(#[from] hyper::Error),
+}
 
 /// A client's payload on its way to the backend. Ends in an error where it is larger than allowed.
 pub(crate) struct RequestBody(Option<Upload>);
@@ -45,7 +58,7 @@ pub(crate) struct ResponseBody {
 
 enum Content {
     Fixed(Option<Bytes>),
-    Backend(BackendBody),
+    Backend(Box<BackendBody>),
 }
 
 /// Why a payload ended early.
@@ -54,29 +67,46 @@ pub(crate) enum BodyError {
     #[error("the payload is larger than the gateway takes")]
     TooLarge,
     #[error("the payload ended early: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(#[from] PayloadError),
+    #[error("the backend's answer broke off: {0}")]
+    Backend(#[from] BackendError),
 }
 
 impl From<Incoming> for Payload {
     fn from(incoming: Incoming) -> Self {
-        Self(incoming)
+        Self::Http2(incoming)
+    }
+}
+
+impl From<inbound::Payload> for Payload {
+    fn from(payload: inbound::Payload) -> Self {
+        Self::Http1(payload)
     }
 }
 
 impl Body for Payload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = PayloadError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+        match self.get_mut() {
+            Self::Http1(payload) => Pin::new(payload).poll_frame(cx).map_err(PayloadError::from),
+            Self::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(PayloadError::from),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match self {
+            Self::Http1(payload) => payload.is_end_stream(),
+            Self::Http2(incoming) => incoming.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match self {
+            Self::Http1(payload) => payload.size_hint(),
+            Self::Http2(incoming) => incoming.size_hint(),
+        }
     }
 }
 
@@ -95,6 +125,11 @@ impl RequestBody {
     /// Nothing.
     pub(crate) fn empty() -> Self {
         Self(None)
+    }
+
+    /// Whether nothing was taken from it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.0.as_ref().is_none_or(|upload| upload.progress.bytes() == 0 && !upload.progress.is_broken())
     }
 }
 
@@ -178,7 +213,30 @@ impl ResponseBody {
             // Nobody asks for what is not there.
             record.complete();
         }
-        Self { content: Content::Backend(body), record }
+        Self { content: Content::Backend(Box::new(body)), record }
+    }
+
+    /// Whether the gateway answers itself.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.content, Content::Fixed(_))
+    }
+
+    /// The backend's connection, where it has changed to another protocol.
+    pub(crate) fn take_upgraded(&mut self) -> Option<Upgraded> {
+        match &mut self.content {
+            Content::Fixed(_) => None,
+            Content::Backend(body) => body.take_upgraded(),
+        }
+    }
+
+    /// Bytes of another protocol went to the client.
+    pub(crate) fn carried(&mut self, bytes: u64) {
+        self.record.sent(bytes);
+    }
+
+    /// The other protocol has come to its end.
+    pub(crate) fn complete(&mut self) {
+        self.record.complete();
     }
 }
 
@@ -190,7 +248,9 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let frame = match &mut this.content {
             Content::Fixed(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Backend(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
+            Content::Backend(body) => {
+                ready!(Pin::new(&mut **body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from))
+            }
         };
         match &frame {
             Some(Ok(frame)) => this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64)),

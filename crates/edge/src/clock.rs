@@ -39,26 +39,47 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Prints `$context.requestTime`, formatted once a second.
-#[derive(Default)]
-pub(crate) struct TimeText(RefCell<(i64, String)>);
+/// Prints the time in one format, once a second.
+pub(crate) struct TimeText {
+    format: fn(i64) -> String,
+    printed: RefCell<(i64, String)>,
+}
 
 impl TimeText {
-    /// Calls `write` with `at` as `dd/MMM/yyyy:HH:mm:ss +0000`.
+    /// `dd/MMM/yyyy:HH:mm:ss +0000`: `$context.requestTime`.
+    pub(crate) fn common_log() -> Self {
+        Self { format: common_log_time, printed: RefCell::default() }
+    }
+
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`: `Date` (RFC 9110 section 5.6.7).
+    pub(crate) fn http_date() -> Self {
+        Self { format: http_date, printed: RefCell::default() }
+    }
+
+    /// Calls `write` with `at` as it is printed.
     pub(crate) fn with(&self, at: UnixMillis, write: impl FnOnce(&str)) {
         let second = at.div_euclid(1000);
-        let mut cached = self.0.borrow_mut();
-        if cached.0 != second || cached.1.is_empty() {
-            *cached = (second, common_log_time(second));
+        let mut printed = self.printed.borrow_mut();
+        if printed.0 != second || printed.1.is_empty() {
+            *printed = (second, (self.format)(second));
         }
-        write(&cached.1);
+        write(&printed.1);
     }
 }
 
 fn common_log_time(second: i64) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
-    let at = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    at.format(format).unwrap_or_default()
+    moment(second).format(format).unwrap_or_default()
+}
+
+fn http_date(second: i64) -> String {
+    let format =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    moment(second).format(format).unwrap_or_default()
+}
+
+fn moment(second: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -67,7 +88,7 @@ mod tests {
 
     #[test]
     fn prints_as_the_common_log_format_does() {
-        let text = TimeText::default();
+        let text = TimeText::common_log();
         for (at, wanted) in [
             (0, "01/Jan/1970:00:00:00 +0000"),
             (999, "01/Jan/1970:00:00:00 +0000"),
@@ -75,5 +96,7 @@ mod tests {
         ] {
             text.with(at, |printed| assert_eq!(printed, wanted));
         }
+        let date = TimeText::http_date();
+        date.with(784_111_777_999, |printed| assert_eq!(printed, "Sun, 06 Nov 1994 08:49:37 GMT"));
     }
 }

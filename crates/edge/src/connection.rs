@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
-use hyper::server::conn::{http1, http2};
+use http::HeaderValue;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use model::Revision;
@@ -23,7 +23,7 @@ use trust::UnixSeconds;
 use crate::addresses::Counted;
 use crate::exchange;
 use crate::forward;
-use crate::heads::Heads;
+use crate::http1;
 use crate::record::{self, Record};
 use crate::refuse;
 use crate::runtime::Runtime;
@@ -54,7 +54,6 @@ pub(crate) struct Connection {
     pub(crate) cipher_suite: Option<&'static str>,
     standing: RefCell<Standing>,
     pub(crate) activity: Activity,
-    heads: RefCell<Heads>,
     closing: Cell<Option<Close>>,
     /// A review in the background waits for the client's status.
     waits: Cell<bool>,
@@ -203,28 +202,9 @@ async fn handshake(
 }
 
 async fn serve_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
-    let service = service_fn({
-        let (runtime, connection) = (runtime.clone(), connection.clone());
-        move |request| exchange::serve(runtime.clone(), connection.clone(), request)
-    });
-    let limits = &runtime.config.limits;
-    let http = http1::Builder::new()
-        // Ours are kept by the runtime, without a timer for each request.
-        .header_read_timeout(None)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size((limits.header_bytes * 2).max(16 * 1024))
-        .serve_connection(TokioIo::new(Io(socket.clone())), service);
-    let http = std::pin::pin!(http);
-    if let Some(Err(error)) = drive(connection, http, |http| http.graceful_shutdown()).await {
-        if error.is_parse() {
-            let (status, why) = match error.is_parse_too_large() {
-                true => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request line and headers are too large"),
-                false => (StatusCode::BAD_REQUEST, "the request is no HTTP"),
-            };
-            Record::of_connection(runtime, connection).unreadable(status, why);
-        }
-        connection.linger();
-    }
+    let http = std::pin::pin!(http1::server::serve(runtime, connection, socket));
+    // It looks itself whether the connection is closing when it has answered.
+    drive(connection, http, |_| ()).await;
 }
 
 async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
@@ -292,7 +272,6 @@ impl Connection {
             cipher_suite: session.and_then(Session::cipher_suite),
             standing: RefCell::new(standing),
             activity: Activity::new(runtime.tick.clone()),
-            heads: RefCell::default(),
             closing: Cell::new(None),
             waits: Cell::new(false),
             notify: Notify::new(),
@@ -412,19 +391,6 @@ impl Connection {
         }
     }
 
-    /// Bytes came from the client.
-    pub(crate) fn read(&self, bytes: &[u8]) {
-        if !self.is_http2 {
-            self.heads.borrow_mut().read(bytes, self.activity.serving.get() == 0);
-        }
-        self.activity.read();
-    }
-
-    /// Whether the head of the request that just came has one meaning only; to be asked once for each request.
-    pub(crate) fn head_is_clear(&self) -> bool {
-        self.is_http2 || self.heads.borrow_mut().next_is_clear()
-    }
-
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.get().is_some()
     }
@@ -473,11 +439,16 @@ impl Activity {
         }
     }
 
-    fn read(&self) {
-        let now = self.tick.get();
-        self.moved.set(now);
+    /// Bytes came from the client.
+    pub(crate) fn read(&self) {
+        self.moved.set(self.tick.get());
+        self.head_began();
+    }
+
+    /// What comes between requests is a head.
+    pub(crate) fn head_began(&self) {
         if self.serving.get() == 0 && self.head_since.get().is_none() {
-            self.head_since.set(Some(now));
+            self.head_since.set(Some(self.tick.get()));
         }
     }
 

@@ -76,7 +76,6 @@ fn route(
     parts: &Parts,
     is_known: bool,
 ) -> Result<Routed, Answer> {
-    let head_is_clear = connection.head_is_clear();
     if !is_known {
         return Err(Answer::Misdirected);
     }
@@ -84,9 +83,6 @@ fn route(
     let stage = record.find_stage(parts);
     if record.client.refusal.is_some() {
         return Err(Answer::Refused);
-    }
-    if !head_is_clear {
-        return Err(Answer::BadRequest("the request's lines or its length have two meanings"));
     }
     admit::check(parts)?;
     if admit::head_bytes(parts) > runtime.config.limits.header_bytes {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use http_body::Body;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::answer::{Answer, REQUEST_ID};
 use crate::body::{Payload, Progress, RequestBody};
 use crate::exchange::Routed;
+use crate::http1::head;
 use crate::identity;
 use crate::mapping::Values;
 use crate::record::Record;
@@ -85,6 +86,7 @@ pub(crate) async fn forward(
     let Routed { integration, path, forwarded, changes } = routed;
     let (body, progress) = RequestBody::new(payload, runtime.config.limits.body_bytes);
     record.upload = Some(progress.clone());
+    let upgrade = upgrade(&parts, &body);
     let mut request = Request::new(body);
     *request.uri_mut() = Uri::try_from(path).map_err(|_| Answer::NoIntegration)?;
     *request.method_mut() = match &integration.method {
@@ -99,9 +101,9 @@ pub(crate) async fn forward(
     let authority = HeaderValue::from_str(&integration.target.authority).map_err(|_| Answer::NoIntegration)?;
     headers.insert(HOST, authority);
     changes.apply_to_headers(&mut headers);
-    if request.body().size_hint().exact().is_none() && !request.body().is_end_stream() {
-        // hyper sends no payload of a GET whose length is unknown unless it is told to.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    if let Some(protocol) = &upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.clone());
     }
     *request.headers_mut() = headers;
     record.integration_started = Some(std::time::Instant::now());
@@ -122,12 +124,16 @@ pub(crate) async fn forward(
         }
         Err(_) => return Err(Answer::IntegrationFailure),
     };
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
         // Nobody asked for it.
         return Err(Answer::IntegrationFailure);
     }
     record.integrated(head.status);
+    let protocol = head.headers.remove(UPGRADE).filter(|_| head.status == StatusCode::SWITCHING_PROTOCOLS);
     strip(&mut head.headers, is_hop_by_hop);
+    if let Some(protocol) = protocol {
+        head.headers.insert(UPGRADE, protocol);
+    }
     if let Some(mapping) = integration.response_mappings.get(&head.status.as_u16()) {
         let changes = Values::of_response(&head.headers, record).changes(mapping);
         changes.apply_to_headers(&mut head.headers);
@@ -140,6 +146,20 @@ pub(crate) async fn forward(
     // hyper writes the version of the client's connection.
     head.version = Version::HTTP_11;
     Ok((head, backend))
+}
+
+/// The protocol that a client wants to change to (RFC 9110 section 7.8): WebSocket, most likely.
+fn upgrade(parts: &Parts, body: &RequestBody) -> Option<HeaderValue> {
+    let asks = parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && body.is_end_stream()
+        && head::says(&parts.headers, CONNECTION, "upgrade");
+    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+    let protocol = protocols.next().filter(|_| asks && protocols.next().is_none())?;
+    // One protocol; HTTP/2 is agreed upon in the handshake, never like this (RFC 9113 section 3.1).
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._/".contains(byte);
+    let is_plain = protocol.as_bytes().iter().all(is_token) && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    is_plain.then(|| protocol.clone())
 }
 
 /// Ends when neither payload nor answer have moved for `timeout`.

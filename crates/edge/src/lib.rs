@@ -20,7 +20,7 @@ mod counters;
 mod edge;
 mod exchange;
 mod forward;
-mod heads;
+mod http1;
 mod identity;
 mod listen;
 mod mapping;

@@ -175,13 +175,6 @@ impl Record {
         self.complete = true;
     }
 
-    /// hyper answered itself what it could not read.
-    pub(crate) fn unreadable(&mut self, status: StatusCode, why: &'static str) {
-        self.answer = Some(Answer::BadRequest(why));
-        self.status = Some(status);
-        self.complete = true;
-    }
-
     /// The backend's head has come, and is passed on.
     pub(crate) fn integrated(&mut self, status: StatusCode) {
         self.integration_status = Some(status);

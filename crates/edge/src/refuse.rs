@@ -7,9 +7,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use http::{Request, Response, Version};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use model::Rejection;
@@ -21,6 +20,7 @@ use trust::Code;
 use crate::answer::Answer;
 use crate::body::ResponseBody;
 use crate::connection::{Connection, LocalExecutor};
+use crate::http1;
 use crate::record::Record;
 use crate::runtime::Runtime;
 use crate::socket::{Io, Socket};
@@ -63,21 +63,11 @@ fn reset(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Socket) {
 
 /// `false`: there was no request that could be answered.
 async fn answer_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> bool {
-    let answered = Cell::new(false);
-    let service = service_fn(|request| {
-        answered.set(true);
-        std::future::ready(forbid(runtime, connection, request))
+    let answered = http1::server::answer_one(runtime, connection, socket, |request| match request {
+        Some(request) => forbid(runtime, connection, request),
+        None => Answer::Refused.response(Version::HTTP_11, Record::of_connection(runtime, connection)),
     });
-    let limit = runtime.config.limits.header_bytes;
-    let http = http1::Builder::new()
-        .keep_alive(false)
-        .header_read_timeout(None)
-        .max_header_size(limit)
-        .max_buf_size(limit.max(8192))
-        .serve_connection(TokioIo::new(Io(socket.clone())), service);
-    // Without shutdown: the payload that may follow is not read here.
-    let _ = timeout(TIME, http.without_shutdown()).await;
-    answered.get()
+    timeout(TIME, answered).await.unwrap_or(false)
 }
 
 /// As [`answer_http1`]: the first stream is answered, and a GOAWAY says that it was the last.
@@ -88,7 +78,7 @@ async fn answer_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket
         move |request| {
             answered.0.set(true);
             answered.1.notify_one();
-            std::future::ready(forbid(&runtime, &connection, request))
+            std::future::ready(Ok::<_, Infallible>(forbid(&runtime, &connection, request)))
         }
     });
     let http = http2::Builder::new(LocalExecutor)
@@ -109,13 +99,9 @@ async fn answer_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket
     answered.0.get()
 }
 
-fn forbid(
-    runtime: &Rc<Runtime>,
-    connection: &Rc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+fn forbid<B>(runtime: &Rc<Runtime>, connection: &Rc<Connection>, request: Request<B>) -> Response<ResponseBody> {
     let (parts, _unread) = request.into_parts();
     let mut record = Record::of_request(runtime, connection, &parts);
     record.find_stage(&parts);
-    Ok(Answer::Refused.response(parts.version, record))
+    Answer::Refused.response(parts.version, record)
 }

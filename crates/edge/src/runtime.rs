@@ -52,6 +52,7 @@ pub(crate) struct Runtime {
     pub(crate) counters: RuntimeCounters,
     pub(crate) ids: RequestIds,
     pub(crate) time_text: TimeText,
+    pub(crate) http_date: TimeText,
     pub(crate) domain_log: Template,
     /// Name of the log stream that this runtime's lines are in.
     pub(crate) log_stream: String,
@@ -110,7 +111,8 @@ impl Runtime {
             lines: parts.lines,
             counters: RuntimeCounters::new(parts.counters),
             ids: RequestIds::new(),
-            time_text: TimeText::default(),
+            time_text: TimeText::common_log(),
+            http_date: TimeText::http_date(),
             domain_log: format,
             log_stream: parts.log_stream,
             line: Cell::default(),

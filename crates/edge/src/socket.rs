@@ -40,6 +40,11 @@ impl Socket {
         }
     }
 
+    /// What has come already is the beginning of a request.
+    pub(crate) fn head_began(&self) {
+        self.connection.activity.head_began();
+    }
+
     /// Resets the connection: no alert, no FIN.
     pub(crate) fn reset(&self) {
         // Fails only on a socket that is closed already.
@@ -52,7 +57,7 @@ impl AsyncRead for Io {
         let before = buf.filled().len();
         ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.0.connection.read(&buf.filled()[before..]);
+            self.0.connection.activity.read();
         }
         Poll::Ready(Ok(()))
     }

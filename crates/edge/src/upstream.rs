@@ -9,15 +9,15 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Uri, response};
+use http::{Request, response};
 use http_body::Body;
 use model::snapshot::Integration;
 use tokio::net::TcpStream;
 
 use crate::body::RequestBody;
 use crate::tls::{UpstreamStream, UpstreamTls};
-pub(crate) use http1::BackendBody;
-use http1::Http1;
+pub(crate) use http1::{BackendBody, BackendError, Upgraded};
+use http1::{Http1, SendError};
 
 /// Idle connections that are kept to one backend.
 const IDLE: usize = 128;
@@ -41,7 +41,7 @@ pub(crate) enum UpstreamError {
     #[error("cannot connect: {0}")]
     Connect(#[from] io::Error),
     #[error("{0}")]
-    Http(#[from] hyper::Error),
+    Http(BackendError),
 }
 
 type Pools = RefCell<HashMap<Rc<str>, Vec<Idle>>>;
@@ -67,24 +67,19 @@ impl Upstreams {
     ) -> Result<(response::Parts, BackendBody), UpstreamError> {
         let key = key(integration);
         while let Some((key, connection)) = self.idle(&key) {
-            let again = Again::of(&request);
             match connection.send(request, self.lease(key)).await {
                 Ok(answered) => return Ok(answered),
-                Err(failed) => match (failed.unsent, again) {
-                    (Some(unsent), _) => request = unsent,
-                    (None, Some(again)) => request = again.with(failed.error)?,
-                    (None, None) => return Err(failed.error.into()),
-                },
+                Err(failed) => request = failed.again().map_err(UpstreamError::Http)?,
             }
         }
         let connection = self.connect(integration).await?;
-        connection.send(request, self.lease(key.into())).await.map_err(|failed| failed.error.into())
+        connection.send(request, self.lease(key.into())).await.map_err(|failed| UpstreamError::Http(failed.error))
     }
 
     /// Closes what has been idle for too long.
     pub(crate) fn sweep(&self) {
         self.pools.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < IDLE_TIME);
+            idle.retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < IDLE_TIME);
             !idle.is_empty()
         });
     }
@@ -93,7 +88,7 @@ impl Upstreams {
         let mut pools = self.pools.borrow_mut();
         let name = pools.get_key_value(key)?.0.clone();
         let pool = pools.get_mut(key)?;
-        while let Some(idle) = pool.pop() {
+        while let Some(mut idle) = pool.pop() {
             if idle.connection.is_ready() {
                 return Some((name, idle.connection));
             }
@@ -114,7 +109,7 @@ impl Upstreams {
             true => self.tls.connect(integration.server_name.as_deref().unwrap_or(host), stream).await?,
             false => UpstreamStream::Plain(stream),
         };
-        Ok(Http1::open(stream).await?)
+        Ok(Http1::new(stream))
     }
 }
 
@@ -130,33 +125,16 @@ impl Lease {
     }
 }
 
-/// A request that may be sent twice: it has no payload, and its method does the same however often it is done (RFC 9110
-/// section 9.2.2).
-struct Again {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Again {
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        (request.body().is_end_stream() && request.method().is_idempotent()).then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
-    }
-
-    /// The request again, if `error` says that its connection ended before there was an answer.
-    fn with(self, error: hyper::Error) -> Result<Request<RequestBody>, hyper::Error> {
-        if error.is_parse() || error.is_user() || error.is_timeout() {
-            return Err(error);
-        }
-        let mut request = Request::new(RequestBody::empty());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        Ok(request)
+impl SendError {
+    /// The request, if it may be sent once more: nothing of it was sent, or its connection ended, it has no payload, and its
+    /// method does the same however often it is done (RFC 9110 section 9.2.2).
+    fn again(self) -> Result<Request<RequestBody>, BackendError> {
+        let Self { error, request, was_sent } = self;
+        let has_ended = matches!(error, BackendError::Io(_) | BackendError::Closed);
+        let may = |request: &Request<RequestBody>| {
+            !was_sent || has_ended && request.body().is_end_stream() && request.method().is_idempotent()
+        };
+        request.filter(may).ok_or(error)
     }
 }
 
