@@ -138,7 +138,17 @@ def test_a_path_cannot_forge_a_record(gateway, pki, path):
     assert all("\n" not in line and "\r" not in line for line in gateway.lines())
 
 
-@pytest.mark.parametrize("agent", [FORGERY, "x\\", "x\tx", "\x7f", "caf\u00e9"])
+def test_a_head_that_cannot_be_read_is_answered_and_recorded(gateway, pki):
+    for client, status in ((pki.client(), 400), (None, 403)):
+        answer = gateway.curl(marked(), client, "--user-agent", "\x7f", http="1.1")
+        assert answer.status == status
+        # No path is known, and so no stage: it is in the domain's own group.
+        events = eventually(lambda: of_domain(gateway, answer.headers["apigw-requestid"]))
+        record = json.loads(events[0]["message"])
+        assert (record["status"], record["path"]) == (str(status), "-")
+
+
+@pytest.mark.parametrize("agent", [FORGERY, "x\\", "x\tx", "caf\u00e9"])
 def test_a_header_cannot_forge_a_record(gateway, pki, agent):
     for client in (pki.client(), None):
         answer = gateway.curl(marked(), client, "--user-agent", agent, http="1.1")
@@ -297,6 +307,12 @@ def test_a_handshake_that_was_refused_is_recorded_too(server, backend, pki):
     [event] = eventually(lambda: gateway.logs.filter_log_events(logGroupName=group)["events"])
     assert "ClientCertUntrusted" in event["message"] or "Could not find issuer" in event["message"]
     assert "CN=stranger" in event["message"]
+
+
+def of_domain(gateway, request_id):
+    """The events of the domain's own group that have this request id."""
+    return gateway.logs.filter_log_events(
+        logGroupName=f"/countersign/domains/{gateway.domain}", filterPattern=f'{{ $.requestId = "{request_id}" }}')["events"]
 
 
 def explained(server, request_id):

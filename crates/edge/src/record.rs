@@ -88,6 +88,7 @@ pub(crate) struct Record {
     status: Option<StatusCode>,
     answer: Option<Answer>,
     sent: u64,
+    is_counted: bool,
     complete: bool,
     cut: Option<&'static str>,
 }
@@ -135,6 +136,7 @@ impl Record {
             status: None,
             answer: None,
             sent: 0,
+            is_counted: false,
             complete: false,
             cut: None,
         })
@@ -188,6 +190,7 @@ impl Record {
     }
 
     fn integration_ended(&mut self) {
+        self.count();
         self.integration_millis =
             self.integration_millis.or(self.integration_started.map(|at| at.elapsed().as_millis() as u64));
     }
@@ -241,8 +244,12 @@ impl Record {
         }
     }
 
-    /// Tells who was seen. Of a connection that is only found unreadable nothing new is known.
-    fn count(&self) {
+    /// Tells who was seen, once: before the client has its answer, so that it is counted when the client knows. Of a connection that is
+    /// only found unreadable nothing new is known.
+    fn count(&mut self) {
+        if std::mem::replace(&mut self.is_counted, true) {
+            return;
+        }
         let encounter = match self.refusal() {
             Some(_) => Encounter::Refusal,
             None if self.request.is_some() && self.client.refusal.is_none() => Encounter::Request,
