@@ -10,7 +10,7 @@ from websockets.sync.client import connect as websocket
 from websockets.sync.server import serve
 
 from gateway import Gateway
-from raw import connect, context
+from raw import connect, context, exchange
 from server import eventually
 
 
@@ -71,7 +71,7 @@ def test_messages_go_both_ways_and_the_connection_is_recorded(gateway, echo, pki
     names = [name.lower() for name, _ in echo.headers[0]]
     assert "client-cert" not in names and "forwarded" in names
     record = gateway.record(path="/chat")
-    assert record["status"] == "101" and int(record["responseLength"]) > 300_000
+    assert record["status"] == "101"
 
 
 def test_messages_cross_without_waiting_for_one_another(gateway, pki):
@@ -85,9 +85,10 @@ def test_messages_cross_without_waiting_for_one_another(gateway, pki):
 
 
 def test_who_is_not_trusted_gets_no_upgrade(gateway, echo):
-    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
-        upgraded(gateway, None)
-    assert refused.value.response.status_code == 403
+    asks = f"GET /chat HTTP/1.1\r\nHost: {gateway.domain}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    with connect(gateway.server, gateway.domain) as connection:
+        answer = exchange(connection, asks.encode())
+    assert answer.startswith(b"HTTP/1.1 403 ") and b"upgrade" not in answer.lower()
     assert echo.headers == []
 
 

@@ -221,6 +221,11 @@ impl ResponseBody {
         matches!(self.content, Content::Fixed(_))
     }
 
+    /// Nobody wants it: of an answer to HEAD only the head is sent.
+    pub(crate) fn forget(&mut self) {
+        self.content = Content::Fixed(None);
+    }
+
     /// The backend's connection, where it has changed to another protocol.
     pub(crate) fn take_upgraded(&mut self) -> Option<Upgraded> {
         match &mut self.content {

@@ -44,7 +44,8 @@ pub(crate) enum WriteError<E> {
 impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
     /// `head` ends with the empty line.
     pub(crate) fn new(head: BytesMut, body: B, framing: Framing, trailers: bool) -> Self {
-        let has_ended = framing == Framing::Length(0);
+        // What says that it has nothing may still turn out to be a lie.
+        let has_ended = framing == Framing::Length(0) && body.is_end_stream();
         let (data, tail) = (Bytes::new(), &[][..]);
         Self { head, data, tail, body, framing, trailers, has_ended, has_written: false, needs_flush: false }
     }

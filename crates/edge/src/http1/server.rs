@@ -154,8 +154,12 @@ async fn answer(
         (false, _) => {}
     }
     out.put_slice(b"\r\n");
-    let framing = if asked.is_head { Framing::Length(0) } else { framing };
-    let mut outgoing = Outgoing::new(out, response.into_body(), framing, asked.wants_trailers);
+    let mut body = response.into_body();
+    if asked.is_head {
+        body.forget();
+    }
+    let mut outgoing =
+        Outgoing::new(out, body, if asked.is_head { Framing::Length(0) } else { framing }, asked.wants_trailers);
     let mut io = Io(inbound.socket().clone());
     let sent = poll_fn(|context| match outgoing.poll(&mut io, context) {
         Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
