@@ -9,6 +9,8 @@
 
 pub(crate) mod buffer;
 pub(crate) mod chunked;
+#[cfg(test)]
+mod differential;
 pub(crate) mod head;
 pub(crate) mod inbound;
 pub(crate) mod outgoing;
