@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
+    pub(crate) upstream: Upstream,
 }
 
 /// `[control]`
@@ -89,6 +90,14 @@ pub(crate) struct SealingKey {
     pub(crate) command: Vec<String>,
 }
 
+/// `[upstream]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Upstream {
+    /// PEM of CAs by which https backends may be certified, besides those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
 /// A shorter token could be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
 
@@ -112,6 +121,7 @@ impl Config {
             &mut config.control.metrics_token_file,
             &mut config.revocation.directory,
             &mut config.sealing_key.file,
+            &mut config.upstream.ca_file,
         ];
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
@@ -161,6 +171,19 @@ impl Control {
     }
 }
 
+impl Upstream {
+    /// PEM of what `ca_file` names.
+    pub(crate) fn cas(&self) -> Result<Vec<String>, Failure> {
+        let Some(path) = &self.ca_file else { return Ok(Vec::new()) };
+        let named = |why: String| Failure::new(format!("upstream.ca_file: {}: {why}", path.display()));
+        let pem = fs::read_to_string(path).map_err(|e| named(e.to_string()))?;
+        match pem.contains("-----BEGIN CERTIFICATE-----") {
+            true => Ok(vec![pem]),
+            false => Err(named("no certificate in PEM".to_owned())),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -178,6 +201,7 @@ impl Default for Config {
             limits: Limits::default(),
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
+            upstream: Upstream::default(),
         }
     }
 }
@@ -240,6 +264,8 @@ mod tests {
             directory = "crls"
             [sealing_key]
             command = ["vault", "read"]
+            [upstream]
+            ca_file = "backends.pem"
             "#,
         )
         .unwrap();
@@ -251,6 +277,7 @@ mod tests {
         assert_eq!(config.limits.connections_per_address, 7);
         assert_eq!(config.revocation.allow.len(), 2);
         assert_eq!(config.revocation.directory.as_deref(), Some(Path::new("/etc/countersign/crls")));
+        assert_eq!(config.upstream.ca_file.as_deref(), Some(Path::new("/etc/countersign/backends.pem")));
         assert!(config.https_addr.ip().is_unspecified());
     }
 
@@ -286,6 +313,19 @@ mod tests {
             assert_eq!(control.metrics_token().is_ok(), good, "{text:?}");
         }
         assert_eq!(Control::default().metrics_token().unwrap(), None);
+    }
+
+    #[test]
+    fn cas_of_backends_are_read_or_the_start_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let upstream = Upstream { ca_file: Some(path.clone()) };
+        assert!(upstream.cas().unwrap_err().to_string().contains("upstream.ca_file"), "no such file");
+        fs::write(&path, "nothing").unwrap();
+        assert!(upstream.cas().unwrap_err().to_string().contains("no certificate"));
+        fs::write(&path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert_eq!(upstream.cas().unwrap().len(), 1);
+        assert!(Upstream::default().cas().unwrap().is_empty());
     }
 
     #[test]

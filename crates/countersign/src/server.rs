@@ -118,7 +118,14 @@ impl Server {
         publisher.compile().await;
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
-        let edge = Edge::start(config.edge(fetcher.clone()), publisher.snapshot(), &files.journal, &files.ledger, told);
+        let upstream_cas = config.upstream.cas()?;
+        let edge = Edge::start(
+            config.edge(fetcher.clone(), upstream_cas),
+            publisher.snapshot(),
+            &files.journal,
+            &files.ledger,
+            told,
+        );
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
         metrics.register(OfEdge(edge.counters().clone()));
         let snapshots = publisher.snapshots();
@@ -274,7 +281,7 @@ impl Serving {
 }
 
 impl Config {
-    fn edge(&self, fetcher: Fetcher) -> EdgeConfig {
+    fn edge(&self, fetcher: Fetcher, upstream_cas: Vec<String>) -> EdgeConfig {
         let defaults = EdgeConfig::default();
         EdgeConfig {
             https: self.https_addr,
@@ -284,6 +291,7 @@ impl Config {
             },
             aws_exact: self.aws_exact,
             account_id: self.account.clone(),
+            upstream_cas,
             status_fetcher: Arc::new(fetcher),
             ..defaults
         }

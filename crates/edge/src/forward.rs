@@ -122,7 +122,10 @@ pub(crate) async fn forward(
         Err(_) if progress.is_broken() => {
             return Err(Answer::BadRequest("the payload ended early, or is not as it says"));
         }
-        Err(_) => return Err(Answer::IntegrationFailure),
+        Err(error) => {
+            record.integration_failed(error.reason());
+            return Err(Answer::IntegrationFailure);
+        }
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
         // Nobody asked for it.

@@ -166,9 +166,14 @@ impl Record {
         self.answer = Some(answer);
         self.status = Some(answer.status());
         if matches!(answer, Answer::IntegrationFailure | Answer::IntegrationTimeout) {
-            self.integration_error = Some(answer.message());
+            self.integration_error.get_or_insert(answer.message());
         }
         self.integration_ended();
+    }
+
+    /// The backend gave no answer, and why.
+    pub(crate) fn integration_failed(&mut self, reason: &'static str) {
+        self.integration_error = Some(reason);
     }
 
     /// The gateway refuses without an answer.

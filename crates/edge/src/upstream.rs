@@ -1,5 +1,6 @@
 //! Connections to backends, kept by the runtime that made them.
 
+mod dial;
 mod http1;
 
 use std::borrow::Cow;
@@ -12,10 +13,10 @@ use std::time::{Duration, Instant};
 use http::{Request, response};
 use http_body::Body;
 use model::snapshot::Integration;
-use tokio::net::TcpStream;
 
 use crate::body::RequestBody;
-use crate::tls::{UpstreamStream, UpstreamTls};
+use crate::tls::{UpstreamStream, UpstreamTls, upstream_failure};
+use dial::Dialer;
 pub(crate) use http1::{BackendBody, BackendError, Upgraded};
 use http1::{Http1, SendError};
 
@@ -27,6 +28,7 @@ const IDLE_TIME: Duration = Duration::from_secs(50);
 pub(crate) struct Upstreams {
     pools: Rc<Pools>,
     tls: UpstreamTls,
+    dialer: Dialer,
 }
 
 /// Where a connection goes back to when its answer has ended. Dropped, the connection is closed.
@@ -38,10 +40,34 @@ pub(crate) struct Lease {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
+    #[error("cannot resolve the name: {0}")]
+    Resolve(io::Error),
     #[error("cannot connect: {0}")]
-    Connect(#[from] io::Error),
+    Connect(io::Error),
+    #[error("no address accepted a connection in time")]
+    ConnectTimeout,
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error("{0}")]
     Http(BackendError),
+}
+
+impl UpstreamError {
+    /// What an operator is told: `$context.integration.error`.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "the name of the backend cannot be resolved",
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "the backend refused the connection"
+            }
+            Self::Connect(_) => "the backend cannot be reached",
+            Self::ConnectTimeout => "the backend did not accept a connection in time",
+            Self::Tls(error) => upstream_failure(error),
+            Self::Http(BackendError::Io(_) | BackendError::Closed) => "the backend closed the connection",
+            Self::Http(BackendError::HeadTooLarge) => "the head of the backend's answer is too large",
+            Self::Http(_) => "the backend's answer is no HTTP",
+        }
+    }
 }
 
 type Pools = RefCell<HashMap<Rc<str>, Vec<Idle>>>;
@@ -53,7 +79,7 @@ struct Idle {
 
 impl Upstreams {
     pub(crate) fn new(tls: UpstreamTls) -> Self {
-        Self { pools: Rc::default(), tls }
+        Self { pools: Rc::default(), tls, dialer: Dialer::default() }
     }
 
     /// Sends a request (origin form, with Host) and waits for the head of the answer.
@@ -103,10 +129,12 @@ impl Upstreams {
     async fn connect(&self, integration: &Integration) -> Result<Http1, UpstreamError> {
         let target = &integration.target;
         let (host, port) = host_and_port(&target.authority, target.tls);
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = self.dialer.connect(host, port).await?;
         let stream = match target.tls {
-            true => self.tls.connect(integration.server_name.as_deref().unwrap_or(host), stream).await?,
+            true => {
+                let name = integration.server_name.as_deref().unwrap_or(host);
+                self.tls.connect(name, stream).await.map_err(UpstreamError::Tls)?
+            }
             false => UpstreamStream::Plain(stream),
         };
         Ok(Http1::new(stream))

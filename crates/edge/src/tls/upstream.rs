@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -60,6 +60,25 @@ impl UpstreamTls {
         let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         Ok(UpstreamStream::Tls(Box::new(self.0.connect(name, stream).await?)))
+    }
+}
+
+/// What went wrong when a connection to a backend was secured, in words that say where to look.
+pub(crate) fn failure(error: &io::Error) -> &'static str {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(why)) => match why {
+            CertificateError::UnknownIssuer => "the certificate of the backend is of no CA that is trusted",
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the certificate of the backend is for another name"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the certificate of the backend has expired"
+            }
+            _ => "the certificate of the backend is not valid",
+        },
+        Some(rustls::Error::AlertReceived(_)) => "the backend ended the TLS handshake with an alert",
+        Some(rustls::Error::InvalidMessage(_)) => "the backend does not speak TLS",
+        _ => "the TLS handshake with the backend failed",
     }
 }
 

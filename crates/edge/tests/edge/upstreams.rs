@@ -1,5 +1,6 @@
 //! Backends: over TLS, and such that close connections under our hands.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +61,21 @@ async fn an_https_backend_must_be_who_it_is_said_to_be() {
             let answer = client.get(Http::V1, "/proxy/x").await.unwrap();
             assert_eq!(answer.status, status, "{uri} {name:?}");
         }
+    }
+    send_to(&mut world, "http://nowhere.invalid/{p}".to_owned(), None).await;
+    assert_eq!(client.get(Http::V1, "/proxy/x").await.unwrap().status, 503);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    send_to(&mut world, format!("https://{closed}/{{p}}"), None).await;
+    let answer = client.get(Http::V1, "/proxy/x").await.unwrap();
+    assert_eq!(answer.body, r#"{"message":"Service Unavailable"}"#, "the client is told nothing of it");
+    let log = world.finish().await;
+    let told: BTreeSet<&str> = log.stage.iter().map(|line| line["why"].as_str().unwrap()).collect();
+    for why in [
+        "the certificate of the backend is for another name",
+        "the name of the backend cannot be resolved",
+        "the backend refused the connection",
+    ] {
+        assert!(told.contains(why), "{why}: {told:?}");
     }
 }
 

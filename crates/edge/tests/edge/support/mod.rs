@@ -32,7 +32,7 @@ pub const DOMAIN: &str = "api.example.com";
 pub const REGION: &str = "us-east-1";
 pub const GROUP: &str = "access";
 const ARN: &str = "arn:aws:acm:us-east-1:123456789012:certificate/server";
-const FORMAT: &str = r#"{"id":"$context.requestId","method":"$context.httpMethod","path":"$context.path","route":"$context.routeKey","status":"$context.status","length":"$context.responseLength","integration":"$context.integrationStatus","error":"$context.error.message","type":"$context.error.responseType","dn":"$context.identity.clientCert.subjectDN","agent":"$context.identity.userAgent","protocol":"$context.protocol","domain":"$context.domainName","base":"$context.customDomain.basePathMatched","api":"$context.apiId","stage":"$context.stage"}"#;
+const FORMAT: &str = r#"{"id":"$context.requestId","method":"$context.httpMethod","path":"$context.path","route":"$context.routeKey","status":"$context.status","length":"$context.responseLength","integration":"$context.integrationStatus","why":"$context.integration.error","error":"$context.error.message","type":"$context.error.responseType","dn":"$context.identity.clientCert.subjectDN","agent":"$context.identity.userAgent","protocol":"$context.protocol","domain":"$context.domainName","base":"$context.customDomain.basePathMatched","api":"$context.apiId","stage":"$context.stage"}"#;
 
 /// Everything that a test needs.
 pub struct World {
