@@ -17,6 +17,7 @@ mod page;
 mod parameters;
 mod quick_create;
 mod route;
+mod routing_rule;
 mod source;
 mod stage;
 mod tags;
@@ -398,6 +399,42 @@ impl ApiGatewayV2 for Control {
         input: GetApiMappingsRequest,
     ) -> Result<GetApiMappingsResponse, Error> {
         mapping::list(&self.draft(caller), &input)
+    }
+
+    async fn create_routing_rule(
+        &self,
+        caller: &Caller,
+        input: CreateRoutingRuleRequest,
+    ) -> Result<CreateRoutingRuleResponse, Error> {
+        self.edit(caller, |draft| routing_rule::create(draft, &input)).await
+    }
+
+    async fn put_routing_rule(
+        &self,
+        caller: &Caller,
+        input: PutRoutingRuleRequest,
+    ) -> Result<PutRoutingRuleResponse, Error> {
+        self.edit(caller, |draft| routing_rule::replace(draft, &input)).await
+    }
+
+    async fn delete_routing_rule(&self, caller: &Caller, input: DeleteRoutingRuleRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| routing_rule::delete(draft, &input)).await
+    }
+
+    async fn get_routing_rule(
+        &self,
+        caller: &Caller,
+        input: GetRoutingRuleRequest,
+    ) -> Result<GetRoutingRuleResponse, Error> {
+        routing_rule::get(&self.draft(caller), &input)
+    }
+
+    async fn list_routing_rules(
+        &self,
+        caller: &Caller,
+        input: ListRoutingRulesRequest,
+    ) -> Result<ListRoutingRulesResponse, Error> {
+        routing_rule::list(&self.draft(caller), &input)
     }
 
     async fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> Result<GetTagsResponse, Error> {

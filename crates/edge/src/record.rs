@@ -78,6 +78,8 @@ pub(crate) struct Record {
     request: Option<Request>,
     stage: Option<Arc<Stage>>,
     base_path: Box<str>,
+    /// Id of the routing rule that led to the stage.
+    routing_rule: Option<Arc<str>>,
     pub(crate) route_key: Option<Arc<str>>,
     pub(crate) upload: Option<Rc<Progress>>,
     pub(crate) integration_started: Option<Instant>,
@@ -127,6 +129,7 @@ impl Record {
             request: None,
             stage: None,
             base_path: Box::default(),
+            routing_rule: None,
             route_key: None,
             upload: None,
             integration_started: None,
@@ -150,10 +153,12 @@ impl Record {
     /// The stage that the path leads to, if any, and the path below it: it is in its format that the request is logged.
     pub(crate) fn find_stage<'p>(&mut self, parts: &'p Parts) -> Option<(Arc<Stage>, &'p str)> {
         let path = parts.uri.path();
-        let (stage, base_path, rest) = self.domain.paths.find(path).filter(|_| path.starts_with('/'))?;
+        let found = self.domain.paths.find(path, &parts.headers).filter(|_| path.starts_with('/'))?;
+        let stage = found.stage.clone();
         self.stage = Some(stage.clone());
-        self.base_path = base_path.into();
-        Some((stage.clone(), rest))
+        self.base_path = found.base_path.into();
+        self.routing_rule = found.rule.cloned();
+        Some((stage, found.rest))
     }
 
     /// What the stage's settings about other origins have to say of the answer, if there are some.
@@ -349,6 +354,7 @@ impl Context for Record {
             Variable::ApiId => out.push_str(self.stage.as_ref().map_or("", |stage| &stage.api_id)),
             Variable::Stage => out.push_str(self.stage.as_ref().map_or("", |stage| &stage.name)),
             Variable::BasePathMatched => out.push_str(&self.base_path),
+            Variable::RoutingRuleIdMatched => out.push_str(self.routing_rule.as_deref().unwrap_or_default()),
             Variable::DomainName => out.push_str(&self.connection.name),
             Variable::DomainPrefix => {
                 out.push_str(self.connection.name.split_once('.').map_or(&*self.connection.name, |(first, _)| first));

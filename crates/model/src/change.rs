@@ -3,7 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route, Stage,
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
+    RoutingRule, Stage,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -97,5 +98,6 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
+    RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
 }

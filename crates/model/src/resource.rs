@@ -314,6 +314,44 @@ pub struct ApiMapping {
     pub stage: String,
 }
 
+/// Sends the requests of a custom domain that meet all its conditions to a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingRule {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// `domainName`
+    pub domain: String,
+    /// `priority`, 1 to 1,000,000: the lowest is asked first. No two rules of a domain have the same.
+    pub priority: u32,
+    /// `conditions`; none: every request meets them.
+    pub conditions: Vec<RuleCondition>,
+    /// `apiId` of its one action, `invokeApi`.
+    pub api_id: String,
+    /// `stage` of its action.
+    pub stage: String,
+    /// `stripBasePath` of its action: the API sees the path below the base path that matched.
+    pub strip_base_path: bool,
+}
+
+/// A condition of a routing rule: met by any one of its members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RuleCondition {
+    /// `matchBasePaths.anyOf`: first segments of the path, without slashes around them; case matters.
+    BasePaths(Vec<String>),
+    /// `matchHeaders.anyOf`
+    Headers(Vec<HeaderMatch>),
+}
+
+/// A header that a routing rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderMatch {
+    /// `header`; case does not matter.
+    pub header: String,
+    /// `valueGlob`: the value, with `*` for anything at its start, its end or both; case matters.
+    pub value_glob: String,
+}
+
 /// A certificate in ACM, with its private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {

@@ -1,6 +1,7 @@
 //! One revision of the settings, compiled into what the data plane reads: immutable, looked up by name, nothing left to parse.
 
 mod compile;
+mod paths;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
+pub use self::paths::{Found, Mappings, Paths, RoutingRules};
 use crate::mapping::Mapping;
 use crate::resource::Cors;
 use crate::router::Router;
@@ -105,23 +107,6 @@ pub struct Shadow {
     pub uri: String,
     /// Its version.
     pub version: String,
-}
-
-/// How a path leads to a stage.
-#[derive(Clone, Debug)]
-pub enum Paths {
-    /// A custom domain's mappings.
-    Mappings(Mappings),
-    /// An API's own endpoint: the first segment is the stage, else `$default`.
-    Stages(BTreeMap<String, Arc<Stage>>),
-}
-
-/// API mappings of a custom domain, longest key first.
-#[derive(Clone, Debug, Default)]
-pub struct Mappings {
-    entries: Vec<(String, Arc<Stage>)>,
-    /// A key has several segments: then keys match as string prefixes, as on AWS.
-    multi_level: bool,
 }
 
 /// A stage at its current deployment.
@@ -252,44 +237,6 @@ impl Snapshot {
 /// Name of an API's own endpoint.
 pub fn endpoint_name(api_id: &str, region: &str, suffix: &str) -> String {
     format!("{api_id}.execute-api.{region}.{suffix}")
-}
-
-impl Paths {
-    /// The stage that a path leads to, the base path that matched (without slashes; a stage's name on an execute-api
-    /// endpoint), and the path below it (starts with `/`, or is empty).
-    pub fn find<'s, 'p>(&'s self, path: &'p str) -> Option<(&'s Arc<Stage>, &'s str, &'p str)> {
-        match self {
-            Self::Mappings(mappings) => mappings.find(path),
-            Self::Stages(stages) => {
-                let inner = path.strip_prefix('/').unwrap_or(path);
-                let (first, _) = inner.split_once('/').unwrap_or((inner, ""));
-                if let Some((name, stage)) = stages.get_key_value(first) {
-                    return Some((stage, name, &inner[first.len()..]));
-                }
-                stages.get("$default").map(|stage| (stage, "", path))
-            }
-        }
-    }
-}
-
-impl Mappings {
-    fn new(mut entries: Vec<(String, Arc<Stage>)>) -> Self {
-        entries.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
-        let multi_level = entries.iter().any(|(key, _)| key.contains('/'));
-        Self { entries, multi_level }
-    }
-
-    fn find<'s, 'p>(&'s self, path: &'p str) -> Option<(&'s Arc<Stage>, &'s str, &'p str)> {
-        let inner = path.strip_prefix('/').unwrap_or(path);
-        self.entries.iter().find_map(|(key, stage)| {
-            if key.is_empty() {
-                return Some((stage, key.as_str(), path));
-            }
-            let rest = inner.strip_prefix(key.as_str())?;
-            let whole = rest.is_empty() || rest.starts_with('/');
-            (whole || self.multi_level).then_some((stage, key.as_str(), rest))
-        })
-    }
 }
 
 impl std::fmt::Debug for ServerCertificate {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route, Stage,
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
+    RoutingRule, Stage,
 };
 use crate::{Change, Key, Revision};
 
@@ -36,6 +37,8 @@ pub struct State {
     pub log_groups: Nested<LogGroup>,
     /// By API id, then id.
     pub routes: Nested<Route>,
+    /// By domain name, then id.
+    pub routing_rules: Nested<RoutingRule>,
     /// By API id, then name.
     pub stages: Nested<Stage>,
 }
@@ -80,6 +83,7 @@ impl State {
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
             Route::KIND => two(&mut self.routes, change),
+            RoutingRule::KIND => two(&mut self.routing_rules, change),
             Stage::KIND => two(&mut self.stages, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use model::resource::{
-    Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration, IntegrationKind,
-    NamedObject, NewerVersion, Route, Stage,
+    Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, HeaderMatch, Integration,
+    IntegrationKind, NamedObject, NewerVersion, Route, RoutingRule, RuleCondition, Stage,
 };
-use model::snapshot::{Defaults, Snapshot};
+use model::snapshot::{Defaults, Found, Snapshot};
 use model::{Blob, Blobs, Change, Keyring, Rejection, State};
 
 struct World {
@@ -192,8 +193,8 @@ fn names_lead_to_domains_and_paths_to_stages() {
     }
 
     let find = |host: &str, path: &str| {
-        let found = snapshot.domain(host).unwrap().paths.find(path);
-        found.map(|(stage, base, rest)| (stage.name.clone(), base.to_owned(), rest.to_owned()))
+        let found = snapshot.domain(host).unwrap().paths.find(path, &HeaderMap::new());
+        found.map(|found| (found.stage.name.clone(), found.base_path.to_owned(), found.rest.to_owned()))
     };
     let is = |stage: &str, base: &str, rest: &str| Some((stage.into(), base.into(), rest.into()));
     assert_eq!(find("api.example.com", "/orders/1"), is("prod", "orders", "/1"));
@@ -204,11 +205,76 @@ fn names_lead_to_domains_and_paths_to_stages() {
     assert_eq!(find("a1.execute-api.us-east-1.localhost", "/production"), is("$default", "", "/production"));
 }
 
+/// `conditions`: base path, or header and glob.
+fn rule(id: &str, priority: u32, conditions: &[(&str, &str)], strip_base_path: bool, stage: &str) -> RoutingRule {
+    let condition = |(name, glob): &(&str, &str)| match *name {
+        "path" => RuleCondition::BasePaths(vec![(*glob).into()]),
+        name => RuleCondition::Headers(vec![HeaderMatch { header: name.into(), value_glob: (*glob).into() }]),
+    };
+    RoutingRule {
+        id: id.into(),
+        domain: "api.example.com".into(),
+        priority,
+        conditions: conditions.iter().map(condition).collect(),
+        api_id: "a1".into(),
+        stage: stage.into(),
+        strip_base_path,
+    }
+}
+
+/// Rules are asked by priority, all their conditions have to hold, and the mode says whether mappings follow.
+#[test]
+fn rules_lead_by_header_and_base_path() {
+    let mut world = World::new();
+    let rules = [
+        rule("late", 900_000, &[("x-any", "*")], false, "prod"),
+        rule("both", 2, &[("path", "users"), ("X-Version", "b*")], true, "prod"),
+        rule("kept", 3, &[("path", "users")], false, "$default"),
+        rule("two", 10, &[("x-a", "1"), ("x-b", "2")], false, "prod"),
+        rule("nowhere", 1, &[], false, "gone"),
+    ];
+    world.commit(&rules.iter().map(Change::put).collect::<Vec<_>>());
+    let find = |snapshot: &Snapshot, path: &str, headers: &[(&'static str, &str)]| {
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let found = snapshot.domain("api.example.com").unwrap().paths.find(path, &headers)?;
+        Some(format!("{} {} '{}' {}", found.rule.map_or("-", |id| id), found.stage.name, found.base_path, found.rest))
+    };
+    let unasked = world.compile(&Snapshot::default());
+    assert_eq!(find(&unasked, "/users/1", &[("x-any", "")]).as_deref(), Some("- $default '' /users/1"));
+    let mode = |mode: &str| Change::put(&Domain { routing_mode: mode.into(), ..domain("api.example.com", None) });
+    world.commit(&[mode("ROUTING_RULE_THEN_API_MAPPING")]);
+    let then_mappings = world.compile(&unasked);
+    world.commit(&[mode("ROUTING_RULE_ONLY")]);
+    let only = world.compile(&then_mappings);
+    for (path, headers, wanted, mapped) in [
+        ("/users/1", &[("x-version", "beta")][..], Some("both prod 'users' /1"), None),
+        ("/users/1", &[("x-version", "alpha")], Some("kept $default 'users' /users/1"), None),
+        ("/users/1", &[("x-version", "alpha"), ("x-version", "beta")], Some("both prod 'users' /1"), None),
+        ("/x", &[("x-a", "1")], None, Some("- $default '' /x")),
+        ("/x", &[("x-a", "1"), ("x-b", "2"), ("x-any", "")], Some("two prod '' /x"), None),
+        ("/orders/1", &[("x-any", "")], Some("late prod '' /orders/1"), None),
+        ("/orders/1", &[], None, Some("- prod 'orders' /1")),
+    ] {
+        assert_eq!(find(&only, path, headers).as_deref(), wanted, "{path} {headers:?}");
+        assert_eq!(find(&then_mappings, path, headers).as_deref(), wanted.or(mapped), "{path} {headers:?}");
+    }
+    let same = |a: &Snapshot, b: &Snapshot| {
+        Arc::ptr_eq(a.domain("api.example.com").unwrap(), b.domain("api.example.com").unwrap())
+    };
+    assert!(same(&only, &world.compile(&only)));
+    world.commit(&[Change::put(&rule("two", 11, &[], false, "prod"))]);
+    let changed = world.compile(&only);
+    assert!(!same(&only, &changed));
+    assert!(Arc::ptr_eq(only.domain("x.example.com").unwrap(), changed.domain("x.example.com").unwrap()));
+}
+
 #[test]
 fn a_route_with_a_bad_target_is_a_fault_and_its_neighbours_serve() {
     let world = World::new();
     let snapshot = world.compile(&Snapshot::default());
-    let (stage, _, rest) = snapshot.domain("api.example.com").unwrap().paths.find("/orders/x/7").unwrap();
+    let domain = snapshot.domain("api.example.com").unwrap();
+    let Found { stage, rest, .. } = domain.paths.find("/orders/x/7", &HeaderMap::new()).unwrap();
     let router = stage.router.as_ref().unwrap();
     let found = router.find("GET", rest).unwrap();
     assert_eq!((found.route.key.as_ref(), found.route.integration.is_some()), ("GET /x/{id}", true));
@@ -242,8 +308,8 @@ fn a_deployment_moves_every_domain_that_serves_it() {
     for host in ["api.example.com", "x.example.com", "a1.execute-api.us-east-1.localhost"] {
         assert!(!Arc::ptr_eq(first.domain(host).unwrap(), second.domain(host).unwrap()), "{host}");
     }
-    let (stage, ..) = second.domain("a1.execute-api.us-east-1.localhost").unwrap().paths.find("/prod").unwrap();
-    assert!(stage.endpoint_disabled);
+    let endpoint = second.domain("a1.execute-api.us-east-1.localhost").unwrap();
+    assert!(endpoint.paths.find("/prod", &HeaderMap::new()).unwrap().stage.endpoint_disabled);
     let trust = |snapshot: &Snapshot| snapshot.domain("api.example.com").unwrap().trust.clone().unwrap();
     assert!(Arc::ptr_eq(&trust(&first), &trust(&second)), "judgements outlive a deployment");
 }

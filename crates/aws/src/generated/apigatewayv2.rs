@@ -155,11 +155,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRoutingRule",
-        served: false,
+        served: true,
         method: "POST",
         path: "/v2/domainnames/{domainName}/routingrules",
         status: 201,
-        input: &[],
+        input: shape::CREATE_ROUTING_RULE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -353,11 +353,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRoutingRule",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_ROUTING_RULE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -632,11 +632,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRoutingRule",
-        served: false,
+        served: true,
         method: "GET",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 200,
-        input: &[],
+        input: shape::GET_ROUTING_RULE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -731,11 +731,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListRoutingRules",
-        served: false,
+        served: true,
         method: "GET",
         path: "/v2/domainnames/{domainName}/routingrules",
         status: 200,
-        input: &[],
+        input: shape::LIST_ROUTING_RULES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -767,11 +767,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutRoutingRule",
-        served: false,
+        served: true,
         method: "PUT",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 200,
-        input: &[],
+        input: shape::PUT_ROUTING_RULE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -988,6 +988,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: CreateRouteRequest,
     ) -> impl Future<Output = Result<CreateRouteResult, Error>> + Send;
+    fn create_routing_rule(
+        &self,
+        caller: &Caller,
+        input: CreateRoutingRuleRequest,
+    ) -> impl Future<Output = Result<CreateRoutingRuleResponse, Error>> + Send;
     fn create_stage(
         &self,
         caller: &Caller,
@@ -1023,6 +1028,11 @@ pub trait ApiGatewayV2: Sync {
         &self,
         caller: &Caller,
         input: DeleteRouteRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_routing_rule(
+        &self,
+        caller: &Caller,
+        input: DeleteRoutingRuleRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_stage(
         &self,
@@ -1089,6 +1099,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetRoutesRequest,
     ) -> impl Future<Output = Result<GetRoutesResponse, Error>> + Send;
+    fn get_routing_rule(
+        &self,
+        caller: &Caller,
+        input: GetRoutingRuleRequest,
+    ) -> impl Future<Output = Result<GetRoutingRuleResponse, Error>> + Send;
     fn get_stage(
         &self,
         caller: &Caller,
@@ -1104,6 +1119,16 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetTagsRequest,
     ) -> impl Future<Output = Result<GetTagsResponse, Error>> + Send;
+    fn list_routing_rules(
+        &self,
+        caller: &Caller,
+        input: ListRoutingRulesRequest,
+    ) -> impl Future<Output = Result<ListRoutingRulesResponse, Error>> + Send;
+    fn put_routing_rule(
+        &self,
+        caller: &Caller,
+        input: PutRoutingRuleRequest,
+    ) -> impl Future<Output = Result<PutRoutingRuleResponse, Error>> + Send;
     fn tag_resource(
         &self,
         caller: &Caller,
@@ -1179,6 +1204,7 @@ async fn dispatch<S: ApiGatewayV2>(
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
         "CreateIntegration" => answer(&service.create_integration(caller, parse(input)?).await?),
         "CreateRoute" => answer(&service.create_route(caller, parse(input)?).await?),
+        "CreateRoutingRule" => answer(&service.create_routing_rule(caller, parse(input)?).await?),
         "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
         "DeleteAccessLogSettings" => {
             service.delete_access_log_settings(caller, parse(input)?).await.map(|()| Vec::new())
@@ -1189,6 +1215,7 @@ async fn dispatch<S: ApiGatewayV2>(
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRoute" => service.delete_route(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteRoutingRule" => service.delete_routing_rule(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
         "GetApi" => answer(&service.get_api(caller, parse(input)?).await?),
         "GetApiMapping" => answer(&service.get_api_mapping(caller, parse(input)?).await?),
@@ -1202,9 +1229,12 @@ async fn dispatch<S: ApiGatewayV2>(
         "GetIntegrations" => answer(&service.get_integrations(caller, parse(input)?).await?),
         "GetRoute" => answer(&service.get_route(caller, parse(input)?).await?),
         "GetRoutes" => answer(&service.get_routes(caller, parse(input)?).await?),
+        "GetRoutingRule" => answer(&service.get_routing_rule(caller, parse(input)?).await?),
         "GetStage" => answer(&service.get_stage(caller, parse(input)?).await?),
         "GetStages" => answer(&service.get_stages(caller, parse(input)?).await?),
         "GetTags" => answer(&service.get_tags(caller, parse(input)?).await?),
+        "ListRoutingRules" => answer(&service.list_routing_rules(caller, parse(input)?).await?),
+        "PutRoutingRule" => answer(&service.put_routing_rule(caller, parse(input)?).await?),
         "TagResource" => answer(&service.tag_resource(caller, parse(input)?).await?),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateApi" => answer(&service.update_api(caller, parse(input)?).await?),
@@ -1431,6 +1461,19 @@ pub struct CreateRouteRequest {
 pub type CreateRouteResult = Route;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateRoutingRuleRequest {
+    pub actions: Vec<RoutingRuleAction>,
+    pub conditions: Vec<RoutingRuleCondition>,
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    pub priority: i32,
+}
+
+pub type CreateRoutingRuleResponse = RoutingRule;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateStageRequest {
     #[serde(rename = "accessLogSettings")]
     pub access_log_settings: Option<AccessLogSettings>,
@@ -1506,6 +1549,16 @@ pub struct DeleteRouteRequest {
     pub api_id: String,
     #[serde(rename = "routeId")]
     pub route_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteRoutingRuleRequest {
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "routingRuleId")]
+    pub routing_rule_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1742,6 +1795,18 @@ pub struct GetRoutesResponse {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetRoutingRuleRequest {
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "routingRuleId")]
+    pub routing_rule_id: String,
+}
+
+pub type GetRoutingRuleResponse = RoutingRule;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetStageRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
@@ -1825,6 +1890,26 @@ pub struct Integration {
     pub tls_config: Option<TlsConfig>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ListRoutingRulesRequest {
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ListRoutingRulesResponse {
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "routingRules", skip_serializing_if = "Option::is_none")]
+    pub routing_rules: Option<Vec<RoutingRule>>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct MutualTlsAuthentication {
     #[serde(rename = "truststoreUri", skip_serializing_if = "Option::is_none")]
@@ -1848,6 +1933,21 @@ pub struct ParameterConstraints {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
 }
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutRoutingRuleRequest {
+    pub actions: Vec<RoutingRuleAction>,
+    pub conditions: Vec<RoutingRuleCondition>,
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    pub priority: i32,
+    #[serde(rename = "routingRuleId")]
+    pub routing_rule_id: String,
+}
+
+pub type PutRoutingRuleResponse = RoutingRule;
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Route {
@@ -1891,6 +1991,62 @@ pub struct RouteSettings {
     pub throttling_burst_limit: Option<i32>,
     #[serde(rename = "throttlingRateLimit", skip_serializing_if = "Option::is_none")]
     pub throttling_rate_limit: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct RoutingRule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<RoutingRuleAction>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<RoutingRuleCondition>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    #[serde(rename = "routingRuleArn", skip_serializing_if = "Option::is_none")]
+    pub routing_rule_arn: Option<String>,
+    #[serde(rename = "routingRuleId", skip_serializing_if = "Option::is_none")]
+    pub routing_rule_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleAction {
+    #[serde(rename = "invokeApi")]
+    pub invoke_api: RoutingRuleActionInvokeApi,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleActionInvokeApi {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    pub stage: String,
+    #[serde(rename = "stripBasePath", skip_serializing_if = "Option::is_none")]
+    pub strip_base_path: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleCondition {
+    #[serde(rename = "matchBasePaths", skip_serializing_if = "Option::is_none")]
+    pub match_base_paths: Option<RoutingRuleMatchBasePaths>,
+    #[serde(rename = "matchHeaders", skip_serializing_if = "Option::is_none")]
+    pub match_headers: Option<RoutingRuleMatchHeaders>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleMatchBasePaths {
+    #[serde(rename = "anyOf")]
+    pub any_of: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleMatchHeaderValue {
+    pub header: String,
+    #[serde(rename = "valueGlob")]
+    pub value_glob: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoutingRuleMatchHeaders {
+    #[serde(rename = "anyOf")]
+    pub any_of: Vec<RoutingRuleMatchHeaderValue>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -2410,6 +2566,19 @@ mod shape {
         },
     ];
 
+    pub(super) static CREATE_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "actions", location: Location::Body, required: true, shape: &__LIST_OF_ROUTING_RULE_ACTION },
+        Member {
+            name: "conditions",
+            location: Location::Body,
+            required: true,
+            shape: &__LIST_OF_ROUTING_RULE_CONDITION,
+        },
+        Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "priority", location: Location::Body, required: true, shape: &ROUTING_RULE_PRIORITY },
+    ];
+
     pub(super) static CREATE_STAGE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "accessLogSettings", location: Location::Body, required: false, shape: &ACCESS_LOG_SETTINGS },
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
@@ -2463,6 +2632,12 @@ mod shape {
     pub(super) static DELETE_ROUTE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static DELETE_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "routingRuleId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
     pub(super) static DELETE_STAGE_REQUEST_MEMBERS: &[Member] = &[
@@ -2569,6 +2744,12 @@ mod shape {
         Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
     ];
 
+    pub(super) static GET_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "routingRuleId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
     pub(super) static GET_STAGE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
@@ -2603,8 +2784,17 @@ mod shape {
     static IP_ADDRESS_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ipv4", "dualstack"], sensitive: false };
 
+    pub(super) static LIST_ROUTING_RULES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &MAX_RESULTS },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
+    ];
+
     static LOGGING_LEVEL: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ERROR", "INFO", "OFF"], sensitive: false };
+
+    static MAX_RESULTS: Shape = Shape::Integer { min: Some(1), max: Some(100) };
 
     static MUTUAL_TLS_AUTHENTICATION_INPUT_MEMBERS: &[Member] = &[
         Member {
@@ -2639,6 +2829,20 @@ mod shape {
     static PROTOCOL_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["WEBSOCKET", "HTTP"], sensitive: false };
 
+    pub(super) static PUT_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "actions", location: Location::Body, required: true, shape: &__LIST_OF_ROUTING_RULE_ACTION },
+        Member {
+            name: "conditions",
+            location: Location::Body,
+            required: true,
+            shape: &__LIST_OF_ROUTING_RULE_CONDITION,
+        },
+        Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "priority", location: Location::Body, required: true, shape: &ROUTING_RULE_PRIORITY },
+        Member { name: "routingRuleId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
     static RESPONSE_PARAMETERS: Shape =
         Shape::Map { key: &__STRING, value: &INTEGRATION_PARAMETERS, min: None, max: None };
 
@@ -2666,6 +2870,58 @@ mod shape {
         values: &["API_MAPPING_ONLY", "ROUTING_RULE_ONLY", "ROUTING_RULE_THEN_API_MAPPING"],
         sensitive: false,
     };
+
+    static ROUTING_RULE_ACTION_MEMBERS: &[Member] = &[Member {
+        name: "invokeApi",
+        location: Location::Body,
+        required: true,
+        shape: &ROUTING_RULE_ACTION_INVOKE_API,
+    }];
+
+    static ROUTING_RULE_ACTION: Shape = Shape::Structure(ROUTING_RULE_ACTION_MEMBERS);
+
+    static ROUTING_RULE_ACTION_INVOKE_API_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Body, required: true, shape: &ID },
+        Member { name: "stage", location: Location::Body, required: true, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
+        Member { name: "stripBasePath", location: Location::Body, required: false, shape: &__BOOLEAN },
+    ];
+
+    static ROUTING_RULE_ACTION_INVOKE_API: Shape = Shape::Structure(ROUTING_RULE_ACTION_INVOKE_API_MEMBERS);
+
+    static ROUTING_RULE_CONDITION_MEMBERS: &[Member] = &[
+        Member {
+            name: "matchBasePaths",
+            location: Location::Body,
+            required: false,
+            shape: &ROUTING_RULE_MATCH_BASE_PATHS,
+        },
+        Member { name: "matchHeaders", location: Location::Body, required: false, shape: &ROUTING_RULE_MATCH_HEADERS },
+    ];
+
+    static ROUTING_RULE_CONDITION: Shape = Shape::Structure(ROUTING_RULE_CONDITION_MEMBERS);
+
+    static ROUTING_RULE_MATCH_BASE_PATHS_MEMBERS: &[Member] =
+        &[Member { name: "anyOf", location: Location::Body, required: true, shape: &__LIST_OF_SELECTION_KEY }];
+
+    static ROUTING_RULE_MATCH_BASE_PATHS: Shape = Shape::Structure(ROUTING_RULE_MATCH_BASE_PATHS_MEMBERS);
+
+    static ROUTING_RULE_MATCH_HEADER_VALUE_MEMBERS: &[Member] = &[
+        Member { name: "header", location: Location::Body, required: true, shape: &SELECTION_KEY },
+        Member { name: "valueGlob", location: Location::Body, required: true, shape: &SELECTION_EXPRESSION },
+    ];
+
+    static ROUTING_RULE_MATCH_HEADER_VALUE: Shape = Shape::Structure(ROUTING_RULE_MATCH_HEADER_VALUE_MEMBERS);
+
+    static ROUTING_RULE_MATCH_HEADERS_MEMBERS: &[Member] = &[Member {
+        name: "anyOf",
+        location: Location::Body,
+        required: true,
+        shape: &__LIST_OF_ROUTING_RULE_MATCH_HEADER_VALUE,
+    }];
+
+    static ROUTING_RULE_MATCH_HEADERS: Shape = Shape::Structure(ROUTING_RULE_MATCH_HEADERS_MEMBERS);
+
+    static ROUTING_RULE_PRIORITY: Shape = Shape::Integer { min: Some(1), max: Some(1000000) };
 
     static SECURITY_POLICY: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["TLS_1_0", "TLS_1_2"], sensitive: false };
@@ -2928,6 +3184,15 @@ mod shape {
     static __DOUBLE: Shape = Shape::Double;
 
     static __INTEGER: Shape = Shape::Integer { min: None, max: None };
+
+    static __LIST_OF_ROUTING_RULE_ACTION: Shape = Shape::List { of: &ROUTING_RULE_ACTION, min: None, max: None };
+
+    static __LIST_OF_ROUTING_RULE_CONDITION: Shape = Shape::List { of: &ROUTING_RULE_CONDITION, min: None, max: None };
+
+    static __LIST_OF_ROUTING_RULE_MATCH_HEADER_VALUE: Shape =
+        Shape::List { of: &ROUTING_RULE_MATCH_HEADER_VALUE, min: None, max: None };
+
+    static __LIST_OF_SELECTION_KEY: Shape = Shape::List { of: &SELECTION_KEY, min: None, max: None };
 
     static __LIST_OF__STRING: Shape = Shape::List { of: &__STRING, min: None, max: None };
 

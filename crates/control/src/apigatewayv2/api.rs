@@ -89,6 +89,13 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteApiRequest) -> R
         );
         return Err(Error::bad_request(message));
     }
+    if state.routing_rules.values().flat_map(|of_domain| of_domain.values()).any(|rule| rule.api_id == api.id) {
+        let message = format!(
+            "Deleting API {} failed. Please remove all routing rules for the API from your custom domain names.",
+            api.id
+        );
+        return Err(Error::bad_request(message));
+    }
     State::of(&state.routes, &api.id).try_for_each(|route| draft.delete::<Route>(route))?;
     State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;

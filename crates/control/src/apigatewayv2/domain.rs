@@ -6,7 +6,7 @@ use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
 use model::Snapshot;
 use model::resource::{
-    ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, Tags,
+    ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, RoutingRule, Tags,
     domain_log_group,
 };
 use model::{Revision, State, UnixMillis};
@@ -36,7 +36,6 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
     }
     let tags = input.tags.clone().unwrap_or_default();
     domain_tags(&tags)?;
-    check_routing(input.routing_mode)?;
     let taken = |state: &State, id: &str| state.domains.values().any(|other| other.target_id == format!("d-{id}"));
     let mut domain = Domain {
         name: name.as_str().to_owned(),
@@ -51,7 +50,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
         history: Vec::new(),
         shadow: None,
         crls: Vec::new(),
-        routing_mode: "API_MAPPING_ONLY".to_owned(),
+        routing_mode: input.routing_mode.unwrap_or(wire::RoutingMode::ApiMappingOnly).to_string(),
         revision: 0,
         created: draft.at,
         tags,
@@ -71,7 +70,9 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
         return Err(one_expected());
     }
     let wanted = Wanted::of(&domain, input.mutual_tls_authentication.as_ref())?;
-    check_routing(input.routing_mode)?;
+    if let Some(mode) = input.routing_mode {
+        domain.routing_mode = mode.to_string();
+    }
     if let Some(configuration) = only(input.domain_name_configurations.as_deref())? {
         configure(draft, &mut domain, configuration)?;
     }
@@ -99,6 +100,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameReques
     let domain = draft.domain(&input.domain_name)?;
     let state = draft.state.clone();
     State::of(&state.mappings, &domain.name).try_for_each(|mapping| draft.delete::<ApiMapping>(mapping))?;
+    State::of(&state.routing_rules, &domain.name).try_for_each(|rule| draft.delete::<RoutingRule>(rule))?;
     draft.delete::<Domain>(&domain)
 }
 
@@ -253,11 +255,6 @@ fn check_ownership(draft: &Draft<'_>, domain: &Domain) -> Result<(), Error> {
         return Err(Error::bad_request("Missing ownershipVerificationCertificate."));
     }
     Ok(())
-}
-
-fn check_routing(mode: Option<wire::RoutingMode>) -> Result<(), Error> {
-    let rules = mode.is_some_and(|mode| mode != wire::RoutingMode::ApiMappingOnly);
-    refuse(rules, "A routingMode other than API_MAPPING_ONLY", NOT_HERE)
 }
 
 /// The one configuration, if there is one.

@@ -78,7 +78,7 @@ fn put(draft: &mut Draft<'_>, mapping: ApiMapping) -> Result<wire::ApiMapping, E
 }
 
 /// Empty, or segments between single slashes, none of them at an end.
-fn check_key(key: &str) -> Result<(), Error> {
+pub(super) fn check_key(key: &str) -> Result<(), Error> {
     let plain = |segment: &str| {
         !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"$-_.+!*'()".contains(&b))
     };

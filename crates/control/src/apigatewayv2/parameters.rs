@@ -96,7 +96,7 @@ fn known_or_refused(known: bool, key: &str) -> Result<(), Error> {
     }
 }
 
-fn is_free_header(name: &str) -> bool {
+pub(super) fn is_free_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // Many backends read the one as the other.
     let plain = name.replace('_', "-");

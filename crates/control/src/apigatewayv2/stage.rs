@@ -87,6 +87,14 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteStageRequest) ->
         );
         return Err(Error::bad_request(message));
     }
+    let mut rules = draft.state.routing_rules.values().flat_map(|of_domain| of_domain.values());
+    if rules.any(|rule| rule.api_id == api.id && rule.stage == stage.name) {
+        let message = format!(
+            "Deleting stage {} failed. Please remove all routing rules for the stage from your custom domain names.",
+            stage.name
+        );
+        return Err(Error::bad_request(message));
+    }
     draft.delete::<Stage>(&stage)?;
     deployment::drop_unused(draft, &api.id)
 }

@@ -111,7 +111,7 @@ async fn updates_are_refused_in_awss_words() {
         (configured(json!({"securityPolicy": "TLS_1_0"})), "a security policy of TLS 1.2"),
         (configured(json!({"certificateArn": elsewhere})), "Certificate must be in 'us-east-1'."),
         (configured(json!({"certificateArn": arn.replace("api", "no")})), "no such certificate"),
-        (json!({"routingMode": "ROUTING_RULE_ONLY"}), "routingMode"),
+        (json!({"routingMode": "ROUTING_RULE_FIRST"}), "routingMode"),
     ] {
         let refused = server.refused("PATCH", DOMAIN, body.clone()).await;
         assert!(refused.0 == 400 && refused.1.contains(said), "{body}: {refused:?}");

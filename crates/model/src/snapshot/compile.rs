@@ -9,13 +9,14 @@ use std::sync::Arc;
 use trust::{Crl, Revocations, Truststore};
 
 use super::{
-    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Shadow, Snapshot,
-    Stage, Trust, endpoint_name,
+    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules, ServerCertificate, Shadow,
+    Snapshot, Stage, Trust, endpoint_name,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
 use crate::resource;
 use crate::router::Router;
+use crate::state::Nested;
 use crate::target::Target;
 use crate::template::Template;
 use crate::{Blobs, DomainTags, Keyring, State, Throttle, UnixMillis};
@@ -100,22 +101,27 @@ impl Compiler<'_> {
     }
 
     fn custom_domain(&mut self, domain: &Arc<resource::Domain>) -> Result<Arc<Domain>, String> {
-        let mut mappings: Vec<Arc<resource::ApiMapping>> = Vec::new();
-        let mut entries = Vec::new();
-        for mapping in State::of(&self.state.mappings, &domain.name) {
-            if let Some(stage) = self.next.stages.get(&(mapping.api_id.clone(), mapping.stage.clone())) {
-                entries.push((mapping.key.clone(), stage.clone()));
-                mappings.push(mapping.clone());
-            }
-        }
+        let (with_rules, with_mappings) = match domain.routing_mode.as_str() {
+            "ROUTING_RULE_ONLY" => (true, false),
+            "ROUTING_RULE_THEN_API_MAPPING" => (true, true),
+            _ => (false, true),
+        };
+        let mappings = self.leading(&self.state.mappings, domain, with_mappings, |at| (&at.api_id, &at.stage));
+        let rules = self.leading(&self.state.routing_rules, domain, with_rules, |at| (&at.api_id, &at.stage));
         let certificate = self.state.certificates.get(&domain.certificate_arn);
         let certificate =
             certificate.ok_or_else(|| format!("certificate {} does not exist", domain.certificate_arn))?;
         let sources = Sources {
             domain: Some(domain.clone()),
             server: ServerSource::Imported(certificate.clone()),
-            mappings,
-            stages: entries.iter().map(|(_, stage)| stage.clone()).collect(),
+            mappings: mappings.iter().map(|(mapping, _)| mapping.clone()).collect(),
+            rules: rules.iter().map(|(rule, _)| rule.clone()).collect(),
+            stages: mappings
+                .iter()
+                .map(|(_, stage)| stage)
+                .chain(rules.iter().map(|(_, stage)| stage))
+                .cloned()
+                .collect(),
         };
         let same = |old: &&Arc<Domain>| self.same_defaults() && old.sources.same(&sources);
         if let Some(old) = self.old(&domain.name).filter(same).cloned() {
@@ -127,9 +133,27 @@ impl Compiler<'_> {
             region: domain.region.clone(),
             certificate: self.server_certificate(&domain.name, &sources.server)?,
             trust: self.trust(domain)?,
-            paths: Paths::Mappings(Mappings::new(entries)),
+            paths: Paths::Custom(
+                RoutingRules::new(rules.iter().map(|(rule, stage)| (&**rule, stage.clone()))),
+                Mappings::new(mappings.iter().map(|(mapping, stage)| (mapping.key.clone(), stage.clone())).collect()),
+            ),
             sources,
         }))
+    }
+
+    /// What of a domain leads to a stage that there is, with the stage; nothing where its `routingMode` does not ask it.
+    fn leading<R>(
+        &self,
+        resources: &Nested<R>,
+        domain: &resource::Domain,
+        is_asked: bool,
+        stage: impl Fn(&R) -> (&String, &String),
+    ) -> Vec<(Arc<R>, Arc<Stage>)> {
+        let leads = |resource: &Arc<R>| {
+            let (api_id, name) = stage(resource);
+            Some((resource.clone(), self.next.stages.get(&(api_id.clone(), name.clone()))?.clone()))
+        };
+        State::of(resources, &domain.name).filter(|_| is_asked).filter_map(leads).collect()
     }
 
     fn endpoint(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
@@ -143,6 +167,7 @@ impl Compiler<'_> {
             domain: None,
             server: ServerSource::Endpoint(endpoint.clone()),
             mappings: Vec::new(),
+            rules: Vec::new(),
             stages: stages.values().cloned().collect(),
         };
         let certificate = self.endpoint_certificate(endpoint)?;
@@ -414,6 +439,7 @@ pub(super) struct Sources {
     domain: Option<Arc<resource::Domain>>,
     server: ServerSource,
     mappings: Vec<Arc<resource::ApiMapping>>,
+    rules: Vec<Arc<resource::RoutingRule>>,
     stages: Vec<Arc<Stage>>,
 }
 
@@ -428,6 +454,7 @@ impl Sources {
         same_option(self.domain.as_ref(), other.domain.as_ref())
             && self.server.same(&other.server)
             && same_all(&self.mappings, &other.mappings)
+            && same_all(&self.rules, &other.rules)
             && same_all(&self.stages, &other.stages)
     }
 }
