@@ -1,7 +1,7 @@
 //! The gateway's own answers.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 use crate::body::ResponseBody;
@@ -36,6 +36,10 @@ pub(crate) enum Answer {
     PayloadTimeout,
     /// The route has no token left.
     Throttled,
+    /// The client has made too many requests; it may come again after these seconds.
+    ClientRate(u64),
+    /// The client has too many requests under way.
+    ClientConcurrency,
     /// The route has no integration that can be used.
     NoIntegration,
     /// The backend cannot be reached, or does not speak HTTP.
@@ -55,7 +59,7 @@ impl Answer {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::PayloadTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => StatusCode::TOO_MANY_REQUESTS,
             Self::NoIntegration => StatusCode::INTERNAL_SERVER_ERROR,
             Self::IntegrationFailure | Self::IntegrationTimeout => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -69,7 +73,7 @@ impl Answer {
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
-            Self::Throttled => "THROTTLED",
+            Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => "THROTTLED",
             Self::NoIntegration => "DEFAULT_5XX",
             Self::IntegrationFailure => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
@@ -81,6 +85,8 @@ impl Answer {
         match self {
             Self::Preflight => "",
             Self::BadRequest(why) => why,
+            Self::ClientRate(_) => "the client's rate is exceeded",
+            Self::ClientConcurrency => "the client has too many requests under way",
             _ => self.text(),
         }
     }
@@ -127,6 +133,15 @@ impl Answer {
         }
     }
 
+    /// After how many seconds the client may try again, where that is known.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::ClientRate(seconds) => Some(seconds),
+            Self::ClientConcurrency => Some(1),
+            _ => None,
+        }
+    }
+
     /// Whether the connection ends with this answer, because its client is not trusted or what follows on it may not be
     /// what it seems.
     pub(crate) fn closes(self) -> bool {
@@ -148,6 +163,9 @@ impl Answer {
         if is_error {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ERROR_TYPE, HeaderValue::from_static(self.error_type()));
+        }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Ok(id) = id {
             headers.insert(REQUEST_ID, id);

@@ -24,6 +24,7 @@ use crate::addresses::Counted;
 use crate::exchange;
 use crate::forward;
 use crate::http1;
+use crate::limits::Looked;
 use crate::record::{self, Record};
 use crate::refuse;
 use crate::runtime::Runtime;
@@ -61,6 +62,7 @@ pub(crate) struct Connection {
     linger: Cell<bool>,
     /// `Forwarded` of requests for [`name`](Self::name).
     forwarded: OnceCell<HeaderValue>,
+    pub(crate) limits: Looked,
 }
 
 /// Under which settings the client was looked at last, and what it was found to be.
@@ -277,6 +279,7 @@ impl Connection {
             notify: Notify::new(),
             linger: Cell::new(false),
             forwarded: OnceCell::new(),
+            limits: Looked::default(),
         }
     }
 

@@ -25,6 +25,17 @@ pub struct Totals {
     pub shadow_would_refuse: u64,
     /// Requests and handshakes of refused clients that the shadow truststore would accept.
     pub shadow_would_accept: u64,
+    /// Requests beyond `countersign:client-rate`.
+    pub beyond_rate: u64,
+    /// Requests beyond `countersign:client-concurrency`.
+    pub beyond_concurrency: u64,
+}
+
+/// A limit of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Rate,
+    Concurrency,
 }
 
 impl Counters {
@@ -52,6 +63,8 @@ pub(crate) struct Counts {
     refusals: [AtomicU64; Code::ALL.len()],
     shadow_would_refuse: AtomicU64,
     shadow_would_accept: AtomicU64,
+    beyond_rate: AtomicU64,
+    beyond_concurrency: AtomicU64,
 }
 
 impl RuntimeCounters {
@@ -59,14 +72,15 @@ impl RuntimeCounters {
         Self { all, mine: RefCell::default() }
     }
 
-    /// Counts what became of a client: why it was refused, if it was, and whether the shadow truststore differs.
-    pub(crate) fn count(&self, domain: &str, refusal: Option<Code>, shadow_differs: bool) {
+    /// Counts what became of a client: why it was refused, if it was, whether the shadow truststore differs, and which of its
+    /// limits it was beyond.
+    pub(crate) fn count(&self, domain: &str, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
         let mut mine = self.mine.borrow_mut();
         match mine.get(domain) {
-            Some(counts) => counts.count(refusal, shadow_differs),
+            Some(counts) => counts.count(refusal, shadow_differs, beyond),
             None => {
                 let counts = Arc::new(Counts::default());
-                counts.count(refusal, shadow_differs);
+                counts.count(refusal, shadow_differs, beyond);
                 let place = (domain.to_owned(), counts.clone());
                 self.all.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
                 mine.insert(domain.to_owned(), counts);
@@ -76,7 +90,7 @@ impl RuntimeCounters {
 }
 
 impl Counts {
-    fn count(&self, refusal: Option<Code>, shadow_differs: bool) {
+    fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
         let (total, shadow) = match refusal {
             None => (Some(&self.requests), &self.shadow_would_refuse),
             Some(code) => (self.refusals.get(place(code)), &self.shadow_would_accept),
@@ -87,6 +101,11 @@ impl Counts {
         if shadow_differs {
             shadow.fetch_add(1, Ordering::Relaxed);
         }
+        match beyond {
+            Some(Limit::Rate) => self.beyond_rate.fetch_add(1, Ordering::Relaxed),
+            Some(Limit::Concurrency) => self.beyond_concurrency.fetch_add(1, Ordering::Relaxed),
+            None => 0,
+        };
     }
 
     fn add_to(&self, totals: &mut Totals) {
@@ -99,6 +118,8 @@ impl Counts {
         }
         totals.shadow_would_refuse += self.shadow_would_refuse.load(Ordering::Relaxed);
         totals.shadow_would_accept += self.shadow_would_accept.load(Ordering::Relaxed);
+        totals.beyond_rate += self.beyond_rate.load(Ordering::Relaxed);
+        totals.beyond_concurrency += self.beyond_concurrency.load(Ordering::Relaxed);
     }
 }
 
@@ -116,10 +137,10 @@ mod tests {
         let all = Counters::default();
         let runtimes = [RuntimeCounters::new(all.clone()), RuntimeCounters::new(all.clone())];
         for runtime in &runtimes {
-            runtime.count("a", None, false);
-            runtime.count("a", None, true);
-            runtime.count("a", Some(Code::ClientCertExpired), true);
-            runtime.count("b", Some(Code::ClientCertMissing), false);
+            runtime.count("a", None, false, Some(Limit::Rate));
+            runtime.count("a", None, true, Some(Limit::Concurrency));
+            runtime.count("a", Some(Code::ClientCertExpired), true, None);
+            runtime.count("b", Some(Code::ClientCertMissing), false, None);
         }
         let totals = all.totals();
         let a = Totals {
@@ -127,6 +148,8 @@ mod tests {
             refusals: [(Code::ClientCertExpired, 2)].into(),
             shadow_would_refuse: 2,
             shadow_would_accept: 2,
+            beyond_rate: 2,
+            beyond_concurrency: 2,
         };
         assert_eq!(totals["a"], a);
         assert_eq!(totals["b"].refusals, [(Code::ClientCertMissing, 2)].into());

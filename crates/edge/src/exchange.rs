@@ -92,6 +92,7 @@ fn route(
     if *host != connection.name && !is_same_domain(&runtime.snapshot.borrow(), &host, &record.domain) {
         return Err(Answer::Misdirected);
     }
+    record.permit = connection.limits.admit(&record.client, record.at)?;
     let (stage, rest) = stage.ok_or(Answer::NotFound)?;
     if stage.endpoint_disabled && matches!(record.domain.paths, Paths::Stages(_)) {
         return Err(if runtime.config.aws_exact { Answer::EndpointDisabledAsAws } else { Answer::EndpointDisabled });

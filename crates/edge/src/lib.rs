@@ -22,6 +22,7 @@ mod exchange;
 mod forward;
 mod http1;
 mod identity;
+mod limits;
 mod listen;
 mod mapping;
 mod record;

@@ -12,13 +12,14 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use model::resource::domain_log_group;
 use model::snapshot::{AccessLog, Domain, Stage};
 use model::template::{Context, Template, Value, Variable};
-use model::{Revision, UnixMillis};
+use model::{Permit, Revision, UnixMillis};
 use trust::Code;
 
 use crate::answer::Answer;
 use crate::body::Progress;
 use crate::connection::Connection;
 use crate::cors::CrossOrigin;
+use crate::counters::Limit;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
@@ -81,6 +82,8 @@ pub(crate) struct Record {
     /// Id of the routing rule that led to the stage.
     routing_rule: Option<Arc<str>>,
     pub(crate) route_key: Option<Arc<str>>,
+    /// Given back when the request has ended.
+    pub(crate) permit: Option<Permit>,
     pub(crate) upload: Option<Rc<Progress>>,
     pub(crate) integration_started: Option<Instant>,
     integration_millis: Option<u64>,
@@ -131,6 +134,7 @@ impl Record {
             base_path: Box::default(),
             routing_rule: None,
             route_key: None,
+            permit: None,
             upload: None,
             integration_started: None,
             integration_millis: None,
@@ -267,7 +271,16 @@ impl Record {
         };
         self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, encounter);
         let code = self.refusal().map(|refusal| refusal.code);
-        self.runtime.counters.count(&self.domain.name, code, self.client.shadow.is_some());
+        self.runtime.counters.count(&self.domain.name, code, self.client.shadow.is_some(), self.limit());
+    }
+
+    /// Of the client, where the request was beyond it.
+    fn limit(&self) -> Option<Limit> {
+        match self.answer? {
+            Answer::ClientRate(_) => Some(Limit::Rate),
+            Answer::ClientConcurrency => Some(Limit::Concurrency),
+            _ => None,
+        }
     }
 
     fn write(&self) {

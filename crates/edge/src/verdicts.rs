@@ -144,7 +144,8 @@ impl Chain {
         self.identity.get_or_init(read).as_ref()
     }
 
-    fn leaf(&self) -> Option<Certificate> {
+    /// Read anew each time.
+    pub(crate) fn leaf(&self) -> Option<Certificate> {
         let leaf = self.sent.certificates().next().filter(|leaf| leaf.len() <= MAX_LEAF_BYTES)?;
         Certificate::from_der(leaf).ok()
     }
@@ -486,6 +487,7 @@ mod tests {
             revocations: None,
             shadow: None,
             identity_headers: IdentityHeaders::None,
+            client_limits: None,
         })
     }
 

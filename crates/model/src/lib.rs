@@ -8,6 +8,7 @@
 
 mod blob;
 mod change;
+mod client_limits;
 mod keyring;
 pub mod mapping;
 mod pattern;
@@ -22,6 +23,7 @@ mod throttle;
 
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
+pub use client_limits::{Allowance, Beyond, ClientKey, ClientLimits, ClientRule, Permit};
 pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use snapshot::Snapshot;

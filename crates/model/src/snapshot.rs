@@ -15,7 +15,7 @@ use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{Blobs, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
+use crate::{Blobs, ClientLimits, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,8 @@ pub struct Trust {
     pub shadow: Option<Shadow>,
     /// How the backend is told who the client is.
     pub identity_headers: IdentityHeaders,
+    /// How many requests each client may make; none: as many as come.
+    pub client_limits: Option<Arc<ClientLimits>>,
     /// A newer version of the object, if there is one: not enforced, but it explains refusals.
     pub newer: Option<(String, Truststore)>,
 }

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
+use crate::{ClientKey, ClientRule};
 use trust::{Fallback, Fetch, Policy, Profile, RevocationRules, Scope};
 
 /// What the `countersign:` tags of a domain say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DomainTags {
     /// `countersign:rejection`
     pub rejection: Option<Rejection>,
@@ -22,6 +23,8 @@ pub struct DomainTags {
     pub shadow: Option<ObjectTag>,
     /// `countersign:identity-headers`
     pub identity_headers: IdentityHeaders,
+    /// `countersign:client-rate`, `-burst`, `-rate-by`, `-concurrency`
+    pub client_rule: ClientRule,
 }
 
 /// An object of S3, named by a tag and its sibling for the version.
@@ -93,12 +96,18 @@ pub enum TagError {
 }
 
 const PREFIX: &str = "countersign:";
-const KNOWN: &str = "countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
+const KNOWN: &str = "countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
+                     countersign:client-rate-by, countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
                      countersign:profile, countersign:rejection, countersign:revocation-fetch, \
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
                      countersign:revocation-scope, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
 const OBJECT: &str = "s3://bucket/key";
+/// What `countersign:client-rate` may be, requests a second.
+const CLIENT_RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
+/// The largest burst and concurrency of one client.
+const MOST_REQUESTS: u32 = 1_000_000;
+const COUNTS: &str = "1 to 1000000";
 
 impl DomainTags {
     /// Reads a domain's tags; those of others are ignored.
@@ -108,6 +117,7 @@ impl DomainTags {
             parsed.set(name, value)?;
         }
         parsed.set_versions(tags)?;
+        parsed.client_rule_is_whole(tags)?;
         Ok(parsed)
     }
 
@@ -130,6 +140,25 @@ impl DomainTags {
                     let expected = "no version unless countersign:crl names one object";
                     return without("countersign:crl-version", version, expected);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A limit that would have no effect is a mistake.
+    fn client_rule_is_whole(&self, tags: &Tags) -> Result<(), TagError> {
+        let rule = &self.client_rule;
+        let checks = [
+            ("countersign:client-burst", rule.rate.is_none(), "no burst without countersign:client-rate"),
+            (
+                "countersign:client-rate-by",
+                !rule.is_set(),
+                "nothing without countersign:client-rate or countersign:client-concurrency",
+            ),
+        ];
+        for (tag, is_alone, expected) in checks {
+            if let Some(value) = tags.get(tag).filter(|_| is_alone) {
+                return Err(TagError::Value { tag, value: value.clone(), expected });
             }
         }
         Ok(())
@@ -166,6 +195,7 @@ impl DomainTags {
                 None => return error("countersign:identity-headers", IdentityHeaders::VALUES),
             },
             "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
+            _ if name.starts_with("countersign:client-") => return self.set_client_rule(name, value),
             _ => return self.set_revocation(name, value),
         }
         Ok(())
@@ -196,6 +226,29 @@ impl DomainTags {
         Ok(())
     }
 
+    fn set_client_rule(&mut self, name: &str, value: &str) -> Result<(), TagError> {
+        let rule = &mut self.client_rule;
+        let invalid = |tag, expected| TagError::Value { tag, value: value.to_owned(), expected };
+        match name {
+            "countersign:client-rate" => {
+                let rate = decimal(value).filter(|rate| CLIENT_RATES.contains(rate));
+                rule.rate = Some(rate.ok_or_else(|| invalid("countersign:client-rate", "0.001 to 1000000"))?);
+            }
+            "countersign:client-burst" => {
+                rule.burst = Some(count(value).ok_or_else(|| invalid("countersign:client-burst", COUNTS))?);
+            }
+            "countersign:client-concurrency" => {
+                rule.concurrency = Some(count(value).ok_or_else(|| invalid("countersign:client-concurrency", COUNTS))?);
+            }
+            "countersign:client-rate-by" => {
+                rule.by =
+                    ClientKey::parse(value).ok_or_else(|| invalid("countersign:client-rate-by", ClientKey::VALUES))?;
+            }
+            unknown => return Err(TagError::Unknown(unknown.to_owned())),
+        }
+        Ok(())
+    }
+
     /// Refuses `countersign:` tags on a resource that has none.
     pub fn refuse_on_other_resources(tags: &Tags) -> Result<(), TagError> {
         match tags.keys().find(|name| name.starts_with(PREFIX)) {
@@ -216,6 +269,16 @@ impl DomainTags {
     pub fn policy(&self) -> Policy {
         Policy { any_eku: self.any_eku, ..Policy::of(self.profile) }
     }
+}
+
+/// Digits, and a point with more of them: none of the other forms that a float may have.
+fn decimal(value: &str) -> Option<f64> {
+    value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| value.parse().ok())?
+}
+
+fn count(value: &str) -> Option<u32> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|count| digits && (1..=MOST_REQUESTS).contains(count))
 }
 
 impl ObjectTag {
@@ -292,6 +355,10 @@ mod tests {
             ("countersign:revocation-on-stale", "deny"),
             ("countersign:shadow-truststore", "s3://b/next.pem"),
             ("countersign:identity-headers", "xfcc"),
+            ("countersign:client-rate", "2.5"),
+            ("countersign:client-burst", "10"),
+            ("countersign:client-rate-by", "san-uri"),
+            ("countersign:client-concurrency", "3"),
             ("team", "edge"),
         ]));
         let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
@@ -308,6 +375,7 @@ mod tests {
             },
             shadow: Some(object("s3://b/next.pem", None)),
             identity_headers: IdentityHeaders::Xfcc,
+            client_rule: ClientRule { rate: Some(2.5), burst: Some(10), concurrency: Some(3), by: ClientKey::SanUri },
         };
         assert_eq!(read, Ok(wanted));
     }
@@ -340,6 +408,19 @@ mod tests {
             ("countersign:shadow-truststore", "s3://b", "Expected: s3://bucket/key"),
             ("countersign:shadow-truststore-version", "v1", "no version without"),
             ("countersign:identity-headers", "all", "Expected: none"),
+            ("countersign:client-rate", "0", "Expected: 0.001 to 1000000"),
+            ("countersign:client-rate", "-1", "Expected: 0.001"),
+            ("countersign:client-rate", "NaN", "Expected: 0.001"),
+            ("countersign:client-rate", "inf", "Expected: 0.001"),
+            ("countersign:client-rate", "1e3", "Expected: 0.001"),
+            ("countersign:client-rate", "", "Expected: 0.001"),
+            ("countersign:client-burst", "5", "no burst without countersign:client-rate"),
+            ("countersign:client-burst", "0", "Expected: 1 to 1000000"),
+            ("countersign:client-concurrency", "+1", "Expected: 1 to 1000000"),
+            ("countersign:client-concurrency", "1000001", "Expected: 1 to 1000000"),
+            ("countersign:client-rate-by", "subject", "nothing without"),
+            ("countersign:client-rate-by", "ip", "Expected: fingerprint"),
+            ("countersign:client-rates", "1", "Unknown tag"),
         ] {
             let error = DomainTags::parse(&tags(&[(name, value)])).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

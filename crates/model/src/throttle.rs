@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::UnixMillis;
 use crate::resource::RouteSettings;
@@ -52,7 +53,12 @@ impl Throttle {
         }
         let limits = Limits { rate: rate.unwrap_or(DEFAULT_RATE), burst: burst.unwrap_or(DEFAULT_BURST) };
         let kept = previous.filter(|previous| previous.limits == limits).cloned();
-        Some(kept.unwrap_or_else(|| Arc::new(Self { limits, full_at: AtomicU64::new(0) })))
+        Some(kept.unwrap_or_else(|| Arc::new(Self::new(limits.rate, limits.burst))))
+    }
+
+    /// A full bucket.
+    pub(crate) fn new(rate: f64, burst: u32) -> Self {
+        Self { limits: Limits { rate, burst }, full_at: AtomicU64::new(0) }
     }
 
     /// Takes a token; `false`: there is none. A clock that was set back costs no more than a bucket's tokens.
@@ -61,7 +67,7 @@ impl Throttle {
         if fill == 0 {
             return false;
         }
-        let now = u64::try_from(at).unwrap_or(0).saturating_mul(NANOS_PER_MILLI).min(u64::MAX - 2 * LONGEST_FILL);
+        let now = nanos(at);
         // Where the bucket stands, by this clock: threads may differ a little, but not by more than that.
         let standing = |full_at: u64| match full_at > now + fill + SKEW {
             true => now + fill,
@@ -76,6 +82,23 @@ impl Throttle {
         });
         admitted
     }
+
+    /// How long it takes from `at` until there is a token, if nobody takes one before.
+    pub(crate) fn wait(&self, at: UnixMillis) -> Duration {
+        let (token, fill) = self.limits.times();
+        let full_at = self.full_at.load(Ordering::Relaxed);
+        Duration::from_nanos((full_at + token).saturating_sub(nanos(at) + fill))
+    }
+
+    /// Whether no token is missing.
+    pub(crate) fn is_full(&self, at: UnixMillis) -> bool {
+        self.full_at.load(Ordering::Relaxed) <= nanos(at)
+    }
+}
+
+/// Since 1970-01-01T00:00:00Z; leaves room for sums.
+fn nanos(at: UnixMillis) -> u64 {
+    u64::try_from(at).unwrap_or(0).saturating_mul(NANOS_PER_MILLI).min(u64::MAX - 2 * LONGEST_FILL)
 }
 
 impl Limits {

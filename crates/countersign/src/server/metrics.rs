@@ -24,6 +24,12 @@ impl Collector for OfEdge {
             [(label("refuse"), totals.shadow_would_refuse), (label("accept"), totals.shadow_would_accept)]
         });
         let help = "Requests and handshakes about which the shadow truststore differs, by what it would do.";
-        counter(&mut encoder, "shadow_differences", help, differences.filter(|(_, count)| *count > 0))
+        counter(&mut encoder, "shadow_differences", help, differences.filter(|(_, count)| *count > 0))?;
+        let limits = totals.iter().flat_map(|(domain, totals)| {
+            let label = |limit: &'static str| [("domain", domain.as_str()), ("limit", limit)];
+            [(label("rate"), totals.beyond_rate), (label("concurrency"), totals.beyond_concurrency)]
+        });
+        let help = "Requests that were answered 429 because their client was beyond a limit of its own.";
+        counter(&mut encoder, "client_limits", help, limits.filter(|(_, count)| *count > 0))
     }
 }

@@ -1,5 +1,6 @@
 //! The edge on real sockets.
 
+mod client_limits;
 mod clients;
 mod cors;
 mod desync;

@@ -30,6 +30,7 @@ async fn differences_are_recorded_counted_and_told_but_never_enforced() {
         refusals: [(Code::ClientCertUntrusted, 1)].into(),
         shadow_would_refuse: 2,
         shadow_would_accept: 1,
+        ..Totals::default()
     };
     assert_eq!(world.edge.counters().totals()[DOMAIN], totals);
 

@@ -19,7 +19,7 @@ use crate::router::Router;
 use crate::state::Nested;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{Blobs, DomainTags, Keyring, State, Throttle, UnixMillis};
+use crate::{Blobs, ClientLimits, DomainTags, Keyring, State, Throttle, UnixMillis};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
@@ -252,11 +252,16 @@ impl Compiler<'_> {
             version: mutual.read_version.clone(),
             shadow,
             identity_headers: tags.identity_headers,
+            client_limits: ClientLimits::of(tags.client_rule, self.old_limits(&domain.name)),
             revocations: self.revocations(domain, &tags)?,
             policy: tags.policy(),
             rejection: tags.rejection.unwrap_or(self.defaults.rejection),
             newer,
         })))
+    }
+
+    fn old_limits(&self, name: &str) -> Option<&Arc<ClientLimits>> {
+        self.old(name)?.trust.as_ref()?.client_limits.as_ref()
     }
 
     fn truststore(&mut self, digest: &str) -> Result<Truststore, String> {
