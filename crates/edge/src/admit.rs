@@ -1,6 +1,7 @@
 //! Which requests have one meaning only, and whether they are for the domain of their connection.
 //!
-//! hyper takes missing, repeated and comma-joined hosts, userinfo, `GET *` and CONNECT; none of these is forwarded.
+//! What is read may still have a missing, repeated or comma-joined host, userinfo in it, or be `GET *` or CONNECT; none of these is
+//! forwarded.
 
 use std::borrow::Cow;
 
