@@ -1,6 +1,7 @@
 //! One revision of the settings, compiled into what the data plane reads: immutable, looked up by name, nothing left to parse.
 
 mod compile;
+mod touched;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,23 +21,38 @@ use crate::{Blobs, IdentityHeaders, Keyring, Rejection, Revision, State, Throttl
 pub struct Snapshot {
     /// The commit that is enforced.
     pub revision: Revision,
+    /// What it was compiled from.
+    state: State,
     /// Names without wildcard, lowercase. A broken domain is there as none, so that no wildcard stands in for it: whom that
     /// one trusts, this one may not.
-    exact: HashMap<String, Option<Arc<Domain>>>,
+    exact: Arc<HashMap<Arc<str>, Option<Arc<Domain>>>>,
     /// `*.example.com` under `example.com`.
-    wildcard: HashMap<String, Arc<Domain>>,
+    wildcard: Arc<HashMap<Arc<str>, Arc<Domain>>>,
     /// What could not be compiled.
     pub faults: Vec<Fault>,
+    /// The same, by what it is in.
+    broken: BTreeMap<Owner, Vec<Fault>>,
     /// Under what it was compiled; none before the first.
     defaults: Option<Defaults>,
     /// By digest.
-    truststores: HashMap<String, Truststore>,
+    truststores: Arc<HashMap<Arc<str>, Truststore>>,
     /// By the digest of the bytes that they were read from.
-    crls: HashMap<String, Vec<Arc<Crl>>>,
-    /// By API id and name.
-    stages: HashMap<(String, String), Arc<Stage>>,
+    crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
+    /// By API id, then name.
+    stages: Arc<HashMap<Arc<str>, Arc<BTreeMap<String, Arc<Stage>>>>>,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
+}
+
+/// What is compiled, or broken, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// The stages of an API, by its id.
+    Stages(String),
+    /// A custom domain, by name.
+    Domain(String),
+    /// An API's own endpoint, by the API's id.
+    Endpoint(String),
 }
 
 /// Server-wide settings that a snapshot depends on.
@@ -113,7 +129,7 @@ pub enum Paths {
     /// A custom domain's mappings.
     Mappings(Mappings),
     /// An API's own endpoint: the first segment is the stage, else `$default`.
-    Stages(BTreeMap<String, Arc<Stage>>),
+    Stages(Arc<BTreeMap<String, Arc<Stage>>>),
 }
 
 /// API mappings of a custom domain, longest key first.
@@ -202,7 +218,7 @@ pub struct Fault {
 
 impl Snapshot {
     /// Digests of the blobs that compiling `state` after `previous` needs.
-    pub fn missing<'s>(state: &'s State, previous: &Self) -> BTreeSet<&'s str> {
+    pub fn missing<'s>(state: &'s State, previous: &'s Self) -> BTreeSet<&'s str> {
         compile::missing(state, previous)
     }
 
@@ -223,7 +239,8 @@ impl Snapshot {
     /// fetched by now, so that what was judged under the former one is to be judged again.
     pub fn reviewed(&self) -> Self {
         let mut next = self.clone();
-        for domain in next.exact.values_mut().flatten().chain(next.wildcard.values_mut()) {
+        let exact = Arc::make_mut(&mut next.exact).values_mut().flatten();
+        for domain in exact.chain(Arc::make_mut(&mut next.wildcard).values_mut()) {
             let fetches = |trust: &&Arc<Trust>| {
                 trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
             };

@@ -9,6 +9,7 @@ use model::resource::{
 };
 use model::snapshot::{Defaults, Snapshot};
 use model::{Blob, Blobs, Change, Keyring, Rejection, State};
+use proptest::prelude::*;
 
 struct World {
     keyring: Keyring,
@@ -353,4 +354,90 @@ fn without_its_revocation_list_a_domain_is_not_served() {
             .iter()
             .any(|fault| fault.name == "api.example.com" && fault.what.contains("revocation list gone"))
     );
+}
+
+/// What can be told of a snapshot from outside: what each name leads to, with all that it was compiled from, and the faults.
+fn told(snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
+    let names = ["api.example.com", "x.example.com", "new.test", ENDPOINTS[0], ENDPOINTS[1]];
+    let domains = names.map(|name| format!("{name}: {:?}", snapshot.domain(name)));
+    let mut all: Vec<String> = snapshot.domains().map(|domain| domain.name.clone()).collect();
+    all.extend(domains);
+    all.sort();
+    (all, snapshot.faults.iter().map(|fault| format!("{fault:?}")).collect())
+}
+
+const ENDPOINTS: [&str; 2] = ["a1.execute-api.us-east-1.localhost", "a2.execute-api.us-east-1.localhost"];
+
+/// One commit out of many: of what, which of them, and how.
+fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
+    let name = match how {
+        0..4 => "api.example.com",
+        4..6 => "*.example.com",
+        6 => "new.test",
+        _ => ENDPOINTS[0],
+    };
+    let (id, key) = if which { ("a1", "") } else { ("a2", "orders") };
+    let put_or_delete = |put: Change| if how % 3 == 0 { Change { value: None, ..put } } else { put };
+    match what {
+        0 => Change::put(&domain(name, Some(if which { "one" } else { "two" }))),
+        1 => Change::put(&domain(name, which.then_some("nowhere"))),
+        2 => Change::delete(&domain(name, None)),
+        3 => put_or_delete(Change::put(&Api { id: id.into(), ..api() })),
+        4 => {
+            put_or_delete(Change::put(&Stage { api_id: id.into(), ..stage(if how < 5 { "prod" } else { "$default" }) }))
+        }
+        5 => put_or_delete(Change::put(&Deployment { api_id: id.into(), ..deployment(how > 4) })),
+        6 => put_or_delete(Change::put(&ApiMapping { api_id: id.into(), ..mapping(name, id, key, "prod") })),
+        7 => {
+            let mut certificate = world.certificate("server");
+            if which {
+                certificate.private_key = world.keyring.seal("another resource", b"KEY").unwrap();
+            }
+            put_or_delete(Change::put(&certificate))
+        }
+        _ => put_or_delete(Change::put(&Endpoint {
+            region: "us-east-1".into(),
+            certificate: format!("PEM {how}"),
+            private_key: world.keyring.seal("endpoints/us-east-1", b"KEY").unwrap(),
+        })),
+    }
+}
+
+proptest! {
+    #[test]
+    fn after_any_commits_a_snapshot_is_what_it_would_be_without_the_one_before(
+        commits in proptest::collection::vec((0..9_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
+    ) {
+        let mut world = World::new();
+        let mut snapshot = world.compile(&Snapshot::default());
+        for (what, which, how, rare) in commits {
+            let change = some_commit(&world, what, which, how);
+            world.commit(std::slice::from_ref(&change));
+            if rare == 0 {
+                world.defaults.rejection = if which { Rejection::Alert } else { Rejection::Respond };
+            }
+            snapshot = world.compile(&snapshot);
+            prop_assert!(told(&snapshot) == told(&world.compile(&Snapshot::default())), "after {}", change.key.as_str());
+            if snapshot.faults.iter().all(|fault| fault.name.contains(" integration ")) {
+                prop_assert!(Snapshot::missing(&world.state, &snapshot).is_empty(), "what is served is there");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nothing_names_any_more_is_forgotten() {
+    let mut world = World::new();
+    let name = |world: &mut World, domain_name, truststore| {
+        world.commit(&[Change::put(&domain(domain_name, Some(truststore)))])
+    };
+    name(&mut world, "new.test", "two");
+    let first = world.compile(&Snapshot::default());
+    name(&mut world, "new.test", "one");
+    let second = world.compile(&first);
+    name(&mut world, "api.example.com", "two");
+    assert_eq!(Vec::from_iter(Snapshot::missing(&world.state, &second)), ["two"], "nothing named it");
+    let third = world.compile(&second);
+    name(&mut world, "api.example.com", "one");
+    assert!(Snapshot::missing(&world.state, &third).is_empty(), "another domain still names it");
 }

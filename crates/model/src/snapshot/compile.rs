@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use trust::{Crl, Revocations, Truststore};
 
+use super::touched::Touched;
 use super::{
-    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, ServerCertificate, Shadow, Snapshot,
-    Stage, Trust, endpoint_name,
+    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Owner, Paths, Route, ServerCertificate, Shadow,
+    Snapshot, Stage, Trust, endpoint_name,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -29,37 +30,44 @@ pub(super) fn compile(
     defaults: &Defaults,
     at: UnixMillis,
 ) -> Snapshot {
-    let mut compiler = Compiler { state, previous, blobs, keyring, defaults, at, next: Snapshot::default() };
-    compiler.next.revision = state.revision;
-    compiler.next.defaults = Some(defaults.clone());
-    compiler.stages();
-    for domain in state.domains.values() {
-        let outcome = compiler.custom_domain(domain);
-        compiler.place(&domain.name, outcome);
+    let base = base(previous, defaults);
+    let touched = Touched::between(&base, state);
+    let next =
+        Snapshot { revision: state.revision, state: state.clone(), defaults: Some(defaults.clone()), ..base.clone() };
+    let mut compiler = Compiler { state, previous, blobs, keyring, defaults, at, next, faults: Vec::new() };
+    for api_id in &touched.apis {
+        compiler.stages(api_id);
     }
-    for api in state.apis.values() {
-        let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
-        let outcome = compiler.endpoint(api, &name);
-        compiler.place(&name, outcome);
+    for name in &touched.domains {
+        compiler.custom_domain(name);
     }
+    for api_id in &touched.endpoints {
+        compiler.endpoint(&base.state, api_id);
+    }
+    compiler.forget(&touched, &base.state);
+    compiler.next.faults = compiler.next.broken.values().flatten().cloned().collect();
     compiler.next
 }
 
-/// Digests that are named by what is compiled, and were not compiled in `previous`.
-pub(super) fn missing<'s>(state: &'s State, previous: &Snapshot) -> BTreeSet<&'s str> {
-    let named = state.domains.values().flat_map(|domain| compiled_blobs(domain));
-    let named = named.filter(|digest| !previous.truststores.contains_key(*digest));
-    let lists = state.domains.values().flat_map(|domain| crl_blobs(domain));
-    named.chain(lists.filter(|digest| !previous.crls.contains_key(*digest))).collect()
+/// What the next snapshot is made on: nothing, where what the domains' tags do not say has changed.
+fn base(previous: &Snapshot, defaults: &Defaults) -> Snapshot {
+    if previous.defaults.as_ref() == Some(defaults) { previous.clone() } else { Snapshot::default() }
+}
+
+/// Digests that are named by what is to be compiled, and were not compiled in `previous`.
+pub(super) fn missing<'s>(state: &'s State, previous: &'s Snapshot) -> BTreeSet<&'s str> {
+    let (truststores, lists) = Touched::between(previous, state).blobs(state);
+    let truststores = truststores.into_iter().filter(|digest| !previous.truststores.contains_key(*digest));
+    truststores.chain(lists.into_iter().filter(|digest| !previous.crls.contains_key(*digest))).collect()
 }
 
 /// Revocation lists that a domain names.
-fn crl_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
+pub(super) fn crl_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
     domain.crls.iter().map(|list| list.digest.as_str())
 }
 
 /// Truststores that a domain names, but those of its history.
-fn compiled_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
+pub(super) fn compiled_blobs(domain: &resource::Domain) -> impl Iterator<Item = &str> {
     let truststores = domain.mutual_tls.iter().chain(&domain.shadow);
     truststores.flat_map(|object| {
         let newest = object.newest.as_ref().and_then(|newest| newest.digest.as_deref());
@@ -75,15 +83,55 @@ struct Compiler<'a> {
     defaults: &'a Defaults,
     at: UnixMillis,
     next: Snapshot,
+    /// Of what is being compiled.
+    faults: Vec<Fault>,
 }
 
+/// What is looked up by name.
 impl Compiler<'_> {
-    fn place(&mut self, name: &str, outcome: Result<Arc<Domain>, String>) {
-        let domain = outcome.map_err(|what| self.next.faults.push(Fault { name: name.to_owned(), what })).ok();
-        match (name.strip_prefix("*."), domain) {
-            (Some(parent), Some(domain)) => drop(self.next.wildcard.insert(parent.to_owned(), domain)),
-            (Some(_), None) => {}
-            (None, domain) => drop(self.next.exact.insert(name.to_owned(), domain)),
+    fn custom_domain(&mut self, name: &str) {
+        let compiled = self.state.domains.get(name).map(|domain| self.domain_of(domain));
+        self.place(Owner::Domain(name.to_owned()), name, compiled);
+        // A domain may have the name of an API's endpoint, which comes first.
+        let api = name.split('.').next().and_then(|id| self.state.apis.get(id));
+        if let Some(api) = api.filter(|api| self.endpoint_name(api) == name) {
+            let compiled = self.endpoint_of(api, name);
+            self.place(Owner::Endpoint(api.id.clone()), name, Some(compiled));
+        }
+    }
+
+    fn endpoint(&mut self, before: &State, api_id: &str) {
+        let owner = Owner::Endpoint(api_id.to_owned());
+        let Some(api) = self.state.apis.get(api_id) else {
+            let Some(gone) = before.apis.get(api_id) else { return };
+            let name = self.endpoint_name(gone);
+            self.place(owner, &name, None);
+            return self.custom_domain(&name);
+        };
+        let name = self.endpoint_name(api);
+        let compiled = self.endpoint_of(api, &name);
+        self.place(owner, &name, Some(compiled));
+    }
+
+    fn endpoint_name(&self, api: &resource::Api) -> String {
+        endpoint_name(&api.id, &api.region, &self.defaults.execute_api_suffix)
+    }
+
+    /// Puts under its name what was compiled, or takes away what is gone; faults are its own.
+    fn place(&mut self, owner: Owner, name: &str, compiled: Option<Result<Arc<Domain>, String>>) {
+        let broken = |what| self.faults.push(Fault { name: name.to_owned(), what });
+        let domain = compiled.map(|outcome| outcome.map_err(broken).ok());
+        match name.strip_prefix("*.") {
+            Some(parent) => change(&mut self.next.wildcard, parent, domain.flatten()),
+            None => change(&mut self.next.exact, name, domain),
+        }
+        self.told(owner);
+    }
+
+    fn told(&mut self, owner: Owner) {
+        match std::mem::take(&mut self.faults) {
+            none if none.is_empty() => drop(self.next.broken.remove(&owner)),
+            faults => drop(self.next.broken.insert(owner, faults)),
         }
     }
 
@@ -99,11 +147,12 @@ impl Compiler<'_> {
         self.previous.defaults.as_ref() == Some(self.defaults)
     }
 
-    fn custom_domain(&mut self, domain: &Arc<resource::Domain>) -> Result<Arc<Domain>, String> {
+    fn domain_of(&mut self, domain: &Arc<resource::Domain>) -> Result<Arc<Domain>, String> {
         let mut mappings: Vec<Arc<resource::ApiMapping>> = Vec::new();
         let mut entries = Vec::new();
         for mapping in State::of(&self.state.mappings, &domain.name) {
-            if let Some(stage) = self.next.stages.get(&(mapping.api_id.clone(), mapping.stage.clone())) {
+            let stages = self.next.stages.get(mapping.api_id.as_str());
+            if let Some(stage) = stages.and_then(|stages| stages.get(&mapping.stage)) {
                 entries.push((mapping.key.clone(), stage.clone()));
                 mappings.push(mapping.clone());
             }
@@ -118,9 +167,8 @@ impl Compiler<'_> {
             stages: entries.iter().map(|(_, stage)| stage.clone()).collect(),
         };
         let same = |old: &&Arc<Domain>| self.same_defaults() && old.sources.same(&sources);
-        if let Some(old) = self.old(&domain.name).filter(same).cloned() {
-            self.keep_truststores(domain);
-            return Ok(old);
+        if let Some(old) = self.old(&domain.name).filter(same) {
+            return Ok(old.clone());
         }
         Ok(Arc::new(Domain {
             name: domain.name.clone(),
@@ -132,13 +180,10 @@ impl Compiler<'_> {
         }))
     }
 
-    fn endpoint(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
+    fn endpoint_of(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
         let endpoint = self.state.endpoints.get(&api.region);
         let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {}", api.region))?;
-        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, &api.id)
-            .filter_map(|stage| self.next.stages.get(&(api.id.clone(), stage.name.clone())))
-            .map(|stage| (stage.name.clone(), stage.clone()))
-            .collect();
+        let stages = self.next.stages.get(api.id.as_str()).cloned().unwrap_or_default();
         let sources = Sources {
             domain: None,
             server: ServerSource::Endpoint(endpoint.clone()),
@@ -185,13 +230,10 @@ impl Compiler<'_> {
     }
 
     fn endpoint_certificate(&mut self, endpoint: &Arc<resource::Endpoint>) -> Result<Arc<ServerCertificate>, String> {
-        if let Some(placed) = self.next.endpoints.get(&endpoint.region) {
-            return Ok(placed.clone());
-        }
         let source = ServerSource::Endpoint(endpoint.clone());
-        let old = self.previous.endpoints.get(&endpoint.region).filter(|old| old.source.same(&source));
-        let certificate = match old {
-            Some(old) => old.clone(),
+        let known = self.next.endpoints.get(&endpoint.region).or_else(|| self.previous.endpoints.get(&endpoint.region));
+        let certificate = match known.filter(|known| known.source.same(&source)) {
+            Some(known) => known.clone(),
             None => self.open_certificate(&source)?,
         };
         self.next.endpoints.insert(endpoint.region.clone(), certificate.clone());
@@ -200,8 +242,7 @@ impl Compiler<'_> {
 
     fn trust(&mut self, domain: &Arc<resource::Domain>) -> Result<Option<Arc<Trust>>, String> {
         let same = |old: &&Arc<Domain>| self.same_defaults() && same_option(old.sources.domain.as_ref(), Some(domain));
-        if let Some(old) = self.old(&domain.name).filter(same).cloned() {
-            self.keep_truststores(domain);
+        if let Some(old) = self.old(&domain.name).filter(same) {
             return Ok(old.trust.clone());
         }
         let Some(mutual) = &domain.mutual_tls else { return Ok(None) };
@@ -217,7 +258,7 @@ impl Compiler<'_> {
                 Some(Shadow { truststore, uri: object.uri.clone(), version: object.read_version.clone() })
             }
             Err(what) => {
-                self.next.faults.push(Fault { name: format!("the shadow truststore of {}", domain.name), what });
+                self.faults.push(Fault { name: format!("the shadow truststore of {}", domain.name), what });
                 None
             }
         });
@@ -245,7 +286,7 @@ impl Compiler<'_> {
                 compiled.map_err(|e| format!("truststore {digest}: {e}"))?.0
             }
         };
-        self.next.truststores.insert(digest.to_owned(), compiled.clone());
+        change(&mut self.next.truststores, digest, Some(compiled.clone()));
         Ok(compiled)
     }
 
@@ -270,43 +311,55 @@ impl Compiler<'_> {
                 crls.into_iter().map(Arc::new).collect()
             }
         };
-        self.next.crls.insert(digest.to_owned(), crls.clone());
+        change(&mut self.next.crls, digest, Some(crls.clone()));
         Ok(crls)
     }
 
-    /// What an unchanged domain uses is kept for the next compilation too.
-    fn keep_truststores(&mut self, domain: &resource::Domain) {
-        for digest in compiled_blobs(domain) {
-            if let Some(known) = self.previous.truststores.get(digest) {
-                self.next.truststores.insert(digest.to_owned(), known.clone());
-            }
+    /// Forgets what the domains that were compiled again named before, and nothing names any more.
+    fn forget(&mut self, touched: &Touched<'_>, before: &State) {
+        self.next.endpoints.retain(|region, _| self.state.endpoints.contains_key(region));
+        let (mut truststores, mut lists) = touched.blobs(before);
+        let (named, named_lists) = touched.blobs(self.state);
+        truststores.retain(|digest| !named.contains(digest) && self.next.truststores.contains_key(*digest));
+        lists.retain(|digest| !named_lists.contains(digest) && self.next.crls.contains_key(*digest));
+        if truststores.is_empty() && lists.is_empty() {
+            return;
         }
-        for digest in crl_blobs(domain) {
-            if let Some(known) = self.previous.crls.get(digest) {
-                self.next.crls.insert(digest.to_owned(), known.clone());
-            }
+        for domain in self.state.domains.values() {
+            truststores.retain(|digest| compiled_blobs(domain).all(|named| named != *digest));
+            lists.retain(|digest| crl_blobs(domain).all(|named| named != *digest));
         }
+        truststores.into_iter().for_each(|digest| change(&mut self.next.truststores, digest, None));
+        lists.into_iter().for_each(|digest| change(&mut self.next.crls, digest, None));
+    }
+}
+
+/// Puts, or takes away. Where it is that already, no table is copied.
+fn change<V: Clone>(table: &mut Arc<HashMap<Arc<str>, V>>, key: &str, value: Option<V>) {
+    match value {
+        Some(value) => drop(Arc::make_mut(table).insert(key.into(), value)),
+        None if table.contains_key(key) => drop(Arc::make_mut(table).remove(key)),
+        None => {}
     }
 }
 
 /// Stages.
 impl Compiler<'_> {
-    fn stages(&mut self) {
-        for (api_id, stages) in self.state.stages.iter() {
-            let Some(api) = self.state.apis.get(api_id) else { continue };
-            for stage in stages.values() {
-                let compiled = self.stage(api, stage);
-                self.next.faults.extend(compiled.faults.iter().cloned());
-                self.next.stages.insert((api_id.clone(), stage.name.clone()), compiled);
-            }
-        }
+    fn stages(&mut self, api_id: &str) {
+        let stages = self.state.apis.get(api_id).and_then(|api| {
+            let of_api = self.state.stages.get(api_id)?.values();
+            Some(of_api.map(|stage| (stage.name.clone(), self.stage(api, stage))).collect::<BTreeMap<_, _>>())
+        });
+        self.faults = stages.iter().flat_map(BTreeMap::values).flat_map(|stage| stage.faults.clone()).collect();
+        change(&mut self.next.stages, api_id, stages.map(Arc::new));
+        self.told(Owner::Stages(api_id.to_owned()));
     }
 
     fn stage(&self, api: &Arc<resource::Api>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
         let deployment =
             stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, &api.id, id)).cloned();
         let sources = (stage.clone(), deployment, api.clone());
-        let old = self.previous.stages.get(&(api.id.clone(), stage.name.clone()));
+        let old = self.previous.stages.get(api.id.as_str()).and_then(|stages| stages.get(&stage.name));
         if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources)) {
             return old.clone();
         }
