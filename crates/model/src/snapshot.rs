@@ -39,7 +39,7 @@ pub struct Snapshot {
     /// By the digest of the bytes that they were read from.
     crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
     /// By API id, then name.
-    stages: Arc<HashMap<Arc<str>, Arc<BTreeMap<String, Arc<Stage>>>>>,
+    stages: Arc<HashMap<Arc<str>, Stages>>,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
 }
@@ -129,7 +129,7 @@ pub enum Paths {
     /// A custom domain's mappings.
     Mappings(Mappings),
     /// An API's own endpoint: the first segment is the stage, else `$default`.
-    Stages(Arc<BTreeMap<String, Arc<Stage>>>),
+    Stages(Stages),
 }
 
 /// API mappings of a custom domain, longest key first.
@@ -139,6 +139,9 @@ pub struct Mappings {
     /// A key has several segments: then keys match as string prefixes, as on AWS.
     multi_level: bool,
 }
+
+/// An API's stages, by name.
+pub type Stages = Arc<BTreeMap<String, Arc<Stage>>>;
 
 /// A stage at its current deployment.
 #[derive(Debug)]

@@ -92,7 +92,8 @@ fn differing<'a, V>(
                 (Some((old, a)), Some((new, b))) => {
                     // An object has one key, so that the keys need not be compared.
                     if Arc::ptr_eq(a, b) {
-                        (before.next(), after.next());
+                        before.next();
+                        after.next();
                         continue;
                     }
                     (*old).min(*new)
