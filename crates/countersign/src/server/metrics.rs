@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use control::metrics::{Collector, DescriptorEncoder, counter};
-use edge::Counters;
+use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
+use edge::{Connections, Counters};
 
-/// Requests and refusals of each domain.
+/// Requests and refusals of each domain; what bounds closed or refused; connections.
 #[derive(Debug)]
-pub(super) struct OfEdge(pub(super) Counters);
+pub(super) struct OfEdge {
+    pub(super) counters: Counters,
+    pub(super) connections: Connections,
+}
 
 impl Collector for OfEdge {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let totals = self.0.totals();
+        let totals = self.counters.totals();
         let requests = totals.iter().map(|(domain, totals)| ([("domain", domain.as_str())], totals.requests));
         counter(&mut encoder, "requests", "Requests of clients that were let in.", requests)?;
         let refusals = totals.iter().flat_map(|(domain, totals)| {
@@ -24,6 +27,11 @@ impl Collector for OfEdge {
             [(label("refuse"), totals.shadow_would_refuse), (label("accept"), totals.shadow_would_accept)]
         });
         let help = "Requests and handshakes about which the shadow truststore differs, by what it would do.";
-        counter(&mut encoder, "shadow_differences", help, differences.filter(|(_, count)| *count > 0))
+        counter(&mut encoder, "shadow_differences", help, differences.filter(|(_, count)| *count > 0))?;
+        let bounds = self.counters.bounds().into_iter().map(|(bound, count)| ([("limit", bound.as_str())], count));
+        let help = "Connections, handshakes and requests that were closed or refused, by the limit that they met.";
+        counter(&mut encoder, "limits", help, bounds)?;
+        let connections = [([], self.connections.total() as f64)];
+        gauge(&mut encoder, "connections", "Connections of clients that are open.", connections)
     }
 }
