@@ -28,6 +28,7 @@ mod mapping;
 mod record;
 mod refuse;
 mod request_id;
+mod rest_api;
 mod runtime;
 mod shadow;
 mod sightings;

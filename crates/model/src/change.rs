@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
-    RoutingRule, Stage,
+    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, RestApi,
+    RestResource, Route, RoutingRule, Stage,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -98,6 +98,8 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
+    RestApi = "rest-apis" [id];
+    RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
 }

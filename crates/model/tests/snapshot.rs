@@ -118,6 +118,7 @@ fn deployment(disabled: bool) -> Deployment {
         cors: None,
         routes: vec![route("r1", "GET /x/{id}", "good"), route("r2", "$default", "bad")],
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
+        resources: Vec::new(),
     }
 }
 

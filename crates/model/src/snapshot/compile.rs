@@ -9,8 +9,8 @@ use std::sync::Arc;
 use trust::{Crl, Revocations, Truststore};
 
 use super::{
-    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules, ServerCertificate, Shadow,
-    Snapshot, Stage, Trust, endpoint_name,
+    AccessLog, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules, ServerCertificate,
+    Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -40,7 +40,12 @@ pub(super) fn compile(
     }
     for api in state.apis.values() {
         let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
-        let outcome = compiler.endpoint(api, &name);
+        let outcome = compiler.endpoint(&api.id, &api.region, Dialect::Http, &name);
+        compiler.place(&name, outcome);
+    }
+    for api in state.rest_apis.values() {
+        let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
+        let outcome = compiler.endpoint(&api.id, &api.region, Dialect::Rest, &name);
         compiler.place(&name, outcome);
     }
     compiler.next
@@ -133,6 +138,7 @@ impl Compiler<'_> {
             region: domain.region.clone(),
             certificate: self.server_certificate(&domain.name, &sources.server)?,
             trust: self.trust(domain)?,
+            dialect: Dialect::common(&sources.stages),
             paths: Paths::Custom(
                 RoutingRules::new(rules.iter().map(|(rule, stage)| (&**rule, stage.clone()))),
                 Mappings::new(mappings.iter().map(|(mapping, stage)| (mapping.key.clone(), stage.clone())).collect()),
@@ -156,11 +162,11 @@ impl Compiler<'_> {
         State::of(resources, &domain.name).filter(|_| is_asked).filter_map(leads).collect()
     }
 
-    fn endpoint(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
-        let endpoint = self.state.endpoints.get(&api.region);
-        let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {}", api.region))?;
-        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, &api.id)
-            .filter_map(|stage| self.next.stages.get(&(api.id.clone(), stage.name.clone())))
+    fn endpoint(&mut self, api_id: &str, region: &str, dialect: Dialect, name: &str) -> Result<Arc<Domain>, String> {
+        let endpoint = self.state.endpoints.get(region);
+        let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {region}"))?;
+        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, api_id)
+            .filter_map(|stage| self.next.stages.get(&(api_id.to_owned(), stage.name.clone())))
             .map(|stage| (stage.name.clone(), stage.clone()))
             .collect();
         let sources = Sources {
@@ -176,10 +182,11 @@ impl Compiler<'_> {
         }
         Ok(Arc::new(Domain {
             name: name.to_owned(),
-            region: api.region.clone(),
+            region: region.to_owned(),
             certificate,
             trust: None,
             paths: Paths::Stages(stages),
+            dialect,
             sources,
         }))
     }
@@ -323,20 +330,23 @@ impl Compiler<'_> {
 impl Compiler<'_> {
     fn stages(&mut self) {
         for (api_id, stages) in self.state.stages.iter() {
-            let Some(api) = self.state.apis.get(api_id) else { continue };
+            let http = self.state.apis.get(api_id).map(|api| (&api.region, Dialect::Http));
+            let rest = || self.state.rest_apis.get(api_id).map(|api| (&api.region, Dialect::Rest));
+            let Some((region, dialect)) = http.or_else(rest) else { continue };
             for stage in stages.values() {
-                let compiled = self.stage(api, stage);
+                let compiled = self.stage(region, dialect, stage);
                 self.next.faults.extend(compiled.faults.iter().cloned());
                 self.next.stages.insert((api_id.clone(), stage.name.clone()), compiled);
             }
         }
     }
 
-    fn stage(&self, api: &Arc<resource::Api>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+    fn stage(&self, region: &str, dialect: Dialect, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+        let api_id = &stage.api_id;
         let deployment =
-            stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, &api.id, id)).cloned();
-        let sources = (stage.clone(), deployment, api.clone());
-        let old = self.previous.stages.get(&(api.id.clone(), stage.name.clone()));
+            stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, api_id, id)).cloned();
+        let sources = (stage.clone(), deployment);
+        let old = self.previous.stages.get(&(api_id.clone(), stage.name.clone()));
         if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources)) {
             return old.clone();
         }
@@ -344,10 +354,17 @@ impl Compiler<'_> {
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let mut faults = Vec::new();
         Arc::new(Stage {
-            api_id: api.id.clone(),
-            region: api.region.clone(),
+            api_id: api_id.clone(),
+            region: region.to_owned(),
             name: stage.name.clone(),
-            router: deployment.map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+            dialect,
+            router: deployment
+                .filter(|_| dialect == Dialect::Http)
+                .map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+            resources: deployment
+                .filter(|_| dialect == Dialect::Rest)
+                .map(|deployment| rest::router(stage, deployment, &throttles, &mut faults)),
+            deployment_id: stage.deployment_id.clone(),
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
@@ -383,6 +400,7 @@ fn router(
             is_default: key == RouteKey::Default,
             integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             throttle: throttles.get(&route.route_key).cloned(),
+            resource: None,
         };
         Some((key, compiled))
     }))
@@ -394,12 +412,14 @@ fn throttles(
     deployment: Option<&resource::Deployment>,
     previous: Option<&BTreeMap<String, Arc<Throttle>>>,
 ) -> BTreeMap<String, Arc<Throttle>> {
-    let routes = deployment.map_or(&[][..], |deployment| &deployment.routes);
+    let routes = deployment.iter().flat_map(|deployment| {
+        deployment.routes.iter().map(|route| route.route_key.clone()).chain(rest::setting_keys(deployment))
+    });
     let bucket = |key: &String| {
         let previous = previous.and_then(|previous| previous.get(key));
         Throttle::of(stage.route_settings.get(key), &stage.default_route_settings, previous)
     };
-    routes.iter().filter_map(|route| Some((route.route_key.clone(), bucket(&route.route_key)?))).collect()
+    routes.filter_map(|key| bucket(&key).map(|bucket| (key, bucket))).collect()
 }
 
 impl Integration {
@@ -411,6 +431,7 @@ impl Integration {
             timeout_ms: integration.timeout_ms,
             request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
                 .map_err(|e| e.to_string())?,
+            path_mapping: None,
             response_mappings: integration
                 .response_parameters
                 .iter()
@@ -474,10 +495,10 @@ impl ServerSource {
     }
 }
 
-pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>, Arc<resource::Api>);
+pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>);
 
 fn same_stage(a: &StageSources, b: &StageSources) -> bool {
-    // Of the API itself only id and region are used, which never change.
+    // Of the API itself only id, region and kind are used, which never change.
     Arc::ptr_eq(&a.0, &b.0) && same_option(a.1.as_ref(), b.1.as_ref())
 }
 

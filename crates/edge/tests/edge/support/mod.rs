@@ -334,6 +334,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
             route("r2", "GET /down", Some("down")),
             route("r3", "GET /unset", None),
         ],
+        resources: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),
