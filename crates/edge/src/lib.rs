@@ -11,6 +11,7 @@
 mod addresses;
 mod admit;
 mod answer;
+mod authorize;
 mod body;
 mod clock;
 mod config;
@@ -37,6 +38,7 @@ mod tls;
 mod upstream;
 mod verdicts;
 
+pub use authorize::{IssuerKeys, KeySet, KeySetError, NoIssuers};
 pub use clock::Clock;
 pub use config::{EdgeConfig, Limits};
 pub use counters::{Counters, Totals};

@@ -18,6 +18,7 @@ use trust::UnixSeconds;
 
 use crate::EdgeConfig;
 use crate::addresses::Addresses;
+use crate::authorize::VerifiedTokens;
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
 use crate::counters::{Counters, RuntimeCounters};
@@ -46,6 +47,9 @@ pub(crate) struct Runtime {
     pub(crate) tls: Arc<SharedTls>,
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
+    pub(crate) tokens: VerifiedTokens,
+    /// Bytes of payloads that wait until it is known who signed them.
+    pub(crate) held_bytes: Cell<u64>,
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
     pub(crate) lines: mpsc::Sender<Line>,
@@ -106,6 +110,8 @@ impl Runtime {
             tls: parts.tls,
             domain_tls: DomainTlsCache::default(),
             upstreams: Upstreams::new(parts.upstream_tls),
+            tokens: VerifiedTokens::default(),
+            held_bytes: Cell::new(0),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
             lines: parts.lines,
