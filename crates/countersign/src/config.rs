@@ -1,9 +1,13 @@
 //! `countersign.toml`: what belongs to the server as a whole.
 
+mod limits;
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use edge::Network;
+pub(crate) use limits::Limits;
 use model::Rejection;
 use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
@@ -35,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) control: Control,
     pub(crate) expiry: Expiry,
     pub(crate) limits: Limits,
+    pub(crate) proxy_protocol: ProxyProtocol,
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
     pub(crate) upstream: Upstream,
@@ -62,12 +67,13 @@ pub(crate) struct Expiry {
     pub(crate) days: u32,
 }
 
-/// `[limits]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `[proxy_protocol]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// Connections from one address at a time.
-    pub(crate) connections_per_address: u32,
+pub(crate) struct ProxyProtocol {
+    /// Peers that say whose connection they pass on, by version 2 of it. They have to.
+    #[serde(deserialize_with = "networks")]
+    pub(crate) from: Vec<Network>,
 }
 
 /// `[revocation]`
@@ -126,6 +132,7 @@ impl Config {
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
         }
+        config.limits.check().map_err(Failure::new)?;
         if config.control.certificate.is_some() != config.control.key.is_some() {
             return Err(Failure::new("control.certificate and control.key belong together: set both"));
         }
@@ -144,6 +151,45 @@ impl Config {
             "the control address {} is not loopback, so it needs TLS: set control.certificate and control.key in countersign.toml",
             self.control_addr
         )))
+    }
+
+    /// Names of the keys, or of the tables, whose values are others in `other`.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let Self {
+            https_addr,
+            control_addr,
+            data_dir,
+            region,
+            account,
+            aws_exact,
+            execute_api_suffix,
+            rejection,
+            control,
+            expiry,
+            limits,
+            proxy_protocol,
+            revocation,
+            sealing_key,
+            upstream,
+        } = self;
+        let all = [
+            ("https_addr", *https_addr != other.https_addr),
+            ("control_addr", *control_addr != other.control_addr),
+            ("data_dir", *data_dir != other.data_dir),
+            ("region", *region != other.region),
+            ("account", *account != other.account),
+            ("aws_exact", *aws_exact != other.aws_exact),
+            ("execute_api_suffix", *execute_api_suffix != other.execute_api_suffix),
+            ("rejection", *rejection != other.rejection),
+            ("control", *control != other.control),
+            ("expiry", *expiry != other.expiry),
+            ("limits", *limits != other.limits),
+            ("proxy_protocol", *proxy_protocol != other.proxy_protocol),
+            ("revocation", *revocation != other.revocation),
+            ("sealing_key", *sealing_key != other.sealing_key),
+            ("upstream", *upstream != other.upstream),
+        ];
+        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 
     /// How clients are refused where a domain's tags do not say.
@@ -199,6 +245,7 @@ impl Default for Config {
             control: Control::default(),
             expiry: Expiry::default(),
             limits: Limits::default(),
+            proxy_protocol: ProxyProtocol::default(),
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
             upstream: Upstream::default(),
@@ -212,10 +259,9 @@ impl Default for Expiry {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connections_per_address: 10_000 }
-    }
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
 fn account<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -259,6 +305,9 @@ mod tests {
             days = 14
             [limits]
             connections_per_address = 7
+            handshake_timeout_seconds = 3
+            [proxy_protocol]
+            from = ["10.0.0.0/8", "127.0.0.1"]
             [revocation]
             allow = ["10.1.0.0/16", "127.0.0.1:8080"]
             directory = "crls"
@@ -274,7 +323,9 @@ mod tests {
         assert_eq!(config.control.key.as_deref(), Some(Path::new("/keys/c.key")));
         assert_eq!(config.rejection(), Rejection::Aws);
         assert_eq!(config.expiry.days, 14);
-        assert_eq!(config.limits.connections_per_address, 7);
+        assert_eq!(config.limits.edge().connections_per_address, 7);
+        assert_eq!(config.limits.edge().handshake_timeout.as_secs(), 3);
+        assert_eq!(config.proxy_protocol.from.len(), 2);
         assert_eq!(config.revocation.allow.len(), 2);
         assert_eq!(config.revocation.directory.as_deref(), Some(Path::new("/etc/countersign/crls")));
         assert_eq!(config.upstream.ca_file.as_deref(), Some(Path::new("/etc/countersign/backends.pem")));
@@ -288,7 +339,10 @@ mod tests {
             ("https_addr = \"localhost\"", "invalid socket address"),
             ("account = \"12\"", "12 digits"),
             ("rejection = \"no\"", "unknown variant `no`"),
-            ("[limits]\nconnections = 1", "unknown field `connections`"),
+            ("[limits]\nconnection = 1", "unknown field `connection`"),
+            ("[limits]\nconnections = 0", "limits.connections is 0; it has to be 1 at least"),
+            ("[limits]\nheader_bytes = 100", "limits.header_bytes is 100; it has to be 1024 at least"),
+            ("[proxy_protocol]\nfrom = [\"all\"]", "`all` is no network"),
             ("[expiry]\ndays = -1", "invalid value"),
             ("[control]\nkey = \"k\"", "belong together"),
             ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
@@ -298,6 +352,14 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn differences_have_names() {
+        let config = |text| parse(text).unwrap();
+        let one = config("region = \"eu-west-1\"\n[expiry]\ndays = 1");
+        assert_eq!(one.differences(&Config::default()), ["region", "expiry"]);
+        assert!(one.differences(&one.clone()).is_empty());
     }
 
     #[test]

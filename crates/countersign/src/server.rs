@@ -127,7 +127,7 @@ impl Server {
             told,
         );
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
-        metrics.register(OfEdge(edge.counters().clone()));
+        metrics.register(OfEdge { counters: edge.counters().clone(), connections: edge.connections() });
         let snapshots = publisher.snapshots();
         metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
         let expiry = Expiry {
@@ -214,8 +214,8 @@ impl Server {
         Ok(())
     }
 
-    /// Takes what can be changed while it runs: how clients are refused by default, and the control address's certificate. Says so
-    /// where the rest has changed.
+    /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, and the
+    /// control address's certificate. Names what has changed and waits for a restart.
     pub(crate) fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
         if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
             acceptor.send_replace(tls::acceptor(certificate, key)?);
@@ -223,8 +223,12 @@ impl Server {
         }
         self.config.rejection = config.rejection;
         self.defaults.send_replace(self.config.defaults());
-        if self.config != *config {
-            warn("some of what changed in the configuration waits for a restart");
+        self.edge.reconfigure(config.limits.edge(), &config.proxy_protocol.from);
+        self.config.limits = config.limits.clone();
+        self.config.proxy_protocol = config.proxy_protocol.clone();
+        let waiting = self.config.differences(config);
+        if !waiting.is_empty() {
+            warn(&format!("waits for a restart: {}", waiting.join(", ")));
         }
         Ok(())
     }
@@ -285,10 +289,8 @@ impl Config {
         let defaults = EdgeConfig::default();
         EdgeConfig {
             https: self.https_addr,
-            limits: edge::Limits {
-                connections_per_address: self.limits.connections_per_address,
-                ..defaults.limits.clone()
-            },
+            limits: self.limits.edge(),
+            proxy_protocol_from: self.proxy_protocol.from.clone(),
             aws_exact: self.aws_exact,
             account_id: self.account.clone(),
             upstream_cas,

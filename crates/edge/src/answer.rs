@@ -5,6 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 use crate::body::ResponseBody;
+use crate::counters::Bound;
 use crate::record::Record;
 
 /// The id of the request, as HTTP APIs send it.
@@ -62,6 +63,17 @@ impl Answer {
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => StatusCode::TOO_MANY_REQUESTS,
             Self::NoIntegration => StatusCode::INTERNAL_SERVER_ERROR,
             Self::IntegrationFailure | Self::IntegrationTimeout => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The bound that the request was beyond, if it was that.
+    pub(crate) fn bound(self) -> Option<Bound> {
+        match self {
+            Self::HeadersTooLarge => Some(Bound::HeaderBytes),
+            Self::PayloadTooLarge => Some(Bound::BodyBytes),
+            Self::PayloadTimeout => Some(Bound::StallTimeout),
+            Self::BadRequest(_) => Some(Bound::Malformed),
+            _ => None,
         }
     }
 

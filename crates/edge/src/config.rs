@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use trust::NothingFetched;
 
-use crate::{Clock, StatusFetcher};
+use crate::{Clock, Network, StatusFetcher};
 
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
@@ -21,6 +21,9 @@ pub struct EdgeConfig {
     pub aws_exact: bool,
     /// `$context.accountId`. Default: `123456789012`.
     pub account_id: String,
+    /// Peers that pass connections on and say whose they are, by PROXY protocol version 2. They have to; nobody else's
+    /// bytes are read as such. Default: none.
+    pub proxy_protocol_from: Vec<Network>,
     /// PEM of CAs that https backends may be certified by, besides those of the system.
     pub upstream_cas: Vec<String>,
     /// The time by which certificates are judged and requests are recorded. Default: the system's.
@@ -63,6 +66,7 @@ impl Default for EdgeConfig {
             limits: Limits::default(),
             aws_exact: false,
             account_id: "123456789012".to_owned(),
+            proxy_protocol_from: Vec::new(),
             upstream_cas: Vec::new(),
             clock: Clock::system(),
             status_fetcher: Arc::new(NothingFetched),

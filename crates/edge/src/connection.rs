@@ -18,14 +18,15 @@ use tokio::net::TcpStream;
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
-use trust::UnixSeconds;
+use trust::{Code, UnixSeconds};
 
 use crate::addresses::Counted;
+use crate::counters::{Bound, Counts, Limit};
 use crate::exchange;
 use crate::forward;
 use crate::http1;
 use crate::limits::Looked;
-use crate::record::{self, Record};
+use crate::record::Record;
 use crate::refuse;
 use crate::runtime::Runtime;
 use crate::sightings::Encounter;
@@ -71,6 +72,8 @@ struct Standing {
     generation: u64,
     revision: Revision,
     domain: Arc<Domain>,
+    /// What is counted of the domain.
+    counts: Arc<Counts>,
     client: Rc<Client>,
 }
 
@@ -107,13 +110,22 @@ pub(crate) struct Activity {
 }
 
 /// Serves one accepted connection to its end.
-pub(crate) async fn run(runtime: Rc<Runtime>, stream: TcpStream, peer: SocketAddr, counted: Counted) {
+pub(crate) async fn run(
+    runtime: Rc<Runtime>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    counted: Counted,
+    handshake_until: Instant,
+) {
     let _counted = counted;
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
-    let deadline = Instant::now() + runtime.config.limits.handshake_timeout;
-    let accepted = timeout_at(deadline, handshake(&runtime, stream, peer, local)).await;
-    let Ok(Some((session, connection))) = accepted else { return };
+    let accepted = timeout_at(handshake_until, handshake(&runtime, stream, peer, local)).await;
+    let (session, connection) = match accepted {
+        Ok(Some(established)) => established,
+        Ok(None) => return,
+        Err(_) => return runtime.counters.met(Bound::HandshakeTimeout),
+    };
     let client = connection.standing().1;
     let socket = Rc::new(Socket::new(session.stream, connection.clone()));
     if client.refusal.is_some() {
@@ -148,18 +160,14 @@ async fn handshake(
     let name = hello.server_name();
     let (snapshot, generation) = (runtime.snapshot.borrow().clone(), runtime.generation.get());
     let Some((name, domain)) = name.as_deref().and_then(|name| Some((name, snapshot.domain(name)?))) else {
-        if runtime.may_record_failure() {
-            record::handshake_failed(runtime, peer, name.as_deref(), "no domain has the server name of the handshake");
-        }
+        runtime.handshake_failed(peer, name.as_deref(), "no domain has the server name of the handshake");
         hello.refuse(PlainAlert::UnrecognizedName).await;
         return None;
     };
     let tls = match runtime.domain_tls.of(domain, &runtime.tls) {
         Ok(tls) => tls,
         Err(why) => {
-            if runtime.may_record_failure() {
-                record::handshake_failed(runtime, peer, Some(name), &why);
-            }
+            runtime.handshake_failed(peer, Some(name), &why);
             hello.refuse(PlainAlert::InternalError).await;
             return None;
         }
@@ -177,7 +185,7 @@ async fn handshake(
                 }
                 None => runtime.anonymous.clone(),
             };
-            let standing = Standing { generation, revision: snapshot.revision, domain: domain.clone(), client };
+            let standing = Standing::new(runtime, generation, snapshot.revision, domain, client);
             let connection = Connection::new(runtime, peer, local, name, standing, Some(&session));
             Some((session, Rc::new(connection)))
         }
@@ -192,7 +200,7 @@ async fn handshake(
             };
             match client {
                 Some(client) => {
-                    let standing = Standing { generation, revision: snapshot.revision, domain: domain.clone(), client };
+                    let standing = Standing::new(runtime, generation, snapshot.revision, domain, client);
                     let connection = Rc::new(Connection::new(runtime, peer, local, name, standing, None));
                     Record::of_connection(runtime, &connection).refused();
                 }
@@ -214,7 +222,7 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
         let (runtime, connection) = (runtime.clone(), connection.clone());
         move |request| exchange::serve(runtime.clone(), connection.clone(), request)
     });
-    let limits = &runtime.config.limits;
+    let limits = runtime.limits();
     let http = http2::Builder::new(LocalExecutor)
         .max_concurrent_streams(limits.http2_streams)
         // Its list counts 32 bytes more for each header than AWS does; what is between the two is refused by us.
@@ -289,6 +297,11 @@ impl Connection {
         (standing.domain.clone(), standing.client.clone(), standing.revision)
     }
 
+    /// Counts what became of a request, or of the connection, for its domain.
+    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
+        self.standing.borrow().counts.count(refusal, shadow_differs, beyond);
+    }
+
     /// Who is accepted is seen, though it may never ask for anything.
     fn count_handshake(&self, runtime: &Runtime) {
         let (domain, client, _) = self.standing();
@@ -302,6 +315,9 @@ impl Connection {
         if standing.generation != runtime.generation.get() {
             let snapshot = runtime.snapshot.borrow();
             let Some(domain) = snapshot.domain(&self.name) else { return Review::Gone };
+            if domain.name != standing.domain.name {
+                standing.counts = runtime.counters.of(&domain.name);
+            }
             standing.domain = domain.clone();
             standing.revision = snapshot.revision;
             standing.generation = runtime.generation.get();
@@ -356,7 +372,7 @@ impl Connection {
             return;
         }
         match self.review(runtime) {
-            Review::Gone => self.close(Close::Gracefully),
+            Review::Gone => drop(self.close(Close::Gracefully)),
             Review::Done => self.end_if_refused(runtime),
             Review::Waits(pending) => {
                 self.waits.set(true);
@@ -386,12 +402,14 @@ impl Connection {
         self.standing.borrow().client.holds_until()
     }
 
-    /// Ends the connection; a weaker reason than the one that is already known changes nothing.
-    pub(crate) fn close(&self, close: Close) {
-        if self.closing.get() < Some(close) {
+    /// Ends the connection; a weaker reason than the one that is already known changes nothing. Whether it did.
+    pub(crate) fn close(&self, close: Close) -> bool {
+        let is_news = self.closing.get() < Some(close);
+        if is_news {
             self.closing.set(Some(close));
             self.notify.notify_one();
         }
+        is_news
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -425,6 +443,13 @@ impl Connection {
                 _ => self.notify.notified().await,
             }
         }
+    }
+}
+
+impl Standing {
+    fn new(runtime: &Runtime, generation: u64, revision: Revision, domain: &Arc<Domain>, client: Rc<Client>) -> Self {
+        let counts = runtime.counters.of(&domain.name);
+        Self { generation, revision, domain: domain.clone(), counts, client }
     }
 }
 
@@ -482,20 +507,20 @@ impl Activity {
         self.serving.get() == 0 && self.head_since.get().is_none()
     }
 
-    /// Whether, and how, the connection has to end at `now`.
-    pub(crate) fn verdict(&self, now: u64, limits: &crate::Limits, is_http2: bool) -> Option<Close> {
+    /// Whether, how and why the connection has to end at `now`.
+    pub(crate) fn verdict(&self, now: u64, limits: &crate::Limits, is_http2: bool) -> Option<(Close, Bound)> {
         let longer = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
         if self.taken_back.get() > limits.http2_resets && self.taken_back.get() > self.served.get() / 2 {
-            return Some(Close::Now);
+            return Some((Close::Now, Bound::Http2Resets));
         }
         if self.serving.get() > 0 {
-            return longer(self.moved.get(), limits.stall_timeout).then_some(Close::Now);
+            return longer(self.moved.get(), limits.stall_timeout).then_some((Close::Now, Bound::StallTimeout));
         }
         // In HTTP/2 what comes need not be a head.
         if !is_http2 && self.head_since.get().is_some_and(|since| longer(since, limits.header_timeout)) {
-            return Some(Close::Now);
+            return Some((Close::Now, Bound::HeaderTimeout));
         }
-        longer(self.idle_since.get(), limits.idle_timeout).then_some(Close::Gracefully)
+        longer(self.idle_since.get(), limits.idle_timeout).then_some((Close::Gracefully, Bound::IdleTimeout))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trust::Code;
 
@@ -11,8 +11,12 @@ use trust::Code;
 #[derive(Clone, Debug, Default)]
 pub struct Counters(Arc<Mutex<Vec<OfRuntime>>>);
 
-/// A domain, and what one runtime counts of it.
-type OfRuntime = (String, Arc<Counts>);
+/// What one runtime counts.
+#[derive(Debug, Default)]
+struct OfRuntime {
+    bounds: Arc<Bounds>,
+    domains: Vec<(String, Arc<Counts>)>,
+}
 
 /// Totals of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,14 +42,100 @@ pub(crate) enum Limit {
     Concurrency,
 }
 
+/// What something was closed or refused by, other than a domain's trust. Each is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// [`Limits::handshake_timeout`](crate::Limits::handshake_timeout)
+    HandshakeTimeout,
+    /// A handshake that was none, asked for no domain, or failed of other things than trust.
+    HandshakeFailed,
+    /// [`Limits::header_timeout`](crate::Limits::header_timeout)
+    HeaderTimeout,
+    /// [`Limits::idle_timeout`](crate::Limits::idle_timeout)
+    IdleTimeout,
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout); also a payload that did not come in the integration's time.
+    StallTimeout,
+    /// [`Limits::header_bytes`](crate::Limits::header_bytes)
+    HeaderBytes,
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes)
+    BodyBytes,
+    /// [`Limits::connections`](crate::Limits::connections)
+    Connections,
+    /// [`Limits::connections_per_address`](crate::Limits::connections_per_address)
+    ConnectionsPerAddress,
+    /// [`Limits::http2_resets`](crate::Limits::http2_resets)
+    Http2Resets,
+    /// A request that is no HTTP, or has two meanings.
+    Malformed,
+    /// A refused client that did not send its one request in time.
+    RefusedTimeout,
+    /// A balancer that is listed, and sent no header of PROXY protocol that can be believed.
+    ProxyProtocol,
+    /// A connection that the system could not accept, most likely for want of file descriptors.
+    Accept,
+}
+
+impl Bound {
+    /// Every one.
+    pub const ALL: [Self; 14] = [
+        Self::HandshakeTimeout,
+        Self::HandshakeFailed,
+        Self::HeaderTimeout,
+        Self::IdleTimeout,
+        Self::StallTimeout,
+        Self::HeaderBytes,
+        Self::BodyBytes,
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::Http2Resets,
+        Self::Malformed,
+        Self::RefusedTimeout,
+        Self::ProxyProtocol,
+        Self::Accept,
+    ];
+
+    /// Its name in the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HeaderTimeout => "header_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::StallTimeout => "stall_timeout",
+            Self::HeaderBytes => "header_bytes",
+            Self::BodyBytes => "body_bytes",
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Http2Resets => "http2_resets",
+            Self::Malformed => "malformed",
+            Self::RefusedTimeout => "refused_timeout",
+            Self::ProxyProtocol => "proxy_protocol",
+            Self::Accept => "accept",
+        }
+    }
+}
+
 impl Counters {
     /// By the domain's name.
     pub fn totals(&self) -> BTreeMap<String, Totals> {
         let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
-        for (domain, counts) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            counts.add_to(totals.entry(domain.clone()).or_default());
+        for runtime in self.lock().iter() {
+            for (domain, counts) in &runtime.domains {
+                counts.add_to(totals.entry(domain.clone()).or_default());
+            }
         }
         totals
+    }
+
+    /// How often each bound closed or refused something.
+    pub fn bounds(&self) -> Vec<(Bound, u64)> {
+        let runtimes = self.lock();
+        let total = |bound| runtimes.iter().map(|runtime| runtime.bounds.total(bound)).sum();
+        Bound::ALL.into_iter().map(|bound| (bound, total(bound))).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<OfRuntime>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,8 +143,15 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct RuntimeCounters {
     all: Counters,
-    mine: RefCell<HashMap<String, Arc<Counts>>>,
+    /// Its place among all.
+    number: usize,
+    bounds: Arc<Bounds>,
+    domains: RefCell<HashMap<String, Arc<Counts>>>,
 }
+
+/// How often each bound was met on one runtime.
+#[derive(Debug, Default)]
+struct Bounds([AtomicU64; Bound::ALL.len()]);
 
 /// Of one domain on one runtime: nobody else writes here, so that counting is never contended.
 #[derive(Debug, Default)]
@@ -69,28 +166,45 @@ pub(crate) struct Counts {
 
 impl RuntimeCounters {
     pub(crate) fn new(all: Counters) -> Self {
-        Self { all, mine: RefCell::default() }
+        let bounds = Arc::new(Bounds::default());
+        let mut runtimes = all.lock();
+        let number = runtimes.len();
+        runtimes.push(OfRuntime { bounds: bounds.clone(), domains: Vec::new() });
+        drop(runtimes);
+        Self { all, number, bounds, domains: RefCell::default() }
     }
 
-    /// Counts what became of a client: why it was refused, if it was, whether the shadow truststore differs, and which of its
-    /// limits it was beyond.
-    pub(crate) fn count(&self, domain: &str, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
-        let mut mine = self.mine.borrow_mut();
-        match mine.get(domain) {
-            Some(counts) => counts.count(refusal, shadow_differs, beyond),
-            None => {
-                let counts = Arc::new(Counts::default());
-                counts.count(refusal, shadow_differs, beyond);
-                let place = (domain.to_owned(), counts.clone());
-                self.all.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
-                mine.insert(domain.to_owned(), counts);
-            }
+    /// Something was closed or refused by `bound`.
+    pub(crate) fn met(&self, bound: Bound) {
+        // Its place is its number: the array has as many.
+        self.bounds.0[bound as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Those of a domain, for a connection to keep.
+    pub(crate) fn of(&self, domain: &str) -> Arc<Counts> {
+        let mut domains = self.domains.borrow_mut();
+        if let Some(counts) = domains.get(domain) {
+            return counts.clone();
         }
+        let counts = Arc::new(Counts::default());
+        if let Some(mine) = self.all.lock().get_mut(self.number) {
+            mine.domains.push((domain.to_owned(), counts.clone()));
+        }
+        domains.insert(domain.to_owned(), counts.clone());
+        counts
+    }
+}
+
+impl Bounds {
+    fn total(&self, bound: Bound) -> u64 {
+        self.0[bound as usize].load(Ordering::Relaxed)
     }
 }
 
 impl Counts {
-    fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
+    /// Counts what became of a client: why it was refused, if it was, whether the shadow truststore differs, and which of its
+    /// limits it was beyond.
+    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
         let (total, shadow) = match refusal {
             None => (Some(&self.requests), &self.shadow_would_refuse),
             Some(code) => (self.refusals.get(place(code)), &self.shadow_would_accept),
@@ -137,10 +251,13 @@ mod tests {
         let all = Counters::default();
         let runtimes = [RuntimeCounters::new(all.clone()), RuntimeCounters::new(all.clone())];
         for runtime in &runtimes {
-            runtime.count("a", None, false, Some(Limit::Rate));
-            runtime.count("a", None, true, Some(Limit::Concurrency));
-            runtime.count("a", Some(Code::ClientCertExpired), true, None);
-            runtime.count("b", Some(Code::ClientCertMissing), false, None);
+            let a = runtime.of("a");
+            a.count(None, false, Some(Limit::Rate));
+            a.count(None, true, Some(Limit::Concurrency));
+            runtime.of("a").count(Some(Code::ClientCertExpired), true, None);
+            runtime.of("b").count(Some(Code::ClientCertMissing), false, None);
+            runtime.met(Bound::IdleTimeout);
+            runtime.met(Bound::Accept);
         }
         let totals = all.totals();
         let a = Totals {
@@ -153,6 +270,10 @@ mod tests {
         };
         assert_eq!(totals["a"], a);
         assert_eq!(totals["b"].refusals, [(Code::ClientCertMissing, 2)].into());
+        for (bound, total) in all.bounds() {
+            assert_eq!(total, if matches!(bound, Bound::IdleTimeout | Bound::Accept) { 2 } else { 0 }, "{bound:?}");
+        }
+        assert!(Bound::ALL.iter().enumerate().all(|(place, bound)| *bound as usize == place));
         assert!(Code::ALL.iter().all(|code| place(*code) < Code::ALL.len()));
     }
 }

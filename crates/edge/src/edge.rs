@@ -15,17 +15,18 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Connections};
 use crate::counters::Counters;
 use crate::record::Line;
 use crate::runtime::{Command, Parts, Runtime};
 use crate::tls::{SharedTls, UpstreamTls};
-use crate::{EdgeConfig, listen};
+use crate::{EdgeConfig, Limits, Network, listen};
 
 /// A running data plane. Dropped, it stops at once; see [`drain`](Self::drain).
 pub struct Edge {
     address: SocketAddr,
     tls: Arc<SharedTls>,
+    addresses: Arc<Addresses>,
     counters: Counters,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Vec<JoinHandle<()>>,
@@ -46,12 +47,13 @@ impl Edge {
     ) -> io::Result<Self> {
         let config = Arc::new(config);
         let listeners = listen::sockets(config.https, config.runtimes.max(1))?;
-        let addresses = Arc::new(Addresses::new(config.limits.connections, config.limits.connections_per_address));
+        let addresses = Arc::new(Addresses::new(&config.limits));
         let tls = Arc::new(SharedTls::new(config.clock.clone(), config.status_fetcher.clone()));
         let upstream_tls = UpstreamTls::new(&config.upstream_cas)?;
         let mut edge = Self {
             address: listeners[0].local_addr()?,
             tls: tls.clone(),
+            addresses: addresses.clone(),
             counters: Counters::default(),
             commands: Vec::with_capacity(listeners.len()),
             threads: Vec::with_capacity(listeners.len()),
@@ -82,6 +84,22 @@ impl Edge {
     /// What has been counted since it started.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> Connections {
+        Connections(self.addresses.clone())
+    }
+
+    /// From now on `limits` hold for new connections and new requests (for waiting, on those that are there too), and
+    /// `proxy_protocol_from` are the peers that speak PROXY protocol.
+    pub fn reconfigure(&self, limits: Limits, proxy_protocol_from: &[Network]) {
+        self.addresses.limit(&limits);
+        let (limits, balancers) = (Arc::new(limits), Arc::<[Network]>::from(proxy_protocol_from));
+        for commands in &self.commands {
+            // A runtime that is gone has nobody to bound.
+            let _ = commands.send(Command::Reconfigure(limits.clone(), balancers.clone()));
+        }
     }
 
     /// Serves `snapshot` from now on. The future ends when every runtime does: from then on no request is served by an

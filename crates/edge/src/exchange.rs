@@ -85,7 +85,7 @@ fn route(
         return Err(Answer::Refused);
     }
     admit::check(parts)?;
-    if admit::head_bytes(parts) > runtime.config.limits.header_bytes {
+    if admit::head_bytes(parts) > runtime.limits().header_bytes {
         return Err(Answer::HeadersTooLarge);
     }
     let host = admit::host(parts)?;
@@ -107,7 +107,7 @@ fn route(
         return Err(Answer::Throttled);
     }
     let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
-    if declared_length(parts).is_some_and(|length| length > runtime.config.limits.body_bytes) {
+    if declared_length(parts).is_some_and(|length| length > runtime.limits().body_bytes) {
         return Err(Answer::PayloadTooLarge);
     }
     let mut target = String::with_capacity(parts.uri.path().len() + 16);

@@ -84,7 +84,7 @@ pub(crate) async fn forward(
     payload: Payload,
 ) -> Result<(response::Parts, BackendBody), Answer> {
     let Routed { integration, path, forwarded, changes } = routed;
-    let (body, progress) = RequestBody::new(payload, runtime.config.limits.body_bytes);
+    let (body, progress) = RequestBody::new(payload, runtime.limits().body_bytes);
     record.upload = Some(progress.clone());
     let upgrade = upgrade(&parts, &body);
     let mut request = Request::new(body);

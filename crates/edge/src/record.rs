@@ -172,6 +172,9 @@ impl Record {
 
     /// The gateway answers itself.
     pub(crate) fn answered(&mut self, answer: Answer) {
+        if let Some(bound) = answer.bound() {
+            self.runtime.counters.met(bound);
+        }
         self.answer = Some(answer);
         self.status = Some(answer.status());
         if matches!(answer, Answer::IntegrationFailure | Answer::IntegrationTimeout) {
@@ -271,7 +274,7 @@ impl Record {
         };
         self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, encounter);
         let code = self.refusal().map(|refusal| refusal.code);
-        self.runtime.counters.count(&self.domain.name, code, self.client.shadow.is_some(), self.limit());
+        self.connection.count(code, self.client.shadow.is_some(), self.limit());
     }
 
     /// Of the client, where the request was beyond it.

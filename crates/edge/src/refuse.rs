@@ -20,6 +20,7 @@ use trust::Code;
 use crate::answer::Answer;
 use crate::body::ResponseBody;
 use crate::connection::{Connection, LocalExecutor};
+use crate::counters::Bound;
 use crate::http1;
 use crate::record::Record;
 use crate::runtime::Runtime;
@@ -67,7 +68,10 @@ async fn answer_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket
         Some(request) => forbid(runtime, connection, request),
         None => Answer::Refused.response(Version::HTTP_11, Record::of_connection(runtime, connection)),
     });
-    timeout(TIME, answered).await.unwrap_or(false)
+    timeout(TIME, answered).await.unwrap_or_else(|_| {
+        runtime.counters.met(Bound::RefusedTimeout);
+        false
+    })
 }
 
 /// As [`answer_http1`]: the first stream is answered, and a GOAWAY says that it was the last.
@@ -83,7 +87,7 @@ async fn answer_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket
     });
     let http = http2::Builder::new(LocalExecutor)
         .max_concurrent_streams(1)
-        .max_header_list_size(u32::try_from(runtime.config.limits.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(runtime.limits().header_bytes).unwrap_or(u32::MAX))
         .serve_connection(TokioIo::new(Io(socket.clone())), service);
     let serve = async {
         let mut http = pin!(http);
@@ -95,7 +99,9 @@ async fn answer_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket
         http.as_mut().graceful_shutdown();
         let _ = http.await;
     };
-    let _ = timeout(TIME, serve).await;
+    if timeout(TIME, serve).await.is_err() {
+        runtime.counters.met(Bound::RefusedTimeout);
+    }
     answered.0.get()
 }
 

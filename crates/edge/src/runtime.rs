@@ -10,23 +10,24 @@ use std::time::Duration;
 use journal::ledger::Ledger;
 use model::Snapshot;
 use model::template::Template;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use trust::UnixSeconds;
 
-use crate::EdgeConfig;
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Counted};
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
-use crate::counters::{Counters, RuntimeCounters};
+use crate::counters::{Bound, Counters, RuntimeCounters};
+use crate::proxy_protocol::{self, Source};
 use crate::record::{self, DOMAIN_LOG_FORMAT, Line};
 use crate::request_id::RequestIds;
 use crate::sightings::Sightings;
 use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
 use crate::upstream::Upstreams;
 use crate::verdicts::Client;
+use crate::{EdgeConfig, Limits, Network};
 
 /// How often connections are looked at, and the ledger is told who was seen.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -40,6 +41,10 @@ const REVIEWED_AT_ONCE: usize = 16;
 /// One thread's part of the edge.
 pub(crate) struct Runtime {
     pub(crate) config: Arc<EdgeConfig>,
+    /// Those of the configuration until others came: see [`Self::limits`].
+    limits: RefCell<Rc<Limits>>,
+    /// Peers that have to say whose connection they pass on.
+    balancers: RefCell<Rc<[Network]>>,
     pub(crate) snapshot: RefCell<Arc<Snapshot>>,
     /// Counts the snapshots: one may come again with the same revision, compiled with other defaults.
     pub(crate) generation: Cell<u64>,
@@ -86,6 +91,8 @@ pub(crate) struct Parts {
 pub(crate) enum Command {
     /// Serve this from now on, and say when.
     Publish(Arc<Snapshot>, oneshot::Sender<()>),
+    /// These hold for new connections and requests, and these peers speak PROXY protocol.
+    Reconfigure(Arc<Limits>, Arc<[Network]>),
     /// Stop accepting, end what was begun until then, and end.
     Drain(Instant),
 }
@@ -100,6 +107,8 @@ impl Runtime {
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
         let format = Template::parse(DOMAIN_LOG_FORMAT).expect("a constant, tested to be within AWS's limit");
         Rc::new(Self {
+            limits: RefCell::new(Rc::new(parts.config.limits.clone())),
+            balancers: RefCell::new(parts.config.proxy_protocol_from.as_slice().into()),
             config: parts.config,
             snapshot: RefCell::new(parts.snapshot),
             generation: Cell::new(0),
@@ -143,6 +152,10 @@ impl Runtime {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
+                Some(Command::Reconfigure(limits, balancers)) => {
+                    self.limits.replace(Rc::new(Limits::clone(&limits)));
+                    self.balancers.replace(Rc::from(&*balancers));
+                }
                 Some(Command::Drain(deadline)) => break deadline,
                 None => break Instant::now(),
             }
@@ -159,15 +172,45 @@ impl Runtime {
     async fn accept(self: Rc<Self>, listener: TcpListener, addresses: Arc<Addresses>) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    // One too many is closed without a word.
-                    if let Some(counted) = addresses.count(peer.ip()) {
-                        tokio::task::spawn_local(connection::run(self.clone(), stream, peer, counted));
-                    }
-                }
+                Ok((stream, peer)) => self.accepted(stream, peer, &addresses),
                 // Out of file descriptors, most likely; trying again at once would only burn the core.
-                Err(_) => sleep(Duration::from_millis(20)).await,
+                Err(_) => {
+                    self.counters.met(Bound::Accept);
+                    sleep(Duration::from_millis(20)).await;
+                }
             }
+        }
+    }
+
+    /// One too many is closed without a word.
+    fn accepted(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, addresses: &Arc<Addresses>) {
+        let deadline = Instant::now() + self.limits().handshake_timeout;
+        let is_balancer = self.balancers.borrow().iter().any(|network| network.contains(peer.ip()));
+        let counted =
+            addresses.count().and_then(|counted| if is_balancer { Ok(counted) } else { counted.of(peer.ip()) });
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(bound) => return self.counters.met(bound),
+        };
+        let runtime = self.clone();
+        if is_balancer {
+            tokio::task::spawn_local(runtime.passed_on(stream, peer, counted, deadline));
+        } else {
+            tokio::task::spawn_local(connection::run(runtime, stream, peer, counted, deadline));
+        }
+    }
+
+    /// A balancer's connection: it is counted and recorded as of the client that the balancer names.
+    async fn passed_on(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr, counted: Counted, deadline: Instant) {
+        let read = timeout_at(deadline, proxy_protocol::read(&mut stream)).await;
+        let (client, counted) = match read {
+            Ok(Ok(Ok(Source::Client(client)))) => (client, counted.of(client.ip())),
+            Ok(Ok(Ok(Source::Balancer))) => (peer, Ok(counted)),
+            _ => (peer, Err(Bound::ProxyProtocol)),
+        };
+        match counted {
+            Ok(counted) => connection::run(self, stream, client, counted, deadline).await,
+            Err(bound) => self.counters.met(bound),
         }
     }
 
@@ -210,11 +253,14 @@ impl Runtime {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tick.set(now);
         let seconds = self.now_seconds();
+        let limits = self.limits();
         let mut expired = false;
         for connection in self.connections.borrow().values() {
             expired |= connection.holds_until() < seconds && !connection.is_closing();
-            if let Some(close) = connection.activity.verdict(now, &self.config.limits, connection.is_http2) {
-                connection.close(close);
+            if let Some((close, bound)) = connection.activity.verdict(now, &limits, connection.is_http2)
+                && connection.close(close)
+            {
+                self.counters.met(bound);
             }
         }
         if expired {
@@ -245,21 +291,32 @@ impl Runtime {
         Registered { runtime: self.clone(), id }
     }
 
+    /// The bounds that hold now.
+    pub(crate) fn limits(&self) -> Rc<Limits> {
+        self.limits.borrow().clone()
+    }
+
     pub(crate) fn now_seconds(&self) -> UnixSeconds {
         self.config.clock.now().div_euclid(1000)
     }
 
     /// Records a handshake that failed of other things than trust.
     pub(crate) fn record_failure(&self, peer: SocketAddr, name: Option<&str>, failure: &Failure) {
-        if let Failure::Tls(error) = failure
-            && self.may_record_failure()
-        {
-            record::handshake_failed(self, peer, name, &error.to_string());
+        if let Failure::Tls(error) = failure {
+            self.handshake_failed(peer, name, &error.to_string());
+        }
+    }
+
+    /// Counts a handshake that came to nothing, and records it where this second's share of such records is not used up.
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, name: Option<&str>, why: &str) {
+        self.counters.met(Bound::HandshakeFailed);
+        if self.may_record_failure() {
+            record::handshake_failed(self, peer, name, why);
         }
     }
 
     /// Whether this second's share of records about failed handshakes is not yet used up.
-    pub(crate) fn may_record_failure(&self) -> bool {
+    fn may_record_failure(&self) -> bool {
         let now = self.now_seconds();
         let (second, count) = self.failures.get();
         let count = if second == now { count + 1 } else { 1 };

@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use control::metrics::{Collector, DescriptorEncoder, counter};
-use edge::Counters;
+use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
+use edge::{Connections, Counters};
 
-/// Requests and refusals of each domain.
+/// Requests and refusals of each domain; what bounds closed or refused; connections.
 #[derive(Debug)]
-pub(super) struct OfEdge(pub(super) Counters);
+pub(super) struct OfEdge {
+    pub(super) counters: Counters,
+    pub(super) connections: Connections,
+}
 
 impl Collector for OfEdge {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let totals = self.0.totals();
+        let totals = self.counters.totals();
         let requests = totals.iter().map(|(domain, totals)| ([("domain", domain.as_str())], totals.requests));
         counter(&mut encoder, "requests", "Requests of clients that were let in.", requests)?;
         let refusals = totals.iter().flat_map(|(domain, totals)| {
@@ -30,6 +33,11 @@ impl Collector for OfEdge {
             [(label("rate"), totals.beyond_rate), (label("concurrency"), totals.beyond_concurrency)]
         });
         let help = "Requests that were answered 429 because their client was beyond a limit of its own.";
-        counter(&mut encoder, "client_limits", help, limits.filter(|(_, count)| *count > 0))
+        counter(&mut encoder, "client_limits", help, limits.filter(|(_, count)| *count > 0))?;
+        let bounds = self.counters.bounds().into_iter().map(|(bound, count)| ([("limit", bound.as_str())], count));
+        let help = "Connections, handshakes and requests that were closed or refused, by the limit that they met.";
+        counter(&mut encoder, "limits", help, bounds)?;
+        let connections = [([], self.connections.total() as f64)];
+        gauge(&mut encoder, "connections", "Connections of clients that are open.", connections)
     }
 }

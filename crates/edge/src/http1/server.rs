@@ -37,7 +37,7 @@ struct Asked {
 pub(crate) async fn serve(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
     let inbound = Inbound::new(socket.clone());
     loop {
-        let head = match inbound.head(runtime.config.limits.header_bytes).await {
+        let head = match inbound.head(runtime.limits().header_bytes).await {
             Next::Head(head) => head,
             Next::Closed => return,
             Next::Unreadable(error) => {
@@ -65,7 +65,7 @@ pub(crate) async fn answer_one(
     forbid: impl FnOnce(Option<Request<()>>) -> Response<ResponseBody>,
 ) -> bool {
     let inbound = Inbound::new(socket.clone());
-    let (response, asked) = match inbound.head(runtime.config.limits.header_bytes).await {
+    let (response, asked) = match inbound.head(runtime.limits().header_bytes).await {
         Next::Head(head) => {
             let (request, asked) = asked(*head, &inbound);
             (forbid(Some(request.map(drop))), asked)

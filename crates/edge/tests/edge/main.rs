@@ -7,6 +7,7 @@ mod desync;
 mod http2;
 mod mapping;
 mod openssl;
+mod proxy_protocol;
 mod refusals;
 mod serving;
 mod shadow;

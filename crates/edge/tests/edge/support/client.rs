@@ -74,6 +74,14 @@ impl Client {
         TlsConnector::from(self.config.clone()).connect(name, stream).await
     }
 
+    /// Connects as a balancer does that sends `header` first.
+    pub async fn connect_after(&self, header: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(header).await?;
+        let name = ServerName::try_from(DOMAIN).unwrap();
+        TlsConnector::from(self.config.clone()).connect(name, stream).await
+    }
+
     pub async fn get(&self, http: Http, path: &str) -> io::Result<Answer> {
         self.send(http, Request::get(path), Bytes::new()).await
     }
