@@ -4,6 +4,7 @@
 //! committed. A rule that needs an object of S3 is asked again when that has been read.
 
 mod api;
+mod authorizer;
 mod check;
 mod deployment;
 mod domain;
@@ -204,6 +205,42 @@ impl ApiGatewayV2 for Control {
 
     async fn get_apis(&self, caller: &Caller, input: GetApisRequest) -> Result<GetApisResponse, Error> {
         api::list(&self.draft(caller), &input)
+    }
+
+    async fn create_authorizer(
+        &self,
+        caller: &Caller,
+        input: CreateAuthorizerRequest,
+    ) -> Result<CreateAuthorizerResponse, Error> {
+        self.edit(caller, |draft| authorizer::create(draft, &input)).await
+    }
+
+    async fn update_authorizer(
+        &self,
+        caller: &Caller,
+        input: UpdateAuthorizerRequest,
+    ) -> Result<UpdateAuthorizerResponse, Error> {
+        self.edit(caller, |draft| authorizer::update(draft, &input)).await
+    }
+
+    async fn delete_authorizer(&self, caller: &Caller, input: DeleteAuthorizerRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| authorizer::delete(draft, &input)).await
+    }
+
+    async fn get_authorizer(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizerRequest,
+    ) -> Result<GetAuthorizerResponse, Error> {
+        authorizer::get(&self.draft(caller), &input)
+    }
+
+    async fn get_authorizers(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizersRequest,
+    ) -> Result<GetAuthorizersResponse, Error> {
+        authorizer::list(&self.draft(caller), &input)
     }
 
     async fn create_integration(

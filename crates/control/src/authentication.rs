@@ -11,7 +11,6 @@ use model::{Keyring, State};
 use sigv4::{PayloadHash, Rules, Scope, SecretKey, Verified};
 use zeroize::Zeroizing;
 
-use crate::control::sealed_for;
 use crate::{Control, Origin};
 
 /// Secrets of access keys, opened: kept as long as the key itself is the same, overwritten when they are dropped.
@@ -36,7 +35,7 @@ impl OpenedKeys {
         if let Some(same) = opened.get(id).filter(|opened| Arc::ptr_eq(&opened.key, key)) {
             return Some(same.secret.clone());
         }
-        let secret = keyring.open(&sealed_for(id), &key.secret).ok()?;
+        let secret = keyring.open(&AccessKey::sealed_for(id), &key.secret).ok()?;
         let secret = Zeroizing::new(std::str::from_utf8(&secret).ok()?.to_owned());
         opened.insert(id.to_owned(), OpenedKey { key: Arc::clone(key), secret: secret.clone() });
         Some(secret)

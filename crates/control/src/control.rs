@@ -169,7 +169,7 @@ impl Control {
                 None => Ok((vec![Change::put(&made)], made.clone())),
             })
             .await?;
-        let secret = self.keyring().open(&sealed_for(&key.id), &key.secret).ok();
+        let secret = self.keyring().open(&AccessKey::sealed_for(&key.id), &key.secret).ok();
         let secret = secret.and_then(|secret| String::from_utf8(secret.to_vec()).ok());
         let secret = secret.ok_or_else(|| Error::internal("The administrator's access key does not open."))?;
         Ok(AdminKey { id: key.id, secret: Zeroizing::new(secret) })
@@ -180,7 +180,7 @@ impl Control {
         let mut random = Zeroizing::new([0; SECRET_BYTES]);
         ids::fill(&mut *random)?;
         let secret = Zeroizing::new(BASE64.encode(&*random));
-        let sealed = self.keyring().seal(&sealed_for(&id), secret.as_bytes());
+        let sealed = self.keyring().seal(&AccessKey::sealed_for(&id), secret.as_bytes());
         Ok(AccessKey {
             secret: sealed.map_err(|error| Error::internal(error.to_string()))?,
             principal_arn: format!("arn:aws:iam::{}:user/admin", self.config().account),
@@ -219,11 +219,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
-}
-
-/// The additional data that an access key's secret is sealed with.
-pub(crate) fn sealed_for(access_key_id: &str) -> String {
-    format!("access-keys/{access_key_id}")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
-use crate::revocation::Listed;
+use crate::fetch::Listed;
 
 /// The settings of a server: those of the file, or their defaults. Paths are absolute or relative to the file's directory.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -243,6 +243,7 @@ mod tests {
                 evidence: found_in.map(|place| ("found_in".into(), place.into())).into_iter().collect(),
                 chain_sha256: None,
             }),
+            denial: None,
             revision: 7,
             truststore: Some(Truststore { digest: "aa".into(), version: Some("v1".into()) }),
             client: Some(Certificate {

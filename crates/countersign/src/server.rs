@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
-use edge::{Edge, EdgeConfig};
+use edge::{Edge, EdgeConfig, UpstreamTls};
 use journal::Journal;
 use journal::ledger::Ledger;
 use model::UnixMillis;
@@ -39,7 +39,9 @@ use crate::answer::{Failure, warn};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
+use crate::fetch::Http;
 use crate::gateway::Gateway;
+use crate::issuers::Issuers;
 use crate::revocation::{Fetcher, OfRevocations, follow};
 use expiry::Expiry;
 use files::Files;
@@ -106,7 +108,10 @@ impl Server {
         let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
         let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
 
-        let fetcher = fetcher(dir, config)?;
+        let http = UpstreamTls::new(&[]).map(|tls| Http::new(tls, &config.revocation.allow));
+        let http = http.map_err(|e| Failure::new(format!("cannot read the system's CAs: {e}")))?;
+        let fetcher = fetcher(dir, http.clone())?;
+        let issuers = Issuers::new(http, Handle::current(), seconds);
         let (defaults, changed_defaults) = watch::channel(config.defaults());
         let mut publisher = Publisher::new(
             follower.state(),
@@ -120,7 +125,7 @@ impl Server {
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
         let upstream_cas = config.upstream.cas()?;
         let edge = Edge::start(
-            config.edge(fetcher.clone(), upstream_cas),
+            config.edge(fetcher.clone(), issuers.clone(), upstream_cas),
             publisher.snapshot(),
             &files.journal,
             &files.ledger,
@@ -128,6 +133,7 @@ impl Server {
         );
         let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
         metrics.register(OfEdge { counters: edge.counters().clone(), connections: edge.connections() });
+        metrics.register(issuers);
         let snapshots = publisher.snapshots();
         metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
         let expiry = Expiry {
@@ -285,7 +291,7 @@ impl Serving {
 }
 
 impl Config {
-    fn edge(&self, fetcher: Fetcher, upstream_cas: Vec<String>) -> EdgeConfig {
+    fn edge(&self, fetcher: Fetcher, issuers: Issuers, upstream_cas: Vec<String>) -> EdgeConfig {
         let defaults = EdgeConfig::default();
         EdgeConfig {
             https: self.https_addr,
@@ -295,6 +301,7 @@ impl Config {
             account_id: self.account.clone(),
             upstream_cas,
             status_fetcher: Arc::new(fetcher),
+            issuer_keys: Arc::new(issuers),
             ..defaults
         }
     }
@@ -325,9 +332,9 @@ impl crate::config::Control {
 }
 
 /// Of what certificates name.
-fn fetcher(dir: &DataDir, config: &Config) -> Result<Fetcher, Failure> {
+fn fetcher(dir: &DataDir, http: Http) -> Result<Fetcher, Failure> {
     let directory = dir.revocation();
-    let fetcher = Fetcher::new(&directory, &config.revocation.allow, Handle::current(), seconds);
+    let fetcher = Fetcher::new(&directory, http, Handle::current(), seconds);
     fetcher.map_err(|e| Failure::new(format!("cannot use {}: {e}", directory.display())))
 }
 

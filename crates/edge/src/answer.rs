@@ -1,7 +1,7 @@
 //! The gateway's own answers.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 use crate::body::ResponseBody;
@@ -41,6 +41,12 @@ pub(crate) enum Answer {
     ClientRate(u64),
     /// The client has too many requests under way.
     ClientConcurrency,
+    /// The route asks for a token that is not there, or not good.
+    Unauthorized,
+    /// Who shows what the route asks for may not call it.
+    Forbidden,
+    /// What decides who may call the route cannot be used.
+    AuthorizerUnusable,
     /// The route has no integration that can be used.
     NoIntegration,
     /// The backend cannot be reached, or does not speak HTTP.
@@ -53,7 +59,8 @@ impl Answer {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Preflight => StatusCode::NO_CONTENT,
-            Self::Refused | Self::EndpointDisabled => StatusCode::FORBIDDEN,
+            Self::Refused | Self::EndpointDisabled | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound | Self::EndpointDisabledAsAws => StatusCode::NOT_FOUND,
@@ -61,7 +68,7 @@ impl Answer {
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::PayloadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoIntegration => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoIntegration | Self::AuthorizerUnusable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::IntegrationFailure | Self::IntegrationTimeout => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -81,7 +88,9 @@ impl Answer {
     pub(crate) fn response_type(self) -> &'static str {
         match self {
             Self::Preflight => "",
-            Self::Refused | Self::EndpointDisabled => "ACCESS_DENIED",
+            Self::Refused | Self::EndpointDisabled | Self::Forbidden => "ACCESS_DENIED",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::AuthorizerUnusable => "AUTHORIZER_CONFIGURATION_ERROR",
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
@@ -105,6 +114,7 @@ impl Answer {
 
     fn text(self) -> &'static str {
         match self.status() {
+            StatusCode::UNAUTHORIZED => "Unauthorized",
             StatusCode::FORBIDDEN => "Forbidden",
             StatusCode::BAD_REQUEST => "Bad Request",
             StatusCode::MISDIRECTED_REQUEST => "Misdirected Request",
@@ -120,6 +130,7 @@ impl Answer {
 
     fn body(self) -> &'static str {
         match self.status() {
+            StatusCode::UNAUTHORIZED => r#"{"message":"Unauthorized"}"#,
             StatusCode::FORBIDDEN => r#"{"message":"Forbidden"}"#,
             StatusCode::BAD_REQUEST => r#"{"message":"Bad Request"}"#,
             StatusCode::MISDIRECTED_REQUEST => r#"{"message":"Misdirected Request"}"#,
@@ -135,6 +146,7 @@ impl Answer {
 
     fn error_type(self) -> &'static str {
         match self.status() {
+            StatusCode::UNAUTHORIZED => "UnauthorizedException",
             StatusCode::FORBIDDEN => "ForbiddenException",
             StatusCode::NOT_FOUND => "NotFoundException",
             StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException",
@@ -167,6 +179,7 @@ impl Answer {
     pub(crate) fn response(self, version: Version, mut record: Box<Record>) -> Response<ResponseBody> {
         record.answered(self);
         let id = HeaderValue::from_bytes(record.id.as_bytes());
+        let challenge = record.challenge();
         let is_error = self != Self::Preflight;
         let body = if is_error { self.body() } else { "" };
         let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(body.as_bytes()), record));
@@ -181,6 +194,9 @@ impl Answer {
         }
         if let Ok(id) = id {
             headers.insert(REQUEST_ID, id);
+        }
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if self.closes() && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

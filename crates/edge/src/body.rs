@@ -14,10 +14,12 @@ use crate::http1::inbound;
 use crate::record::Record;
 use crate::upstream::{BackendBody, BackendError, Upgraded};
 
-/// A client's payload as it comes.
+/// A client's payload.
 pub(crate) enum Payload {
     Http1(inbound::Payload),
     Http2(Incoming),
+    /// All of it: somebody had to see it first.
+    Whole(Bytes),
 }
 
 /// Why a client's payload ended early.
@@ -84,6 +86,12 @@ impl From<inbound::Payload> for Payload {
     }
 }
 
+impl From<Bytes> for Payload {
+    fn from(whole: Bytes) -> Self {
+        Self::Whole(whole)
+    }
+}
+
 impl Body for Payload {
     type Data = Bytes;
     type Error = PayloadError;
@@ -92,6 +100,8 @@ impl Body for Payload {
         match self.get_mut() {
             Self::Http1(payload) => Pin::new(payload).poll_frame(cx).map_err(PayloadError::from),
             Self::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(PayloadError::from),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
         }
     }
 
@@ -99,6 +109,7 @@ impl Body for Payload {
         match self {
             Self::Http1(payload) => payload.is_end_stream(),
             Self::Http2(incoming) => incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
         }
     }
 
@@ -106,6 +117,7 @@ impl Body for Payload {
         match self {
             Self::Http1(payload) => payload.size_hint(),
             Self::Http2(incoming) => incoming.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use trust::NothingFetched;
 
-use crate::{Clock, Network, StatusFetcher};
+use crate::{Clock, IssuerKeys, Network, NoIssuers, StatusFetcher};
 
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct EdgeConfig {
     pub clock: Clock,
     /// Finds out whether certificates are revoked, where they say. Default: nothing is fetched.
     pub status_fetcher: Arc<dyn StatusFetcher>,
+    /// Finds the keys of issuers of tokens. Default: nobody's are known.
+    pub issuer_keys: Arc<dyn IssuerKeys>,
 }
 
 /// Bounds on what strangers can take.
@@ -70,6 +72,7 @@ impl Default for EdgeConfig {
             upstream_cas: Vec::new(),
             clock: Clock::system(),
             status_fetcher: Arc::new(NothingFetched),
+            issuer_keys: Arc::new(NoIssuers),
         }
     }
 }

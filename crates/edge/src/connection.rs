@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use trust::{Code, UnixSeconds};
 
 use crate::addresses::Counted;
-use crate::counters::{Bound, Counts, Limit};
+use crate::counters::{Bound, Counts, Stopped};
 use crate::exchange;
 use crate::forward;
 use crate::http1;
@@ -298,8 +298,8 @@ impl Connection {
     }
 
     /// Counts what became of a request, or of the connection, for its domain.
-    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
-        self.standing.borrow().counts.count(refusal, shadow_differs, beyond);
+    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, stopped: Option<Stopped>) {
+        self.standing.borrow().counts.count(refusal, shadow_differs, stopped);
     }
 
     /// Who is accepted is seen, though it may never ask for anything.

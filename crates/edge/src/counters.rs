@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trust::Code;
 
+use crate::authorize::Denial;
+
 /// What all runtimes have counted since they started. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Counters(Arc<Mutex<Vec<OfRuntime>>>);
@@ -25,6 +27,8 @@ pub struct Totals {
     pub requests: u64,
     /// Requests and handshakes of clients that were refused, by reason; those that never occurred are not there.
     pub refusals: BTreeMap<Code, u64>,
+    /// Requests of accepted clients that the route's authorizer denied, by reason; those that never occurred are not there.
+    pub denials: BTreeMap<&'static str, u64>,
     /// Requests of accepted clients that the shadow truststore would refuse.
     pub shadow_would_refuse: u64,
     /// Requests and handshakes of refused clients that the shadow truststore would accept.
@@ -33,6 +37,15 @@ pub struct Totals {
     pub beyond_rate: u64,
     /// Requests beyond `countersign:client-concurrency`.
     pub beyond_concurrency: u64,
+}
+
+/// What kept the request of a trusted client from its backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The route's authorizer.
+    Denied(Denial),
+    /// A limit of the client.
+    Beyond(Limit),
 }
 
 /// A limit of one client.
@@ -158,6 +171,7 @@ struct Bounds([AtomicU64; Bound::ALL.len()]);
 pub(crate) struct Counts {
     requests: AtomicU64,
     refusals: [AtomicU64; Code::ALL.len()],
+    denials: [AtomicU64; Denial::ALL.len()],
     shadow_would_refuse: AtomicU64,
     shadow_would_accept: AtomicU64,
     beyond_rate: AtomicU64,
@@ -202,9 +216,9 @@ impl Bounds {
 }
 
 impl Counts {
-    /// Counts what became of a client: why it was refused, if it was, whether the shadow truststore differs, and which of its
-    /// limits it was beyond.
-    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, beyond: Option<Limit>) {
+    /// Counts what became of a client: why it was refused, if it was, whether the shadow truststore differs, and what became of
+    /// its request.
+    pub(crate) fn count(&self, refusal: Option<Code>, shadow_differs: bool, stopped: Option<Stopped>) {
         let (total, shadow) = match refusal {
             None => (Some(&self.requests), &self.shadow_would_refuse),
             Some(code) => (self.refusals.get(place(code)), &self.shadow_would_accept),
@@ -215,11 +229,15 @@ impl Counts {
         if shadow_differs {
             shadow.fetch_add(1, Ordering::Relaxed);
         }
-        match beyond {
-            Some(Limit::Rate) => self.beyond_rate.fetch_add(1, Ordering::Relaxed),
-            Some(Limit::Concurrency) => self.beyond_concurrency.fetch_add(1, Ordering::Relaxed),
-            None => 0,
+        let stopped = match stopped {
+            Some(Stopped::Denied(denial)) => self.denials.get(denial.place()),
+            Some(Stopped::Beyond(Limit::Rate)) => Some(&self.beyond_rate),
+            Some(Stopped::Beyond(Limit::Concurrency)) => Some(&self.beyond_concurrency),
+            None => None,
         };
+        if let Some(stopped) = stopped {
+            stopped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn add_to(&self, totals: &mut Totals) {
@@ -228,6 +246,12 @@ impl Counts {
             match count.load(Ordering::Relaxed) {
                 0 => {}
                 count => *totals.refusals.entry(*code).or_default() += count,
+            }
+        }
+        for (denial, count) in Denial::ALL.iter().zip(&self.denials) {
+            match count.load(Ordering::Relaxed) {
+                0 => {}
+                count => *totals.denials.entry(denial.as_str()).or_default() += count,
             }
         }
         totals.shadow_would_refuse += self.shadow_would_refuse.load(Ordering::Relaxed);
@@ -252,8 +276,9 @@ mod tests {
         let runtimes = [RuntimeCounters::new(all.clone()), RuntimeCounters::new(all.clone())];
         for runtime in &runtimes {
             let a = runtime.of("a");
-            a.count(None, false, Some(Limit::Rate));
-            a.count(None, true, Some(Limit::Concurrency));
+            a.count(None, false, Some(Stopped::Beyond(Limit::Rate)));
+            a.count(None, true, Some(Stopped::Beyond(Limit::Concurrency)));
+            a.count(None, false, Some(Stopped::Denied(Denial::TokenExpired)));
             runtime.of("a").count(Some(Code::ClientCertExpired), true, None);
             runtime.of("b").count(Some(Code::ClientCertMissing), false, None);
             runtime.met(Bound::IdleTimeout);
@@ -261,8 +286,9 @@ mod tests {
         }
         let totals = all.totals();
         let a = Totals {
-            requests: 4,
+            requests: 6,
             refusals: [(Code::ClientCertExpired, 2)].into(),
+            denials: [("TokenExpired", 2)].into(),
             shadow_would_refuse: 2,
             shadow_would_accept: 2,
             beyond_rate: 2,

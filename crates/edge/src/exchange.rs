@@ -12,6 +12,7 @@ use model::snapshot::{Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
 use crate::answer::Answer;
+use crate::authorize::authorize;
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
@@ -28,11 +29,11 @@ pub(crate) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let version = request.version();
     let (parts, payload) = request.into_parts();
-    let payload = payload.into();
+    let mut payload = payload.into();
     let has_payload = !payload.is_end_stream();
     let mut record = Record::of_request(&runtime, &connection, &parts);
     let is_known = connection.reviewed(&runtime).await;
-    let routed = route(&runtime, &connection, &mut record, &parts, is_known);
+    let routed = route(&runtime, &connection, &mut record, &parts, &mut payload, is_known).await;
     let cors = record.cross_origin(&parts);
     let outcome = match routed {
         Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, payload).await,
@@ -69,11 +70,12 @@ pub(crate) struct Routed {
 }
 
 /// `is_known`: client and domain were just looked at, and the domain is there.
-fn route(
-    runtime: &Runtime,
+async fn route(
+    runtime: &Rc<Runtime>,
     connection: &Connection,
     record: &mut Record,
     parts: &Parts,
+    payload: &mut Payload,
     is_known: bool,
 ) -> Result<Routed, Answer> {
     if !is_known {
@@ -106,10 +108,14 @@ fn route(
     if found.route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
         return Err(Answer::Throttled);
     }
-    let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
     if declared_length(parts).is_some_and(|length| length > runtime.limits().body_bytes) {
         return Err(Answer::PayloadTooLarge);
     }
+    if let Some(authorization) = &found.route.authorization {
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
+    }
+    let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
     let mut target = String::with_capacity(parts.uri.path().len() + 16);
     let appended = found.route.is_default.then_some(rest);
     integration.target.write_path(&found.variables, appended, parts.uri.query(), &mut target);

@@ -11,6 +11,7 @@
 mod addresses;
 mod admit;
 mod answer;
+mod authorize;
 mod body;
 mod clock;
 mod config;
@@ -40,6 +41,7 @@ mod upstream;
 mod verdicts;
 
 pub use addresses::Connections;
+pub use authorize::{IssuerKeys, KeySet, KeySetError, NoIssuers};
 pub use clock::Clock;
 pub use config::{EdgeConfig, Limits};
 pub use counters::{Bound, Counters, Totals};

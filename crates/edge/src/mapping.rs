@@ -181,6 +181,11 @@ fn change_query(target: &mut String, action: Action, name: &str, value: &str) {
     }
 }
 
+/// The values of a name in a request's query string, decoded.
+pub(crate) fn query_values<'p>(parts: &'p Parts, name: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
+    fields(parts.uri.query().unwrap_or_default()).filter(move |(field, _)| field == name).map(|(_, value)| value)
+}
+
 fn fields(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').map(|field| {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));

@@ -12,14 +12,15 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use model::resource::domain_log_group;
 use model::snapshot::{AccessLog, Domain, Stage};
 use model::template::{Context, Template, Value, Variable};
-use model::{Permit, Revision, UnixMillis};
+use model::{BoundTokens, Permit, Revision, UnixMillis};
 use trust::Code;
 
 use crate::answer::Answer;
+use crate::authorize::{Authorized, Denial};
 use crate::body::Progress;
 use crate::connection::Connection;
 use crate::cors::CrossOrigin;
-use crate::counters::Limit;
+use crate::counters::{Limit, Stopped};
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
@@ -84,6 +85,11 @@ pub(crate) struct Record {
     pub(crate) route_key: Option<Arc<str>>,
     /// Given back when the request has ended.
     pub(crate) permit: Option<Permit>,
+    /// By whom the request is, where the route asks.
+    pub(crate) authorized: Option<Authorized>,
+    denied: Option<Denial>,
+    /// `authorizationScopes` of the route.
+    scopes: Option<Arc<[String]>>,
     pub(crate) upload: Option<Rc<Progress>>,
     pub(crate) integration_started: Option<Instant>,
     integration_millis: Option<u64>,
@@ -135,6 +141,9 @@ impl Record {
             routing_rule: None,
             route_key: None,
             permit: None,
+            authorized: None,
+            denied: None,
+            scopes: None,
             upload: None,
             integration_started: None,
             integration_millis: None,
@@ -168,6 +177,32 @@ impl Record {
     /// What the stage's settings about other origins have to say of the answer, if there are some.
     pub(crate) fn cross_origin(&self, parts: &Parts) -> Option<CrossOrigin> {
         self.stage.as_ref().filter(|stage| stage.cors.is_some()).map(|stage| CrossOrigin::new(stage.clone(), parts))
+    }
+
+    /// The route asks for one of these.
+    pub(crate) fn asked_for_scopes(&mut self, scopes: &Arc<[String]>) {
+        self.scopes = Some(scopes.clone());
+    }
+
+    /// The request is not authorized, and answered so.
+    pub(crate) fn deny(&mut self, denial: Denial) -> Answer {
+        self.denied = Some(denial);
+        denial.answer()
+    }
+
+    /// `WWW-Authenticate` of the answer.
+    pub(crate) fn challenge(&self) -> Option<HeaderValue> {
+        self.denied?.challenge(self.scopes.as_deref().unwrap_or_default())
+    }
+
+    /// Whether tokens have to be bound to the client's certificate.
+    pub(crate) fn bound_tokens(&self) -> BoundTokens {
+        BoundTokens::stricter(self.domain.bound_tokens, self.stage.as_ref().and_then(|stage| stage.bound_tokens))
+    }
+
+    /// Region of the API.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.stage.as_ref().map(|stage| &*stage.region)
     }
 
     /// The gateway answers itself.
@@ -274,15 +309,16 @@ impl Record {
         };
         self.runtime.sightings.count(&self.client, &self.domain, self.connection.peer, encounter);
         let code = self.refusal().map(|refusal| refusal.code);
-        self.connection.count(code, self.client.shadow.is_some(), self.limit());
+        self.connection.count(code, self.client.shadow.is_some(), self.stopped());
     }
 
-    /// Of the client, where the request was beyond it.
-    fn limit(&self) -> Option<Limit> {
-        match self.answer? {
-            Answer::ClientRate(_) => Some(Limit::Rate),
-            Answer::ClientConcurrency => Some(Limit::Concurrency),
-            _ => None,
+    /// What kept a trusted client's request from its backend, as far as it is counted.
+    fn stopped(&self) -> Option<Stopped> {
+        match (self.denied, self.answer?) {
+            (Some(denial), _) => Some(Stopped::Denied(denial)),
+            (None, Answer::ClientRate(_)) => Some(Stopped::Beyond(Limit::Rate)),
+            (None, Answer::ClientConcurrency) => Some(Stopped::Beyond(Limit::Concurrency)),
+            (None, _) => None,
         }
     }
 
@@ -310,6 +346,9 @@ impl Record {
             stage: self.stage.as_ref().map(|stage| stage.name.as_str().into()),
             status: self.status.map_or(0, |status| status.as_u16()),
             refusal: self.refusal().map(|refusal| refusal.to_record(&self.client.chain)),
+            denial: self
+                .denied
+                .map(|denial| journal::Denial { code: denial.as_str().into(), detail: denial.description().into() }),
             revision: self.revision,
             truststore: self.client.trust.as_ref().map(|trust| journal::Truststore {
                 digest: self.client.truststore.as_str().into(),
@@ -422,6 +461,26 @@ impl Record {
                 }
             }
             Variable::ErrorResponseType => out.push_str(self.answer.map_or("", Answer::response_type)),
+            _ => self.authorization(variable, out),
+        }
+    }
+
+    /// The variables that say by whom the request is, by what the route asked for.
+    fn authorization(&self, variable: &Variable, out: &mut Value<'_>) {
+        let key = self.authorized.as_ref().and_then(Authorized::key);
+        match variable {
+            Variable::AuthorizerClaim(name) => {
+                if let Some(authorized) = &self.authorized {
+                    authorized.write_claim(name, out);
+                }
+            }
+            Variable::AuthorizerError => out.push_str(self.denied.map_or("", Denial::description)),
+            // arn:aws:iam::{account}:…
+            Variable::IdentityAccountId => {
+                out.push_str(key.and_then(|key| key.principal_arn.split(':').nth(4)).unwrap_or_default());
+            }
+            Variable::IdentityCaller | Variable::IdentityUser => out.push_str(key.map_or("", |key| &key.user_id)),
+            Variable::IdentityUserArn => out.push_str(key.map_or("", |key| &key.principal_arn)),
             // What this gateway has no counterpart of.
             _ => {}
         }
@@ -464,6 +523,7 @@ pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option
         stage: None,
         status: 0,
         refusal: None,
+        denial: None,
         revision: runtime.snapshot.borrow().revision,
         truststore: None,
         client: None,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use trust::UnixSeconds;
 
 use crate::addresses::{Addresses, Counted};
+use crate::authorize::VerifiedTokens;
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
 use crate::counters::{Bound, Counters, RuntimeCounters};
@@ -51,6 +52,9 @@ pub(crate) struct Runtime {
     pub(crate) tls: Arc<SharedTls>,
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
+    pub(crate) tokens: VerifiedTokens,
+    /// Bytes of payloads that wait until it is known who signed them.
+    pub(crate) held_bytes: Cell<u64>,
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
     pub(crate) lines: mpsc::Sender<Line>,
@@ -115,6 +119,8 @@ impl Runtime {
             tls: parts.tls,
             domain_tls: DomainTlsCache::default(),
             upstreams: Upstreams::new(parts.upstream_tls),
+            tokens: VerifiedTokens::default(),
+            held_bytes: Cell::new(0),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
             lines: parts.lines,

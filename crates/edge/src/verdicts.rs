@@ -55,6 +55,7 @@ pub(crate) struct Identity {
     pub(crate) certificate: ClientCert,
     /// SHA-256 of the leaf, lowercase hexadecimal.
     pub(crate) fingerprint: String,
+    sha256: [u8; 32],
 }
 
 /// A chain with its verdict.
@@ -139,9 +140,15 @@ impl Chain {
     pub(crate) fn identity(&self) -> Option<&Identity> {
         let read = || {
             let leaf = self.leaf()?;
-            Some(Identity { certificate: leaf.client_cert(), fingerprint: leaf.fingerprint_hex() })
+            let (fingerprint, sha256) = (leaf.fingerprint_hex(), leaf.fingerprint());
+            Some(Identity { certificate: leaf.client_cert(), fingerprint, sha256 })
         };
         self.identity.get_or_init(read).as_ref()
+    }
+
+    /// SHA-256 of the leaf, to which tokens may be bound (RFC 8705 section 3.1).
+    pub(crate) fn leaf_sha256(&self) -> Option<[u8; 32]> {
+        self.identity().map(|identity| identity.sha256)
     }
 
     /// Read anew each time.

@@ -30,5 +30,5 @@ mod writer;
 pub use journal::{Journal, Options, Stats};
 pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};
-pub use record::{AccessRecord, Client, MAX_MESSAGE_BYTES, Refusal, Shadow, Truststore};
+pub use record::{AccessRecord, Client, Denial, MAX_MESSAGE_BYTES, Refusal, Shadow, Truststore};
 pub use writer::Writer;

@@ -42,6 +42,9 @@ pub struct AccessRecord<'a> {
     /// Why the client was not trusted, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal<'a>>,
+    /// Why a trusted client was not let through to the route, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial<'a>>,
     /// Revision of the settings that were enforced.
     pub revision: u64,
     /// Truststore that was enforced.
@@ -77,6 +80,15 @@ pub struct Refusal<'a> {
     /// too much to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_sha256: Option<Cow<'a, str>>,
+}
+
+/// Why a trusted client's request was not authorized.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial<'a> {
+    /// E.g. `TokenExpired`.
+    pub code: Cow<'a, str>,
+    /// The same in a sentence.
+    pub detail: Cow<'a, str>,
 }
 
 /// The shadow truststore came to another verdict than the one that was enforced.

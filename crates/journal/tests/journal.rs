@@ -19,6 +19,7 @@ fn record(number: u64) -> AccessRecord<'static> {
         stage: None,
         status: 403,
         refusal: None,
+        denial: None,
         revision: 7,
         truststore: None,
         client: None,

@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
-    RoutingRule, Stage,
+    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
+    Route, RoutingRule, Stage,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -90,6 +90,7 @@ resources! {
     AccessKey = "access-keys" [id];
     Api = "apis" [id];
     ApiMapping = "mappings" [domain, id];
+    Authorizer = "authorizers" [api_id, id];
     Certificate = "certificates" [arn];
     Deployment = "deployments" [api_id, id];
     Domain = "domains" [name];

@@ -9,6 +9,8 @@
 mod blob;
 mod change;
 mod client_limits;
+mod identity_source;
+mod issuer;
 mod keyring;
 pub mod mapping;
 mod pattern;
@@ -24,11 +26,13 @@ mod throttle;
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
 pub use client_limits::{Allowance, Beyond, ClientKey, ClientLimits, ClientRule, Permit};
+pub use identity_source::{IdentitySource, IdentitySourceError};
+pub use issuer::{Issuer, IssuerError, may_name_keys};
 pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use snapshot::Snapshot;
 pub use state::{Corrupt, State};
-pub use tags::{CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError};
+pub use tags::{ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError};
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
 

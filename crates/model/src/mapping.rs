@@ -226,8 +226,8 @@ fn sources(
 fn source(name: &str, message: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(name) = name.strip_prefix("context.") {
         return match Variable::from_name(name) {
-            // There are no authorizers: nothing would ever come of these.
-            Variable::Unknown(_) | Variable::Authorizer(_) | Variable::AuthorizerClaim(_) => None,
+            // No authorizer has a context: nothing would ever come of it.
+            Variable::Unknown(_) | Variable::Authorizer(_) => None,
             variable => Some(Source::Context(variable)),
         };
     }
@@ -267,6 +267,7 @@ mod tests {
             ("${request.header.X-A}", vec![Source::Header(header("x-a"))]),
             ("$request.querystring.q", vec![Source::Query("q".into())]),
             ("$request.path", vec![Source::Path]),
+            ("$context.authorizer.claims.sub", vec![Source::Context(Variable::AuthorizerClaim("sub".into()))]),
             ("$request.path.id", vec![Source::PathVariable("id".into())]),
             ("$stageVariables.env", vec![Source::Static("prod".into())]),
             ("$context.requestId", vec![Source::Context(Variable::RequestId)]),
@@ -307,7 +308,7 @@ mod tests {
             "$request.path.",
             "$context.nothing",
             "$context.identity.clientCert.subjectDn",
-            "$context.authorizer.claims.sub",
+            "$context.authorizer.tenant",
         ] {
             assert!(matches!(request("append:header.x", value), Err(MappingError::Source(_))), "{value}");
         }

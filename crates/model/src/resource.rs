@@ -108,8 +108,86 @@ pub struct Route {
     pub integration_id: Option<String>,
     /// `operationName`
     pub operation_name: Option<String>,
+    /// `authorizationType`, with what belongs to it.
+    #[serde(default)]
+    pub authorization: Authorization,
     /// Made by quick create.
     pub api_gateway_managed: bool,
+}
+
+/// `authorizationType` of a route, with what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Authorization {
+    /// Everybody who is admitted.
+    #[default]
+    None,
+    /// Who has a token of the authorizer's issuer.
+    Jwt {
+        /// `authorizerId`, of a [`AuthorizerKind::Jwt`].
+        authorizer_id: String,
+        /// `authorizationScopes`: the token needs one of them, where there are some.
+        #[serde(default)]
+        scopes: Vec<String>,
+    },
+    /// Who has signed the request with an access key.
+    AwsIam,
+    /// Whom a function lets in.
+    Custom {
+        /// `authorizerId`, of a [`AuthorizerKind::Request`].
+        authorizer_id: String,
+    },
+}
+
+impl Authorization {
+    /// `authorizerId`
+    pub fn authorizer_id(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::AwsIam => None,
+            Self::Jwt { authorizer_id, .. } | Self::Custom { authorizer_id } => Some(authorizer_id),
+        }
+    }
+}
+
+/// Decides who may call the routes that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorizer {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `name`
+    pub name: String,
+    /// `identitySource`, e.g. `$request.header.Authorization`; checked when set.
+    pub identity_source: Vec<String>,
+    /// `authorizerType`, with what belongs to it.
+    pub kind: AuthorizerKind,
+}
+
+/// `authorizerType`, with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AuthorizerKind {
+    /// Tokens of an issuer.
+    Jwt {
+        /// `jwtConfiguration.issuer`: a URL, as it stands in tokens.
+        issuer: String,
+        /// `jwtConfiguration.audience`: a token needs one of them.
+        audience: Vec<String>,
+    },
+    /// A Lambda function that is asked.
+    Request {
+        /// `authorizerUri`
+        uri: String,
+        /// `authorizerCredentialsArn`
+        credentials_arn: Option<String>,
+        /// `authorizerPayloadFormatVersion`: `1.0` or `2.0`.
+        payload_format_version: String,
+        /// `authorizerResultTtlInSeconds`; 0: nothing is remembered.
+        result_ttl_seconds: u32,
+        /// `enableSimpleResponses`
+        simple_responses: bool,
+    },
 }
 
 /// A named deployment of an API.
@@ -192,6 +270,9 @@ pub struct Deployment {
     pub routes: Vec<Route>,
     /// The API's integrations when it was deployed.
     pub integrations: Vec<Integration>,
+    /// The API's authorizers when it was deployed.
+    #[serde(default)]
+    pub authorizers: Vec<Authorizer>,
 }
 
 /// A custom domain name, unique over the gateway.
@@ -447,6 +528,13 @@ pub struct AccessKey {
     pub user_id: String,
     /// When it was made.
     pub created: UnixMillis,
+}
+
+impl AccessKey {
+    /// The additional data that the secret of the key with this id is sealed with.
+    pub fn sealed_for(id: &str) -> String {
+        format!("access-keys/{id}")
+    }
 }
 
 /// The log group of what is refused under a domain name before a stage is known: `/countersign/domains/{name}`, where `_`

@@ -1,5 +1,6 @@
 //! One revision of the settings, compiled into what the data plane reads: immutable, looked up by name, nothing left to parse.
 
+mod authorization;
 mod compile;
 mod paths;
 
@@ -15,7 +16,11 @@ use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{Blobs, ClientLimits, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis};
+pub use authorization::{AccessKey, Authorization, JwtAuthorizer};
+
+use crate::{
+    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis,
+};
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +42,8 @@ pub struct Snapshot {
     crls: HashMap<String, Vec<Arc<Crl>>>,
     /// By API id and name.
     stages: HashMap<(String, String), Arc<Stage>>,
+    /// None where no route asks for a signature: what nobody needs is not opened.
+    access_keys: authorization::AccessKeys,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
 }
@@ -63,6 +70,8 @@ pub struct Domain {
     pub trust: Option<Arc<Trust>>,
     /// Base paths, or the stages of an execute-api endpoint.
     pub paths: Paths,
+    /// `countersign:bound-tokens`; none: its tags do not say.
+    pub bound_tokens: Option<BoundTokens>,
     sources: compile::Sources,
 }
 
@@ -126,6 +135,10 @@ pub struct Stage {
     pub endpoint_disabled: bool,
     /// `corsConfiguration` of the deployment.
     pub cors: Option<Cors>,
+    /// `countersign:bound-tokens` of the API; none: its tags do not say.
+    pub bound_tokens: Option<BoundTokens>,
+    /// Whether a route of it has `AWS_IAM`.
+    asks_for_signatures: bool,
     /// Where and how requests are logged.
     pub access_log: Option<AccessLog>,
     /// By route key: they go on with the next compilation.
@@ -144,6 +157,8 @@ pub struct Route {
     pub is_default: bool,
     /// None: the route has no target yet.
     pub integration: Option<Arc<Integration>>,
+    /// None: everybody who is admitted may call it.
+    pub authorization: Option<Authorization>,
     /// None: as many requests as come.
     pub throttle: Option<Arc<Throttle>>,
 }
@@ -228,6 +243,11 @@ impl Snapshot {
             Some(domain) => domain.as_ref(),
             None => self.wildcard.get(name.split_once('.')?.1),
         }
+    }
+
+    /// An access key, where some route asks for signatures.
+    pub fn access_key(&self, id: &str) -> Option<&Arc<AccessKey>> {
+        self.access_keys.get(id)
     }
 
     /// All domains, in no order.

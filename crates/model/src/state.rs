@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup, Route,
-    RoutingRule, Stage,
+    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
+    Route, RoutingRule, Stage,
 };
 use crate::{Change, Key, Revision};
 
@@ -19,6 +19,8 @@ pub struct State {
     pub access_keys: Table<AccessKey>,
     /// By id.
     pub apis: Table<Api>,
+    /// By API id, then id.
+    pub authorizers: Nested<Authorizer>,
     /// By domain name, then id.
     pub mappings: Nested<ApiMapping>,
     /// By ARN.
@@ -74,6 +76,7 @@ impl State {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
             Api::KIND => one(&mut self.apis, change),
+            Authorizer::KIND => two(&mut self.authorizers, change),
             ApiMapping::KIND => two(&mut self.mappings, change),
             Certificate::KIND => one(&mut self.certificates, change),
             Deployment::KIND => two(&mut self.deployments, change),

@@ -25,6 +25,27 @@ pub struct DomainTags {
     pub identity_headers: IdentityHeaders,
     /// `countersign:client-rate`, `-burst`, `-rate-by`, `-concurrency`
     pub client_rule: ClientRule,
+    /// `countersign:bound-tokens`
+    pub bound_tokens: Option<BoundTokens>,
+}
+
+/// What the tags of an API say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiTags {
+    /// `countersign:bound-tokens`
+    pub bound_tokens: Option<BoundTokens>,
+}
+
+/// Whether a token has to be bound to the client's certificate (RFC 8705 section 3). The later is the stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BoundTokens {
+    /// As on AWS: what a token says about a certificate is not looked at.
+    Off,
+    /// A token that says to which certificate it is bound comes with that one; others come with any.
+    #[default]
+    WhenPresent,
+    /// Every token is bound to the client's certificate.
+    Required,
 }
 
 /// An object of S3, named by a tag and its sibling for the version.
@@ -96,7 +117,7 @@ pub enum TagError {
 }
 
 const PREFIX: &str = "countersign:";
-const KNOWN: &str = "countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
+const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
                      countersign:client-rate-by, countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
                      countersign:profile, countersign:rejection, countersign:revocation-fetch, \
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
@@ -194,6 +215,10 @@ impl DomainTags {
                 Some(headers) => self.identity_headers = headers,
                 None => return error("countersign:identity-headers", IdentityHeaders::VALUES),
             },
+            "countersign:bound-tokens" => match BoundTokens::parse(value) {
+                Some(bound) => self.bound_tokens = Some(bound),
+                None => return error("countersign:bound-tokens", BoundTokens::VALUES),
+            },
             "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
             _ if name.starts_with("countersign:client-") => return self.set_client_rule(name, value),
             _ => return self.set_revocation(name, value),
@@ -281,6 +306,45 @@ fn count(value: &str) -> Option<u32> {
     value.parse().ok().filter(|count| digits && (1..=MOST_REQUESTS).contains(count))
 }
 
+impl ApiTags {
+    /// Reads an API's tags; those of others are ignored.
+    pub fn parse(tags: &Tags) -> Result<Self, TagError> {
+        let mut parsed = Self::default();
+        for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            match (name.as_str(), BoundTokens::parse(value)) {
+                ("countersign:bound-tokens", Some(bound)) => parsed.bound_tokens = Some(bound),
+                ("countersign:bound-tokens", None) => {
+                    let expected = BoundTokens::VALUES;
+                    return Err(TagError::Value { tag: "countersign:bound-tokens", value: value.clone(), expected });
+                }
+                (other, _) => {
+                    return Err(TagError::Unknown(format!("{other} on an API (it belongs on a custom domain name)")));
+                }
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+impl BoundTokens {
+    /// What may be given.
+    pub const VALUES: &str = "off, when-present, required";
+
+    /// The stricter of what a domain's and an API's tags say, or the default where neither says anything.
+    pub fn stricter(of_domain: Option<Self>, of_api: Option<Self>) -> Self {
+        of_domain.max(of_api).unwrap_or_default()
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        Some(match value {
+            "off" => Self::Off,
+            "when-present" => Self::WhenPresent,
+            "required" => Self::Required,
+            _ => return None,
+        })
+    }
+}
+
 impl ObjectTag {
     fn parse(uri: &str) -> Option<Self> {
         let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
@@ -359,6 +423,7 @@ mod tests {
             ("countersign:client-burst", "10"),
             ("countersign:client-rate-by", "san-uri"),
             ("countersign:client-concurrency", "3"),
+            ("countersign:bound-tokens", "required"),
             ("team", "edge"),
         ]));
         let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
@@ -376,6 +441,7 @@ mod tests {
             shadow: Some(object("s3://b/next.pem", None)),
             identity_headers: IdentityHeaders::Xfcc,
             client_rule: ClientRule { rate: Some(2.5), burst: Some(10), concurrency: Some(3), by: ClientKey::SanUri },
+            bound_tokens: Some(BoundTokens::Required),
         };
         assert_eq!(read, Ok(wanted));
     }
@@ -421,10 +487,29 @@ mod tests {
             ("countersign:client-rate-by", "subject", "nothing without"),
             ("countersign:client-rate-by", "ip", "Expected: fingerprint"),
             ("countersign:client-rates", "1", "Unknown tag"),
+            ("countersign:bound-tokens", "on", "Expected: off, when-present, required"),
         ] {
             let error = DomainTags::parse(&tags(&[(name, value)])).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
         assert!(DomainTags::refuse_on_other_resources(&tags(&[("countersign:eku", "any")])).is_err());
+    }
+    #[test]
+    fn the_stricter_of_domain_and_api_holds() {
+        use BoundTokens::{Off, Required, WhenPresent};
+        for (of_domain, of_api, holds) in [
+            (None, None, WhenPresent),
+            (Some(Off), None, Off),
+            (None, Some(Off), Off),
+            (Some(Off), Some(WhenPresent), WhenPresent),
+            (Some(Required), Some(Off), Required),
+            (Some(Off), Some(Required), Required),
+        ] {
+            assert_eq!(BoundTokens::stricter(of_domain, of_api), holds, "{of_domain:?} {of_api:?}");
+        }
+        let of_api = |name, value| ApiTags::parse(&tags(&[(name, value), ("team", "edge")]));
+        assert_eq!(of_api("countersign:bound-tokens", "off"), Ok(ApiTags { bound_tokens: Some(Off) }));
+        assert!(of_api("countersign:bound-tokens", "").is_err());
+        assert!(of_api("countersign:crl", "file:a").unwrap_err().to_string().contains("custom domain name"));
     }
 }

@@ -106,6 +106,7 @@ fn deployment(disabled: bool) -> Deployment {
         route_key: key.into(),
         integration_id: Some(integration.into()),
         operation_name: None,
+        authorization: Default::default(),
         api_gateway_managed: false,
     };
     Deployment {
@@ -117,6 +118,7 @@ fn deployment(disabled: bool) -> Deployment {
         disable_execute_api_endpoint: disabled,
         cors: None,
         routes: vec![route("r1", "GET /x/{id}", "good"), route("r2", "$default", "bad")],
+        authorizers: Vec::new(),
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
     }
 }

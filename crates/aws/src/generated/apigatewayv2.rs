@@ -47,11 +47,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAuthorizer",
-        served: false,
+        served: true,
         method: "POST",
         path: "/v2/apis/{apiId}/authorizers",
         status: 201,
-        input: &[],
+        input: shape::CREATE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -209,11 +209,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAuthorizer",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -434,20 +434,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizer",
-        served: false,
+        served: true,
         method: "GET",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 200,
-        input: &[],
+        input: shape::GET_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetAuthorizers",
-        served: false,
+        served: true,
         method: "GET",
         path: "/v2/apis/{apiId}/authorizers",
         status: 200,
-        input: &[],
+        input: shape::GET_AUTHORIZERS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -830,11 +830,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAuthorizer",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -968,6 +968,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: CreateApiMappingRequest,
     ) -> impl Future<Output = Result<CreateApiMappingResponse, Error>> + Send;
+    fn create_authorizer(
+        &self,
+        caller: &Caller,
+        input: CreateAuthorizerRequest,
+    ) -> impl Future<Output = Result<CreateAuthorizerResponse, Error>> + Send;
     fn create_deployment(
         &self,
         caller: &Caller,
@@ -1008,6 +1013,11 @@ pub trait ApiGatewayV2: Sync {
         &self,
         caller: &Caller,
         input: DeleteApiMappingRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_authorizer(
+        &self,
+        caller: &Caller,
+        input: DeleteAuthorizerRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_deployment(
         &self,
@@ -1059,6 +1069,16 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetApisRequest,
     ) -> impl Future<Output = Result<GetApisResponse, Error>> + Send;
+    fn get_authorizer(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizerRequest,
+    ) -> impl Future<Output = Result<GetAuthorizerResponse, Error>> + Send;
+    fn get_authorizers(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizersRequest,
+    ) -> impl Future<Output = Result<GetAuthorizersResponse, Error>> + Send;
     fn get_deployment(
         &self,
         caller: &Caller,
@@ -1149,6 +1169,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: UpdateApiMappingRequest,
     ) -> impl Future<Output = Result<UpdateApiMappingResponse, Error>> + Send;
+    fn update_authorizer(
+        &self,
+        caller: &Caller,
+        input: UpdateAuthorizerRequest,
+    ) -> impl Future<Output = Result<UpdateAuthorizerResponse, Error>> + Send;
     fn update_deployment(
         &self,
         caller: &Caller,
@@ -1200,6 +1225,7 @@ async fn dispatch<S: ApiGatewayV2>(
     match operation.name {
         "CreateApi" => answer(&service.create_api(caller, parse(input)?).await?),
         "CreateApiMapping" => answer(&service.create_api_mapping(caller, parse(input)?).await?),
+        "CreateAuthorizer" => answer(&service.create_authorizer(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
         "CreateIntegration" => answer(&service.create_integration(caller, parse(input)?).await?),
@@ -1211,6 +1237,7 @@ async fn dispatch<S: ApiGatewayV2>(
         }
         "DeleteApi" => service.delete_api(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteApiMapping" => service.delete_api_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteAuthorizer" => service.delete_authorizer(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1221,6 +1248,8 @@ async fn dispatch<S: ApiGatewayV2>(
         "GetApiMapping" => answer(&service.get_api_mapping(caller, parse(input)?).await?),
         "GetApiMappings" => answer(&service.get_api_mappings(caller, parse(input)?).await?),
         "GetApis" => answer(&service.get_apis(caller, parse(input)?).await?),
+        "GetAuthorizer" => answer(&service.get_authorizer(caller, parse(input)?).await?),
+        "GetAuthorizers" => answer(&service.get_authorizers(caller, parse(input)?).await?),
         "GetDeployment" => answer(&service.get_deployment(caller, parse(input)?).await?),
         "GetDeployments" => answer(&service.get_deployments(caller, parse(input)?).await?),
         "GetDomainName" => answer(&service.get_domain_name(caller, parse(input)?).await?),
@@ -1239,6 +1268,7 @@ async fn dispatch<S: ApiGatewayV2>(
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateApi" => answer(&service.update_api(caller, parse(input)?).await?),
         "UpdateApiMapping" => answer(&service.update_api_mapping(caller, parse(input)?).await?),
+        "UpdateAuthorizer" => answer(&service.update_authorizer(caller, parse(input)?).await?),
         "UpdateDeployment" => answer(&service.update_deployment(caller, parse(input)?).await?),
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateIntegration" => answer(&service.update_integration(caller, parse(input)?).await?),
@@ -1306,6 +1336,32 @@ pub struct ApiMapping {
     pub stage: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Authorizer {
+    #[serde(rename = "authorizerCredentialsArn", skip_serializing_if = "Option::is_none")]
+    pub authorizer_credentials_arn: Option<String>,
+    #[serde(rename = "authorizerId", skip_serializing_if = "Option::is_none")]
+    pub authorizer_id: Option<String>,
+    #[serde(rename = "authorizerPayloadFormatVersion", skip_serializing_if = "Option::is_none")]
+    pub authorizer_payload_format_version: Option<String>,
+    #[serde(rename = "authorizerResultTtlInSeconds", skip_serializing_if = "Option::is_none")]
+    pub authorizer_result_ttl_in_seconds: Option<i32>,
+    #[serde(rename = "authorizerType", skip_serializing_if = "Option::is_none")]
+    pub authorizer_type: Option<AuthorizerType>,
+    #[serde(rename = "authorizerUri", skip_serializing_if = "Option::is_none")]
+    pub authorizer_uri: Option<String>,
+    #[serde(rename = "enableSimpleResponses", skip_serializing_if = "Option::is_none")]
+    pub enable_simple_responses: Option<bool>,
+    #[serde(rename = "identitySource", skip_serializing_if = "Option::is_none")]
+    pub identity_source: Option<Vec<String>>,
+    #[serde(rename = "identityValidationExpression", skip_serializing_if = "Option::is_none")]
+    pub identity_validation_expression: Option<String>,
+    #[serde(rename = "jwtConfiguration", skip_serializing_if = "Option::is_none")]
+    pub jwt_configuration: Option<JWTConfiguration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cors {
     #[serde(rename = "allowCredentials", skip_serializing_if = "Option::is_none")]
@@ -1363,6 +1419,33 @@ pub struct CreateApiRequest {
 }
 
 pub type CreateApiResponse = Api;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CreateAuthorizerRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "authorizerCredentialsArn")]
+    pub authorizer_credentials_arn: Option<String>,
+    #[serde(rename = "authorizerPayloadFormatVersion")]
+    pub authorizer_payload_format_version: Option<String>,
+    #[serde(rename = "authorizerResultTtlInSeconds")]
+    pub authorizer_result_ttl_in_seconds: Option<i32>,
+    #[serde(rename = "authorizerType")]
+    pub authorizer_type: AuthorizerType,
+    #[serde(rename = "authorizerUri")]
+    pub authorizer_uri: Option<String>,
+    #[serde(rename = "enableSimpleResponses")]
+    pub enable_simple_responses: Option<bool>,
+    #[serde(rename = "identitySource")]
+    pub identity_source: Vec<String>,
+    #[serde(rename = "identityValidationExpression")]
+    pub identity_validation_expression: Option<String>,
+    #[serde(rename = "jwtConfiguration")]
+    pub jwt_configuration: Option<JWTConfiguration>,
+    pub name: String,
+}
+
+pub type CreateAuthorizerResponse = Authorizer;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateDeploymentRequest {
@@ -1519,6 +1602,14 @@ pub struct DeleteApiMappingRequest {
 pub struct DeleteApiRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteAuthorizerRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "authorizerId")]
+    pub authorizer_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1682,6 +1773,34 @@ pub struct GetApisRequest {
 pub struct GetApisResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<Vec<Api>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAuthorizerRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "authorizerId")]
+    pub authorizer_id: String,
+}
+
+pub type GetAuthorizerResponse = Authorizer;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAuthorizersRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetAuthorizersResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Authorizer>>,
     #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }
@@ -1888,6 +2007,14 @@ pub struct Integration {
     pub timeout_in_millis: Option<i32>,
     #[serde(rename = "tlsConfig", skip_serializing_if = "Option::is_none")]
     pub tls_config: Option<TlsConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct JWTConfiguration {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2160,6 +2287,35 @@ pub struct UpdateApiRequest {
 pub type UpdateApiResponse = Api;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateAuthorizerRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "authorizerCredentialsArn")]
+    pub authorizer_credentials_arn: Option<String>,
+    #[serde(rename = "authorizerId")]
+    pub authorizer_id: String,
+    #[serde(rename = "authorizerPayloadFormatVersion")]
+    pub authorizer_payload_format_version: Option<String>,
+    #[serde(rename = "authorizerResultTtlInSeconds")]
+    pub authorizer_result_ttl_in_seconds: Option<i32>,
+    #[serde(rename = "authorizerType")]
+    pub authorizer_type: Option<AuthorizerType>,
+    #[serde(rename = "authorizerUri")]
+    pub authorizer_uri: Option<String>,
+    #[serde(rename = "enableSimpleResponses")]
+    pub enable_simple_responses: Option<bool>,
+    #[serde(rename = "identitySource")]
+    pub identity_source: Option<Vec<String>>,
+    #[serde(rename = "identityValidationExpression")]
+    pub identity_validation_expression: Option<String>,
+    #[serde(rename = "jwtConfiguration")]
+    pub jwt_configuration: Option<JWTConfiguration>,
+    pub name: Option<String>,
+}
+
+pub type UpdateAuthorizerResponse = Authorizer;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateDeploymentRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
@@ -2286,6 +2442,9 @@ pub type UpdateStageResponse = Stage;
 wire_enum! { pub enum AuthorizationType {
 None = "NONE",AwsIam = "AWS_IAM",Custom = "CUSTOM",Jwt = "JWT",} }
 
+wire_enum! { pub enum AuthorizerType {
+Request = "REQUEST",Jwt = "JWT",} }
+
 wire_enum! { pub enum ConnectionType {
 Internet = "INTERNET",VpcLink = "VPC_LINK",} }
 
@@ -2348,6 +2507,9 @@ mod shape {
         values: &["NONE", "AWS_IAM", "CUSTOM", "JWT"],
         sensitive: false,
     };
+
+    static AUTHORIZER_TYPE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["REQUEST", "JWT"], sensitive: false };
 
     static CONNECTION_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["INTERNET", "VPC_LINK"], sensitive: false };
@@ -2424,6 +2586,40 @@ mod shape {
             required: false,
             shape: &STRING_WITH_LENGTH_BETWEEN1_AND64,
         },
+    ];
+
+    pub(super) static CREATE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "authorizerCredentialsArn", location: Location::Body, required: false, shape: &ARN },
+        Member {
+            name: "authorizerPayloadFormatVersion",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN1_AND64,
+        },
+        Member {
+            name: "authorizerResultTtlInSeconds",
+            location: Location::Body,
+            required: false,
+            shape: &INTEGER_WITH_LENGTH_BETWEEN0_AND3600,
+        },
+        Member { name: "authorizerType", location: Location::Body, required: true, shape: &AUTHORIZER_TYPE },
+        Member {
+            name: "authorizerUri",
+            location: Location::Body,
+            required: false,
+            shape: &URI_WITH_LENGTH_BETWEEN1_AND2048,
+        },
+        Member { name: "enableSimpleResponses", location: Location::Body, required: false, shape: &__BOOLEAN },
+        Member { name: "identitySource", location: Location::Body, required: true, shape: &IDENTITY_SOURCE_LIST },
+        Member {
+            name: "identityValidationExpression",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND1024,
+        },
+        Member { name: "jwtConfiguration", location: Location::Body, required: false, shape: &JWT_CONFIGURATION },
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
     ];
 
     pub(super) static CREATE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
@@ -2616,6 +2812,11 @@ mod shape {
     pub(super) static DELETE_API_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING }];
 
+    pub(super) static DELETE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "authorizerId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
     pub(super) static DELETE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "deploymentId", location: Location::Path, required: true, shape: &__STRING },
@@ -2703,6 +2904,17 @@ mod shape {
         Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
     ];
 
+    pub(super) static GET_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "authorizerId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_AUTHORIZERS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
+    ];
+
     pub(super) static GET_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "deploymentId", location: Location::Path, required: true, shape: &__STRING },
@@ -2766,6 +2978,10 @@ mod shape {
 
     static ID: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
+    static IDENTITY_SOURCE_LIST: Shape = Shape::List { of: &__STRING, min: None, max: None };
+
+    static INTEGER_WITH_LENGTH_BETWEEN0_AND3600: Shape = Shape::Integer { min: Some(0), max: Some(3600) };
+
     static INTEGER_WITH_LENGTH_BETWEEN50_AND30000: Shape = Shape::Integer { min: Some(50), max: Some(30000) };
 
     static INTEGER_WITH_LENGTH_BETWEEN_MINUS1_AND86400: Shape = Shape::Integer { min: Some(-1), max: Some(86400) };
@@ -2783,6 +2999,13 @@ mod shape {
 
     static IP_ADDRESS_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ipv4", "dualstack"], sensitive: false };
+
+    static JWT_CONFIGURATION_MEMBERS: &[Member] = &[
+        Member { name: "audience", location: Location::Body, required: false, shape: &__LIST_OF__STRING },
+        Member { name: "issuer", location: Location::Body, required: false, shape: &URI_WITH_LENGTH_BETWEEN1_AND2048 },
+    ];
+
+    static JWT_CONFIGURATION: Shape = Shape::Structure(JWT_CONFIGURATION_MEMBERS);
 
     pub(super) static LIST_ROUTING_RULES_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "domainName", location: Location::Path, required: true, shape: &__STRING },
@@ -3025,6 +3248,41 @@ mod shape {
             required: false,
             shape: &STRING_WITH_LENGTH_BETWEEN1_AND64,
         },
+    ];
+
+    pub(super) static UPDATE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "authorizerCredentialsArn", location: Location::Body, required: false, shape: &ARN },
+        Member { name: "authorizerId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "authorizerPayloadFormatVersion",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN1_AND64,
+        },
+        Member {
+            name: "authorizerResultTtlInSeconds",
+            location: Location::Body,
+            required: false,
+            shape: &INTEGER_WITH_LENGTH_BETWEEN0_AND3600,
+        },
+        Member { name: "authorizerType", location: Location::Body, required: false, shape: &AUTHORIZER_TYPE },
+        Member {
+            name: "authorizerUri",
+            location: Location::Body,
+            required: false,
+            shape: &URI_WITH_LENGTH_BETWEEN1_AND2048,
+        },
+        Member { name: "enableSimpleResponses", location: Location::Body, required: false, shape: &__BOOLEAN },
+        Member { name: "identitySource", location: Location::Body, required: false, shape: &IDENTITY_SOURCE_LIST },
+        Member {
+            name: "identityValidationExpression",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND1024,
+        },
+        Member { name: "jwtConfiguration", location: Location::Body, required: false, shape: &JWT_CONFIGURATION },
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
     ];
 
     pub(super) static UPDATE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[

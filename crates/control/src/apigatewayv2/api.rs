@@ -3,9 +3,9 @@
 use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Api, Cors, Deployment, Integration, Route, Stage};
+use model::resource::{Api, Authorizer, Cors, Deployment, Integration, Route, Stage};
 
-use super::check::{NOT_FOR_HTTP, NOT_HERE, length, optional, other_tags, refuse};
+use super::check::{NOT_FOR_HTTP, NOT_HERE, api_tags, length, optional, refuse};
 use super::draft::Draft;
 use super::quick_create::{quick_create, quick_update};
 use super::{deployment, page};
@@ -27,7 +27,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> R
     })?;
     length("name", &input.name, 1, MAX_NAME_CHARS)?;
     let tags = input.tags.unwrap_or_default();
-    other_tags(&tags)?;
+    api_tags(&tags)?;
     let api = Api {
         id: draft.fresh_id(10, |state, id| state.apis.contains_key(id))?,
         region: draft.region.to_owned(),
@@ -100,6 +100,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteApiRequest) -> R
     State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.integrations, &api.id).try_for_each(|integration| draft.delete::<Integration>(integration))?;
+    State::of(&state.authorizers, &api.id).try_for_each(|authorizer| draft.delete::<Authorizer>(authorizer))?;
     draft.delete::<Api>(&api)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws::Error;
-use model::DomainTags;
 use model::resource::Tags;
+use model::{ApiTags, DomainTags};
 
 const MAX_TAGS: usize = 50;
 const MAX_TAG_NAME_CHARS: usize = 128;
@@ -56,6 +56,12 @@ pub(super) fn domain_tags(tags: &Tags) -> Result<(), Error> {
     DomainTags::parse(tags).map(drop).map_err(|error| Error::bad_request(error.to_string()))
 }
 
+/// Checks all tags of an API, extensions included.
+pub(super) fn api_tags(tags: &Tags) -> Result<(), Error> {
+    common_tags(tags)?;
+    ApiTags::parse(tags).map(drop).map_err(|error| Error::bad_request(error.to_string()))
+}
+
 /// Checks all tags of another resource: it has no extensions.
 pub(super) fn other_tags(tags: &Tags) -> Result<(), Error> {
     common_tags(tags)?;
@@ -96,6 +102,8 @@ mod tests {
         assert_eq!(domain_tags(&of("countersign:rejection", "alert")), Ok(()));
         assert!(other_tags(&of("countersign:rejection", "alert")).is_err());
         assert!(domain_tags(&of("countersign:rejection", "shrug")).is_err());
+        assert_eq!(api_tags(&of("countersign:bound-tokens", "required")), Ok(()));
+        assert!(api_tags(&of("countersign:rejection", "alert")).is_err());
         assert!(other_tags(&of("AWS:x", "")).is_err());
         assert!(other_tags(&of("", "x")).is_err());
         assert!(other_tags(&of("x", &"v".repeat(257))).is_err());

@@ -135,6 +135,7 @@ fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
         cors: api.cors.clone(),
         routes: State::of(&draft.state.routes, &api.id).map(|route| (**route).clone()).collect(),
         integrations: State::of(&draft.state.integrations, &api.id).map(|found| (**found).clone()).collect(),
+        authorizers: State::of(&draft.state.authorizers, &api.id).map(|found| (**found).clone()).collect(),
     })
 }
 
@@ -146,6 +147,7 @@ fn serves(state: &State, stage: &Stage, next: &Deployment) -> bool {
             && current.cors == next.cors
             && current.routes == next.routes
             && current.integrations == next.integrations
+            && current.authorizers == next.authorizers
     })
 }
 

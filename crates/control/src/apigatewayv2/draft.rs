@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws::{Caller, Error};
-use model::resource::{Api, Domain, Integration, NamedObject, Stage};
+use model::resource::{Api, Authorizer, Domain, Integration, NamedObject, Stage};
 use model::{Blob, Change, Resource, Revision, State, UnixMillis};
 
 use super::object::{ObjectRef, Readings};
@@ -102,6 +102,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn integration(&self, api_id: &str, id: &str) -> Result<Arc<Integration>, Error> {
         let integration = State::one(&self.state.integrations, api_id, id).cloned();
         integration.ok_or_else(|| not_found("Integration", "Invalid Integration identifier specified"))
+    }
+
+    pub(crate) fn authorizer(&self, api_id: &str, id: &str) -> Result<Arc<Authorizer>, Error> {
+        let authorizer = State::one(&self.state.authorizers, api_id, id).cloned();
+        authorizer.ok_or_else(|| not_found("Authorizer", "Invalid Authorizer identifier specified"))
     }
 
     pub(crate) fn stage(&self, api_id: &str, name: &str) -> Result<Arc<Stage>, Error> {

@@ -167,7 +167,8 @@ mod tests {
             ("$request.body.name", false),
             ("$response.header.x", false),
             ("$context.identity.clientCert.subject", false),
-            ("$context.authorizer.claims.sub", false),
+            ("$context.authorizer.claims.sub", true),
+            ("$context.authorizer.tenant", false),
             ("${request.header.x", false),
             ("$anything", false),
         ] {

@@ -3,7 +3,7 @@
 use aws::Error;
 use aws::apigatewayv2 as wire;
 use model::State;
-use model::resource::{Api, Integration, Route, RouteSettings, Stage};
+use model::resource::{Api, Authorization, Integration, Route, RouteSettings, Stage};
 
 use super::draft::Draft;
 use super::{deployment, integration, route};
@@ -21,6 +21,7 @@ pub(super) fn quick_create(draft: &mut Draft<'_>, api: &Api, target: String, key
         route_key: route::checked_key(draft, &api.id, None, key)?,
         integration_id: Some(id),
         operation_name: None,
+        authorization: Authorization::None,
         api_gateway_managed: true,
     };
     draft.put(&route)?;

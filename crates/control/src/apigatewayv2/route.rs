@@ -2,15 +2,16 @@
 
 use aws::Error;
 use aws::apigatewayv2 as wire;
-use model::resource::Route;
+use model::resource::{Authorization, AuthorizerKind, Route};
 use model::{RouteKey, State};
 
-use super::check::{NOT_FOR_HTTP, NOT_HERE, optional, refuse};
+use super::check::{NOT_FOR_HTTP, optional, refuse};
 use super::draft::{Draft, not_found};
 use super::{deployment, page};
 
 const MAX_ROUTES: usize = 300;
 const MAX_OPERATION_NAME_CHARS: usize = 64;
+const MAX_SCOPES: usize = 10;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRouteRequest) -> Result<wire::Route, Error> {
     let api_id = draft.api(&input.api_id)?.id.clone();
@@ -23,6 +24,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRouteRequest) ->
         route_key: String::new(),
         integration_id: None,
         operation_name: None,
+        authorization: Authorization::None,
         api_gateway_managed: false,
     };
     put(draft, empty, input.clone().into())
@@ -75,7 +77,10 @@ pub(super) fn checked_key(draft: &Draft<'_>, api_id: &str, own: Option<&str>, ke
 
 /// A patch of a route, and all that it may hold but we do not have.
 struct Patch {
-    unavailable: [(bool, &'static str, &'static str); 6],
+    unavailable: [(bool, &'static str, &'static str); 5],
+    authorization_type: Option<wire::AuthorizationType>,
+    authorizer_id: Option<String>,
+    authorization_scopes: Option<Vec<String>>,
     route_key: Option<String>,
     target: Option<String>,
     operation_name: Option<String>,
@@ -86,20 +91,19 @@ macro_rules! patch_from {
     ($input:ty, $route_key:expr) => {
         impl From<$input> for Patch {
             fn from(input: $input) -> Self {
-                let authorized = input.authorization_type.is_some_and(|kind| kind != wire::AuthorizationType::None)
-                    || input.authorizer_id.is_some_and(|id| !id.is_empty())
-                    || input.authorization_scopes.is_some_and(|scopes| !scopes.is_empty());
                 let expression = input.route_response_selection_expression.is_some();
                 let route_key: fn(_) -> Option<String> = $route_key;
                 Self {
                     unavailable: [
-                        (authorized, "An authorization other than NONE", NOT_HERE),
                         (input.api_key_required == Some(true), "apiKeyRequired", NOT_FOR_HTTP),
                         (input.model_selection_expression.is_some(), "modelSelectionExpression", NOT_FOR_HTTP),
                         (input.request_models.is_some(), "requestModels", NOT_FOR_HTTP),
                         (input.request_parameters.is_some(), "requestParameters", NOT_FOR_HTTP),
                         (expression, "routeResponseSelectionExpression", NOT_FOR_HTTP),
                     ],
+                    authorization_type: input.authorization_type,
+                    authorizer_id: input.authorizer_id,
+                    authorization_scopes: input.authorization_scopes,
                     route_key: route_key(input.route_key),
                     target: input.target,
                     operation_name: input.operation_name,
@@ -123,9 +127,71 @@ fn put(draft: &mut Draft<'_>, mut route: Route, patch: Patch) -> Result<wire::Ro
     if patch.operation_name.is_some() {
         route.operation_name = optional("operationName", patch.operation_name, MAX_OPERATION_NAME_CHARS)?;
     }
+    route.authorization =
+        authorization(draft, &route, patch.authorization_type, patch.authorizer_id, patch.authorization_scopes)?;
     draft.put(&route)?;
     deployment::auto_deploy(draft, &route.api_id)?;
     Ok(show(&route))
+}
+
+/// What a route's authorization becomes. What is not given stays, as far as the type has it.
+fn authorization(
+    draft: &Draft<'_>,
+    route: &Route,
+    kind: Option<wire::AuthorizationType>,
+    authorizer_id: Option<String>,
+    scopes: Option<Vec<String>>,
+) -> Result<Authorization, Error> {
+    let now = &route.authorization;
+    let kind = kind.unwrap_or_else(|| authorization_type(now));
+    let given_id = authorizer_id.filter(|id| !id.is_empty());
+    let has_scopes = scopes.as_ref().is_some_and(|scopes| !scopes.is_empty());
+    let id = given_id.clone().or_else(|| now.authorizer_id().map(str::to_owned)).unwrap_or_default();
+    let authorizer = State::one(&draft.state.authorizers, &route.api_id, &id).map(|authorizer| &authorizer.kind);
+    match (kind, authorizer) {
+        (wire::AuthorizationType::None | wire::AuthorizationType::AwsIam, _) => {
+            let why = format!("is not supported for the authorization type {kind}");
+            refuse(given_id.is_some(), "authorizerId", &why)?;
+            refuse(has_scopes, "authorizationScopes", &why)?;
+            Ok(if kind == wire::AuthorizationType::None { Authorization::None } else { Authorization::AwsIam })
+        }
+        (wire::AuthorizationType::Jwt, Some(AuthorizerKind::Jwt { .. })) => {
+            let now = if let Authorization::Jwt { scopes, .. } = now { scopes.clone() } else { Vec::new() };
+            Ok(Authorization::Jwt { authorizer_id: id, scopes: checked_scopes(scopes.unwrap_or(now))? })
+        }
+        (wire::AuthorizationType::Custom, Some(AuthorizerKind::Request { .. })) => {
+            refuse(has_scopes, "authorizationScopes", "is not supported for the authorization type CUSTOM")?;
+            Ok(Authorization::Custom { authorizer_id: id })
+        }
+        (wire::AuthorizationType::Jwt, _) => Err(Error::bad_request(
+            "Invalid authorizer ID specified. Setting the authorization type to JWT requires a valid JWT authorizer.",
+        )),
+        (wire::AuthorizationType::Custom, _) => Err(Error::bad_request(
+            "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a \
+             valid authorizer.",
+        )),
+    }
+}
+
+/// They go into a header (RFC 6750 section 3), so that they are what RFC 6749 section 3.3 says.
+fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Error> {
+    let plain = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if scopes.len() > MAX_SCOPES {
+        return Err(Error::bad_request(format!("A route has at most {MAX_SCOPES} authorization scopes")));
+    }
+    match scopes.iter().find(|scope| scope.is_empty() || !scope.bytes().all(plain)) {
+        Some(scope) => Err(Error::bad_request(format!("Invalid authorization scope: {scope}"))),
+        None => Ok(scopes),
+    }
+}
+
+fn authorization_type(authorization: &Authorization) -> wire::AuthorizationType {
+    match authorization {
+        Authorization::None => wire::AuthorizationType::None,
+        Authorization::Jwt { .. } => wire::AuthorizationType::Jwt,
+        Authorization::AwsIam => wire::AuthorizationType::AwsIam,
+        Authorization::Custom { .. } => wire::AuthorizationType::Custom,
+    }
 }
 
 /// `integrations/{id}`; nothing takes the target away.
@@ -144,12 +210,16 @@ fn find<'d>(draft: &'d Draft<'_>, api_id: &str, id: &str) -> Result<&'d Route, E
 }
 
 fn show(route: &Route) -> wire::Route {
+    let scopes = match &route.authorization {
+        Authorization::Jwt { scopes, .. } if !scopes.is_empty() => Some(scopes.clone()),
+        _ => None,
+    };
     wire::Route {
         api_gateway_managed: route.api_gateway_managed.then_some(true),
         api_key_required: Some(false),
-        authorization_scopes: None,
-        authorization_type: Some(wire::AuthorizationType::None),
-        authorizer_id: None,
+        authorization_scopes: scopes,
+        authorization_type: Some(authorization_type(&route.authorization)),
+        authorizer_id: route.authorization.authorizer_id().map(str::to_owned),
         model_selection_expression: None,
         operation_name: route.operation_name.clone(),
         request_models: None,

@@ -5,7 +5,7 @@ use aws::apigatewayv2 as wire;
 use model::State;
 use model::resource::{Api, Domain, Stage, Tags};
 
-use super::check::{domain_tags, other_tags};
+use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
 
@@ -71,7 +71,7 @@ impl Tagged {
         match self {
             Self::Api(api) if state.apis.get(&api.id).is_some_and(|now| **now == api) => Ok(()),
             Self::Api(api) => {
-                other_tags(&api.tags)?;
+                api_tags(&api.tags)?;
                 draft.put(&api)
             }
             Self::Stage(stage) => {

@@ -113,8 +113,8 @@ async fn what_is_not_here_or_makes_no_sense_is_refused() {
         assert!(refused.0 == status && refused.1.contains(said), "{at} {body}: {refused:?}");
     }
     let revision = server.control.settings().state().revision;
-    let not_here = server.refused("POST", &format!("{path}/authorizers"), json!({})).await;
-    assert!(not_here.0 == 404 && not_here.1.contains("CreateAuthorizer"), "{not_here:?}");
+    let not_here = server.refused("POST", &format!("{path}/models"), json!({})).await;
+    assert!(not_here.0 == 404 && not_here.1.contains("CreateModel"), "{not_here:?}");
     assert_eq!(server.control.settings().state().revision, revision);
 }
 

@@ -13,17 +13,16 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use edge::{StatusFetcher, UpstreamTls};
+use edge::StatusFetcher;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use trust::{CertId, Certificate, Crl, Fetched, Lookup, OcspStatus, StatusRequest, UnixSeconds};
 
-use super::address::Listed;
 use super::book::{Book, Bounds, Source, Statement};
 use super::cache::Cache;
-use super::http::{Http, MAX_CRL_BYTES, MAX_OCSP_BYTES};
+use crate::fetch::{Http, MAX_CRL_BYTES, MAX_OCSP_BYTES};
 
 /// URLs of one certificate that are asked, of lists and of responders.
 const MAX_URLS: usize = 4;
@@ -92,17 +91,12 @@ pub(crate) struct Counts {
 }
 
 impl Fetcher {
-    /// Fetches on `runtime`; keeps what it has in `directory`.
-    pub(crate) fn new(
-        directory: &Path,
-        listed: &[Listed],
-        runtime: Handle,
-        clock: fn() -> UnixSeconds,
-    ) -> io::Result<Self> {
+    /// Fetches by `http` on `runtime`; keeps what it has in `directory`.
+    pub(crate) fn new(directory: &Path, http: Http, runtime: Handle, clock: fn() -> UnixSeconds) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             lists: Book::new(LISTS),
             statuses: Book::new(STATUSES),
-            http: Http::new(UpstreamTls::new(&[])?, listed),
+            http,
             cache: Some(Cache::open(directory)?),
             under_way: Mutex::default(),
             news: AtomicBool::new(false),

@@ -22,6 +22,16 @@ impl Collector for OfEdge {
             of_domain.map(move |(code, count)| ([("domain", domain.as_str()), ("reason", code.as_str())], *count))
         });
         counter(&mut encoder, "refusals", "Requests and handshakes of clients that were refused.", refusals)?;
+        let denials = totals.iter().flat_map(|(domain, totals)| {
+            let of_domain = totals.denials.iter();
+            of_domain.map(move |(denial, count)| ([("domain", domain.as_str()), ("reason", *denial)], *count))
+        });
+        counter(
+            &mut encoder,
+            "denials",
+            "Requests of clients that were let in, and not let through to their route.",
+            denials,
+        )?;
         let differences = totals.iter().flat_map(|(domain, totals)| {
             let label = |would: &'static str| [("domain", domain.as_str()), ("would", would)];
             [(label("refuse"), totals.shadow_would_refuse), (label("accept"), totals.shadow_would_accept)]

@@ -1,5 +1,6 @@
 //! The edge on real sockets.
 
+mod authorizing;
 mod client_limits;
 mod clients;
 mod cors;

@@ -28,6 +28,7 @@ async fn differences_are_recorded_counted_and_told_but_never_enforced() {
     let totals = Totals {
         requests: 2,
         refusals: [(Code::ClientCertUntrusted, 1)].into(),
+        denials: Default::default(),
         shadow_would_refuse: 2,
         shadow_would_accept: 1,
         ..Totals::default()

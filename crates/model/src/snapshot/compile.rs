@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use trust::{Crl, Revocations, Truststore};
 
+use super::authorization::authorizers;
 use super::{
-    AccessLog, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules, ServerCertificate, Shadow,
-    Snapshot, Stage, Trust, endpoint_name,
+    AccessKey, AccessLog, Authorization, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules,
+    ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -19,7 +20,7 @@ use crate::router::Router;
 use crate::state::Nested;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{Blobs, ClientLimits, DomainTags, Keyring, State, Throttle, UnixMillis};
+use crate::{ApiTags, Blobs, BoundTokens, ClientLimits, DomainTags, Keyring, State, Throttle, UnixMillis};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
@@ -34,6 +35,7 @@ pub(super) fn compile(
     compiler.next.revision = state.revision;
     compiler.next.defaults = Some(defaults.clone());
     compiler.stages();
+    compiler.access_keys();
     for domain in state.domains.values() {
         let outcome = compiler.custom_domain(domain);
         compiler.place(&domain.name, outcome);
@@ -137,6 +139,7 @@ impl Compiler<'_> {
                 RoutingRules::new(rules.iter().map(|(rule, stage)| (&**rule, stage.clone()))),
                 Mappings::new(mappings.iter().map(|(mapping, stage)| (mapping.key.clone(), stage.clone())).collect()),
             ),
+            bound_tokens: DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?.bound_tokens,
             sources,
         }))
     }
@@ -180,6 +183,7 @@ impl Compiler<'_> {
             certificate,
             trust: None,
             paths: Paths::Stages(stages),
+            bound_tokens: None,
             sources,
         }))
     }
@@ -332,17 +336,32 @@ impl Compiler<'_> {
         }
     }
 
+    /// A key that does not open signs nothing here.
+    fn access_keys(&mut self) {
+        if !self.next.stages.values().any(|stage| stage.asks_for_signatures) {
+            return;
+        }
+        for (id, key) in self.state.access_keys.iter() {
+            match AccessKey::of(key, self.previous.access_keys.get(id), self.keyring) {
+                Ok(opened) => drop(self.next.access_keys.insert(id.clone(), opened)),
+                Err(what) => self.next.faults.push(Fault { name: format!("access key {id}"), what }),
+            }
+        }
+    }
+
     fn stage(&self, api: &Arc<resource::Api>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
         let deployment =
             stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, &api.id, id)).cloned();
         let sources = (stage.clone(), deployment, api.clone());
         let old = self.previous.stages.get(&(api.id.clone(), stage.name.clone()));
-        if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources)) {
+        let mut faults = Vec::new();
+        let bound_tokens = bound_tokens(api, &mut faults);
+        if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources) && old.bound_tokens == bound_tokens) {
             return old.clone();
         }
         let deployment = sources.1.as_deref();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
-        let mut faults = Vec::new();
+        let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
             api_id: api.id.clone(),
             region: api.region.clone(),
@@ -350,6 +369,8 @@ impl Compiler<'_> {
             router: deployment.map(|deployment| router(stage, deployment, &throttles, &mut faults)),
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
+            bound_tokens,
+            asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,
@@ -376,16 +397,29 @@ fn router(
             }
         }
     }
+    let authorizers = authorizers(deployment, |id, what| {
+        faults.push(Fault { name: format!("{}/{} authorizer {id}", stage.api_id, stage.name), what });
+    });
     Router::new(deployment.routes.iter().filter_map(|route| {
         let key = RouteKey::parse(&route.route_key).ok()?;
         let compiled = Route {
             key: route.route_key.as_str().into(),
             is_default: key == RouteKey::Default,
             integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
+            authorization: Authorization::of(&route.authorization, &authorizers),
             throttle: throttles.get(&route.route_key).cloned(),
         };
         Some((key, compiled))
     }))
+}
+
+/// What cannot be read is as strict as can be: it was checked when it was set.
+fn bound_tokens(api: &resource::Api, faults: &mut Vec<Fault>) -> Option<BoundTokens> {
+    let tags = ApiTags::parse(&api.tags);
+    tags.map(|tags| tags.bound_tokens).unwrap_or_else(|error| {
+        faults.push(Fault { name: format!("the tags of API {}", api.id), what: error.to_string() });
+        Some(BoundTokens::Required)
+    })
 }
 
 /// Every route has a bucket of its own, be its limits the stage's default.
@@ -477,7 +511,7 @@ impl ServerSource {
 pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>, Arc<resource::Api>);
 
 fn same_stage(a: &StageSources, b: &StageSources) -> bool {
-    // Of the API itself only id and region are used, which never change.
+    // Of the API itself only id and region are used, which never change, and tags, which are looked at.
     Arc::ptr_eq(&a.0, &b.0) && same_option(a.1.as_ref(), b.1.as_ref())
 }
 

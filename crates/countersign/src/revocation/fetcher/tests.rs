@@ -80,7 +80,8 @@ fn server(body: Vec<u8>) -> String {
 }
 
 fn fetcher(directory: &Path) -> Fetcher {
-    Fetcher::new(directory, &["127.0.0.1".parse().unwrap()], Handle::current(), || NOW).unwrap()
+    let http = Http::new(edge::UpstreamTls::new(&[]).unwrap(), &["127.0.0.1".parse().unwrap()]);
+    Fetcher::new(directory, http, Handle::current(), || NOW).unwrap()
 }
 
 #[tokio::test]

@@ -317,6 +317,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         route_key: key.into(),
         integration_id: integration.map(str::to_owned),
         operation_name: None,
+        authorization: Default::default(),
         api_gateway_managed: false,
     };
     // Bound and closed again: nobody listens there.
@@ -334,6 +335,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
             route("r2", "GET /down", Some("down")),
             route("r3", "GET /unset", None),
         ],
+        authorizers: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),

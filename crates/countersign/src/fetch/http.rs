@@ -1,5 +1,5 @@
-//! Fetches what a certificate names: http and https, to addresses that may be connected to, and no more of an answer than was
-//! bargained for.
+//! Fetches what a certificate names, or an issuer of tokens: http and https, to addresses that may be connected to, and no more
+//! of an answer than was bargained for.
 //!
 //! A name is resolved once a step, the addresses that it has are checked, and one that was checked is connected to: what the
 //! name means a moment later does not matter. No proxy, no cookie, no credentials.
@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use model::{Issuer, may_name_keys};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -29,13 +30,17 @@ use tokio::time::timeout;
 use super::address::{Listed, may_connect};
 
 /// Bytes of a CRL: about 1.5 million entries.
-pub(super) const MAX_CRL_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_CRL_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of an OCSP response.
-pub(super) const MAX_OCSP_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_OCSP_BYTES: usize = 64 * 1024;
+/// Bytes of what an issuer of tokens says about itself, and of its keys.
+const MAX_ISSUER_BYTES: usize = 256 * 1024;
 /// From the first look at a name to the last byte of a CRL, redirects included.
 const CRL_TIME: Duration = Duration::from_secs(10);
 /// The same of an OCSP response: nobody waits longer than that for one.
 const OCSP_TIME: Duration = Duration::from_secs(5);
+/// The same of an issuer's document.
+const ISSUER_TIME: Duration = Duration::from_secs(4);
 /// To one address.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 const MAX_REDIRECTS: usize = 3;
@@ -43,6 +48,8 @@ const MAX_REDIRECTS: usize = 3;
 const CRLS_AT_ONCE: (usize, usize) = (8, 2);
 /// The same of OCSP responses. Neither waits for the other.
 const OCSP_AT_ONCE: (usize, usize) = (64, 8);
+/// The same of issuers' documents.
+const ISSUERS_AT_ONCE: (usize, usize) = (32, 4);
 /// Of one host that are fetched or wait for their turn; more have failed, so that there is room for those of other hosts.
 const MAX_OF_HOST: usize = 500;
 /// Hosts that are remembered although nothing is fetched from them.
@@ -58,27 +65,31 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 /// Fetches, a few at a time. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(crate) struct Http {
     tls: UpstreamTls,
     listed: Arc<[Listed]>,
     crl_turns: Turns,
     ocsp_turns: Turns,
+    issuer_turns: Turns,
 }
 
 /// Why nothing was fetched, for people.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(crate) enum FetchError {
     /// Its text is no URL, or one that we do not follow.
     #[error("{0} is not fetched: it has to be http or https, with a host and without credentials")]
     Url(String),
     /// The name has no address.
     #[error("{host} cannot be resolved: {why}")]
     Resolve { host: String, why: String },
-    /// Its addresses are none that a certificate may lead to.
+    /// Its addresses are none that a certificate, or an issuer of tokens, may lead to.
     #[error(
         "{host} is at {address}, which is not a public address: list it in [revocation] allow of countersign.toml to fetch from it"
     )]
     Forbidden { host: String, address: IpAddr },
+    /// Somebody on the way could change keys that it gives.
+    #[error("{0} is not asked for keys: it has to be https, or on this machine")]
+    Insecure(String),
     /// The server does not take the connection, or breaks it.
     #[error("{host} does not answer: {why}")]
     Connection { host: String, why: String },
@@ -100,27 +111,35 @@ pub(super) enum FetchError {
 }
 
 impl Http {
-    pub(super) fn new(tls: UpstreamTls, listed: &[Listed]) -> Self {
+    pub(crate) fn new(tls: UpstreamTls, listed: &[Listed]) -> Self {
         let (crl_turns, ocsp_turns) = (Turns::new(CRLS_AT_ONCE), Turns::new(OCSP_AT_ONCE));
-        Self { tls, listed: listed.into(), crl_turns, ocsp_turns }
+        Self { tls, listed: listed.into(), crl_turns, ocsp_turns, issuer_turns: Turns::new(ISSUERS_AT_ONCE) }
     }
 
     /// A CRL from its distribution point (RFC 5280 section 4.2.1.13).
-    pub(super) async fn crl(&self, url: &str) -> Result<Bytes, FetchError> {
-        let ask = Ask { method: Method::GET, body: Bytes::new(), limit: MAX_CRL_BYTES };
+    pub(crate) async fn crl(&self, url: &str) -> Result<Bytes, FetchError> {
+        let ask = Ask::get(MAX_CRL_BYTES);
         self.crl_turns.within(CRL_TIME, url, self.fetch(url, ask)).await
+    }
+
+    /// A document of an issuer of tokens, by ways on which nobody can change it. The issuer's own host may be anywhere, since
+    /// whoever set it up named it; where it leads to has to be a public address, or a listed one.
+    pub(crate) async fn issuer_document(&self, issuer: &Issuer, url: &str) -> Result<Bytes, FetchError> {
+        let home = Place::parse(issuer.as_str())?.host;
+        let ask = Ask { home: Some(home), ..Ask::get(MAX_ISSUER_BYTES) };
+        self.issuer_turns.within(ISSUER_TIME, url, self.fetch(url, ask)).await
     }
 
     /// The response to an OCSP request in DER (RFC 6960 appendix A): by GET where the request is short, and by POST where it is
     /// not, or the responder does not take GET.
-    pub(super) async fn ocsp(&self, url: &str, request: &[u8]) -> Result<Bytes, FetchError> {
-        let post = Ask { method: Method::POST, body: Bytes::copy_from_slice(request), limit: MAX_OCSP_BYTES };
+    pub(crate) async fn ocsp(&self, url: &str, request: &[u8]) -> Result<Bytes, FetchError> {
+        let body = Bytes::copy_from_slice(request);
+        let post = Ask { method: Method::POST, body, ..Ask::get(MAX_OCSP_BYTES) };
         let ask = async {
             let slash = if url.ends_with('/') { "" } else { "/" };
             let short = format!("{url}{slash}{}", utf8_percent_encode(&BASE64.encode(request), IN_PATH));
             if short.len() <= MAX_GET_BYTES && !url.contains(['?', '#']) {
-                let get = Ask { method: Method::GET, body: Bytes::new(), limit: MAX_OCSP_BYTES };
-                match self.fetch(&short, get).await {
+                match self.fetch(&short, Ask::get(MAX_OCSP_BYTES)).await {
                     Err(FetchError::Status { .. } | FetchError::Redirects(_)) => {}
                     other => return other,
                 }
@@ -133,6 +152,9 @@ impl Http {
     async fn fetch(&self, url: &str, ask: Ask) -> Result<Bytes, FetchError> {
         let mut place = Place::parse(url)?;
         for _ in 0..=MAX_REDIRECTS {
+            if ask.home.is_some() && !may_name_keys(&place.url()) {
+                return Err(FetchError::Insecure(place.host));
+            }
             let response = self.send(&place, &ask).await?;
             match place.redirected(&response, &ask.method) {
                 Some(next) => place = next?,
@@ -145,7 +167,7 @@ impl Http {
     async fn send(&self, place: &Place, ask: &Ask) -> Result<Response<Incoming>, FetchError> {
         let failed =
             |why: &dyn std::fmt::Display| FetchError::Connection { host: place.host.clone(), why: why.to_string() };
-        let stream = self.connect(place).await?;
+        let stream = self.connect(place, ask).await?;
         match place.tls {
             false => exchange(stream, place, ask).await.map_err(|e| failed(&e)),
             true => {
@@ -156,10 +178,10 @@ impl Http {
     }
 
     /// To an address that was checked.
-    async fn connect(&self, place: &Place) -> Result<TcpStream, FetchError> {
+    async fn connect(&self, place: &Place, ask: &Ask) -> Result<TcpStream, FetchError> {
         let host = || place.host.clone();
         let mut last = None;
-        for address in self.addresses(place).await? {
+        for address in self.addresses(place, ask).await? {
             last = Some(match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(e)) => e.to_string(),
@@ -170,10 +192,12 @@ impl Http {
     }
 
     /// Those addresses of a host that may be connected to.
-    async fn addresses(&self, place: &Place) -> Result<Vec<SocketAddr>, FetchError> {
+    async fn addresses(&self, place: &Place, ask: &Ask) -> Result<Vec<SocketAddr>, FetchError> {
         let found = lookup_host((place.host.as_str(), place.port)).await;
         let found = found.map_err(|e| FetchError::Resolve { host: place.host.clone(), why: e.to_string() })?;
-        let (allowed, forbidden): (Vec<_>, Vec<_>) = found.partition(|address| may_connect(*address, &self.listed));
+        let is_home = ask.home.as_ref().is_some_and(|home| home.eq_ignore_ascii_case(&place.host));
+        let may = |address: &SocketAddr| is_home || may_connect(*address, &self.listed);
+        let (allowed, forbidden): (Vec<_>, Vec<_>) = found.partition(may);
         match (allowed.is_empty(), forbidden.first()) {
             (true, Some(address)) => Err(FetchError::Forbidden { host: place.host.clone(), address: address.ip() }),
             _ => Ok(allowed.into_iter().take(MAX_ADDRESSES).collect()),
@@ -228,6 +252,14 @@ struct Ask {
     body: Bytes,
     /// Bytes of the answer.
     limit: usize,
+    /// The host that may be at any address, and wants nothing asked on ways that others can change; of an issuer of tokens.
+    home: Option<String>,
+}
+
+impl Ask {
+    fn get(limit: usize) -> Self {
+        Self { method: Method::GET, body: Bytes::new(), limit, home: None }
+    }
 }
 
 /// A URL, taken apart.
@@ -273,6 +305,10 @@ impl Place {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         Ok(Self { tls, host: host.to_owned(), port, authority: authority.to_string(), target })
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.target)
     }
 
     /// Where an answer sends the same request to, if it does. What was posted is not turned into a GET.

@@ -1,5 +1,5 @@
-//! Where the fetcher may connect to. Whoever has a certificate signed can write any URL into it, so that none of them may lead
-//! into the networks that this machine is in.
+//! Where a fetcher may connect to. Whoever has a certificate signed can write any URL into it, and whoever answers can redirect
+//! anywhere, so that none of them may lead into the networks that this machine is in.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

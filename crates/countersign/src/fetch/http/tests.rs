@@ -135,7 +135,7 @@ async fn slow_answers_and_turns_are_not_waited_for() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let http = http(&["127.0.0.1"]);
     let (soon, turns) = (Duration::from_millis(50), Turns::new((1, 1)));
-    let ask = || Ask { method: Method::GET, body: Bytes::new(), limit: 1 };
+    let ask = || Ask::get(1);
     let error = turns.within(soon, &url, http.fetch(&url, ask())).await.unwrap_err();
     assert!(matches!(error, FetchError::Time(_)), "{error}");
     let _taken = turns.all.acquire().await.unwrap();
