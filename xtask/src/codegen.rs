@@ -16,6 +16,7 @@ use crate::{Failure, root};
 /// The generated services, each with its code of the error for input that breaks a constraint.
 const SERVICES: &[(&str, &str)] = &[
     ("acm", "ValidationException"),
+    ("apigateway", "BadRequestException"),
     ("apigatewayv2", "BadRequestException"),
     ("logs", "InvalidParameterException"),
     ("sts", "ValidationError"),

@@ -19,7 +19,7 @@ mod xml;
 
 pub use caller::Caller;
 pub use error::Error;
-pub use generated::{acm, apigatewayv2, logs, sts};
+pub use generated::{acm, apigateway, apigatewayv2, logs, sts};
 pub use protocol::Protocol;
 pub use schema::{Operation, Service};
 pub use value::{Blob, Sensitive, Timestamp};

@@ -87,9 +87,12 @@ impl Service {
 
     fn route_by_path(&'static self, parts: &Parts) -> Result<(&'static Operation, Outside), Error> {
         let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+        let query = parts.uri.query();
         let candidates = self.operations.iter().filter(|operation| operation.method == parts.method.as_str());
         let (operation, labels, _) = candidates
-            .filter_map(|operation| match_path(operation.path, &path).map(|(labels, fixed)| (operation, labels, fixed)))
+            .filter_map(|operation| {
+                match_path(operation.path, &path, query).map(|(labels, fixed)| (operation, labels, fixed))
+            })
             .max_by_key(|(_, _, fixed)| *fixed)
             .ok_or_else(|| {
                 Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", "There is no such operation.")
@@ -152,10 +155,20 @@ fn first<'a>(outside: &'a Outside, name: &str) -> Option<&'a str> {
     outside.get(name)?.first().map(String::as_str)
 }
 
-/// Labels of the template with their (encoded) values, and how many segments were literal.
-fn match_path<'p>(template: &'static str, path: &[&'p str]) -> Option<(Vec<(&'static str, &'p str)>, usize)> {
+/// Labels of the template with their (encoded) values, and how many segments were literal. A template with a query, like
+/// `/restapis?mode=import`, wants exactly that parameter, which counts as a segment.
+fn match_path<'p>(
+    template: &'static str,
+    path: &[&'p str],
+    query: Option<&str>,
+) -> Option<(Vec<(&'static str, &'p str)>, usize)> {
     let mut labels = Vec::new();
     let mut fixed = 0;
+    let (template, wanted) = template.split_once('?').map_or((template, None), |(path, pair)| (path, Some(pair)));
+    if let Some(wanted) = wanted {
+        query?.split('&').find(|pair| *pair == wanted)?;
+        fixed += 1;
+    }
     let mut segments = template.split('/').skip(1);
     for value in path {
         let segment = segments.next()?;
@@ -291,6 +304,22 @@ mod tests {
             ("GET", "*", None),
         ] {
             let found = apigatewayv2::SERVICE.find(&parts(method, path), b"");
+            assert_eq!(found.map(|operation| operation.name), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_tells_operations_of_one_path_apart() {
+        for (method, path, expected) in [
+            ("POST", "/restapis", Some("CreateRestApi")),
+            ("POST", "/restapis?mode=import", Some("ImportRestApi")),
+            ("POST", "/restapis?failonwarnings=true&mode=import", Some("ImportRestApi")),
+            ("POST", "/apikeys?mode=export", Some("CreateApiKey")),
+            ("POST", "/apikeys?format=csv&mode=import", Some("ImportApiKeys")),
+            ("GET", "/restapis/a/resources/b?embed=methods", Some("GetResource")),
+            ("PUT", "/restapis/a/resources/b/methods/GET/integration", Some("PutIntegration")),
+        ] {
+            let found = crate::apigateway::SERVICE.find(&parts(method, path), b"");
             assert_eq!(found.map(|operation| operation.name), expected, "{method} {path}");
         }
     }

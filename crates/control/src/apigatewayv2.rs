@@ -5,22 +5,22 @@
 
 mod api;
 mod authorizer;
-mod check;
+pub(crate) mod check;
 mod deployment;
 mod domain;
 mod domain_name;
-mod draft;
-mod integration;
-mod mapping;
+pub(crate) mod draft;
+pub(crate) mod integration;
+pub(crate) mod mapping;
 mod named;
 mod object;
-mod page;
+pub(crate) mod page;
 mod parameters;
 mod quick_create;
 mod route;
 mod routing_rule;
 mod source;
-mod stage;
+pub(crate) mod stage;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -101,12 +101,12 @@ impl Control {
         Sources { objects: Arc::clone(self.objects()), directory }
     }
 
-    fn draft<'a>(&'a self, caller: &'a Caller) -> Draft<'a> {
+    pub(crate) fn draft<'a>(&'a self, caller: &'a Caller) -> Draft<'a> {
         Draft::of(&self.settings().state(), self.config(), caller)
     }
 
     /// Commits what a rule makes of a draft. It is asked again when what it wants of S3 has been read.
-    async fn edit<T: Send>(
+    pub(crate) async fn edit<T: Send>(
         &self,
         caller: &Caller,
         rule: impl Fn(&mut Draft<'_>) -> Result<T, Error> + Send + Sync,

@@ -40,6 +40,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The services that are served here, besides S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Served {
+    ApiGateway,
     ApiGatewayV2,
     Acm,
     Logs,
@@ -152,6 +153,7 @@ impl Control {
             authorize(&caller.account, &caller.arn, &action, "*")
         };
         match served {
+            Served::ApiGateway => aws::apigateway::serve(self, caller, parts, body, may).await,
             Served::ApiGatewayV2 => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
             Served::Acm => aws::acm::serve(self, caller, parts, body, may).await,
             Served::Logs => aws::logs::serve(self, caller, parts, body, may).await,
@@ -239,6 +241,7 @@ impl Served {
     fn named_by(scope: &Scope, parts: &Parts) -> Option<Self> {
         match scope.service.as_str() {
             "apigateway" if parts.uri.path().starts_with("/v2/") => Some(Self::ApiGatewayV2),
+            "apigateway" => Some(Self::ApiGateway),
             "acm" => Some(Self::Acm),
             "logs" => Some(Self::Logs),
             "sts" => Some(Self::Sts),
@@ -248,6 +251,7 @@ impl Served {
 
     fn service(self) -> &'static Service {
         match self {
+            Self::ApiGateway => &aws::apigateway::SERVICE,
             Self::ApiGatewayV2 => &aws::apigatewayv2::SERVICE,
             Self::Acm => &aws::acm::SERVICE,
             Self::Logs => &aws::logs::SERVICE,
@@ -262,10 +266,7 @@ fn wrong_service(addressed: Served) -> Error {
 }
 
 fn unknown_service(scope: &Scope) -> Error {
-    let message = match scope.service.as_str() {
-        "apigateway" => "Countersign has version 2 of API Gateway's API (apigatewayv2), not version 1.".to_owned(),
-        other => format!("Countersign does not have the service {other}."),
-    };
+    let message = format!("Countersign does not have the service {}.", scope.service);
     Error::client("UnknownOperationException", message)
 }
 

@@ -8,6 +8,7 @@
 //! (`store`).
 
 mod acm;
+mod apigateway;
 mod apigatewayv2;
 mod authentication;
 mod authorization;

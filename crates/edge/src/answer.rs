@@ -1,15 +1,19 @@
-//! The gateway's own answers.
+//! The gateway's own answers, in the words of the API's kind: HTTP APIs and REST APIs say the same things differently.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use model::snapshot::Dialect;
 
 use crate::body::ResponseBody;
 use crate::counters::Bound;
 use crate::record::Record;
 
 /// The id of the request, as HTTP APIs send it.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
+const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
+/// `$context.requestId` and `$context.extendedRequestId`, as REST APIs send them.
+const REST_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const REST_EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Why a request is answered by the gateway and not by a backend.
@@ -35,6 +39,8 @@ pub(crate) enum Answer {
     PayloadTooLarge,
     /// The payload did not come in time.
     PayloadTimeout,
+    /// A REST API has no method for it.
+    NoMethod,
     /// The route has no token left.
     Throttled,
     /// The client has made too many requests; it may come again after these seconds.
@@ -55,22 +61,93 @@ pub(crate) enum Answer {
     IntegrationTimeout,
 }
 
-impl Answer {
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            Self::Preflight => StatusCode::NO_CONTENT,
-            Self::Refused | Self::EndpointDisabled | Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotFound | Self::EndpointDisabledAsAws => StatusCode::NOT_FOUND,
-            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::PayloadTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoIntegration | Self::AuthorizerUnusable => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::IntegrationFailure | Self::IntegrationTimeout => StatusCode::SERVICE_UNAVAILABLE,
+/// What an answer says.
+#[derive(Clone, Copy)]
+struct Form {
+    status: StatusCode,
+    message: &'static str,
+    body: &'static str,
+    /// `x-amzn-errortype`
+    error_type: &'static str,
+}
+
+/// An error as AWS writes it. REST APIs put a space before some messages.
+macro_rules! form {
+    ($status:ident, $error_type:literal, $message:literal) => {
+        form!($status, $error_type, $message, "")
+    };
+    ($status:ident, $error_type:literal, $message:literal, $space:literal) => {
+        Form {
+            status: StatusCode::$status,
+            message: $message,
+            body: concat!("{\"message\":", $space, "\"", $message, "\"}"),
+            error_type: $error_type,
         }
+    };
+}
+
+impl Answer {
+    fn form(self, dialect: Dialect) -> Form {
+        match dialect {
+            Dialect::Http => self.of_http_api(),
+            Dialect::Rest => self.of_rest_api(),
+        }
+    }
+
+    fn of_http_api(self) -> Form {
+        match self {
+            Self::Preflight => Form { status: StatusCode::NO_CONTENT, message: "", body: "", error_type: "" },
+            Self::Refused | Self::EndpointDisabled | Self::Forbidden => {
+                form!(FORBIDDEN, "ForbiddenException", "Forbidden")
+            }
+            Self::Unauthorized => form!(UNAUTHORIZED, "UnauthorizedException", "Unauthorized"),
+            Self::BadRequest(_) => form!(BAD_REQUEST, "BadRequestException", "Bad Request"),
+            Self::Misdirected => form!(MISDIRECTED_REQUEST, "BadRequestException", "Misdirected Request"),
+            Self::NotFound | Self::NoMethod | Self::EndpointDisabledAsAws => {
+                form!(NOT_FOUND, "NotFoundException", "Not Found")
+            }
+            Self::HeadersTooLarge => {
+                form!(REQUEST_HEADER_FIELDS_TOO_LARGE, "BadRequestException", "Request Header Fields Too Large")
+            }
+            Self::PayloadTooLarge => {
+                form!(PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", "Request Entity Too Large")
+            }
+            Self::PayloadTimeout => form!(REQUEST_TIMEOUT, "BadRequestException", "Request Timeout"),
+            Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => {
+                form!(TOO_MANY_REQUESTS, "TooManyRequestsException", "Too Many Requests")
+            }
+            Self::NoIntegration | Self::AuthorizerUnusable => {
+                form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
+            }
+            Self::IntegrationFailure | Self::IntegrationTimeout => {
+                form!(SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
+            }
+        }
+    }
+
+    /// Where REST APIs say it as HTTP APIs do, it is left to those.
+    fn of_rest_api(self) -> Form {
+        match self {
+            // As for a stage or a mapping that is not there.
+            Self::NotFound | Self::EndpointDisabledAsAws => form!(FORBIDDEN, "ForbiddenException", "Forbidden"),
+            Self::NoMethod => {
+                form!(FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token")
+            }
+            Self::NoIntegration => {
+                form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
+            }
+            Self::IntegrationFailure => {
+                form!(GATEWAY_TIMEOUT, "InternalServerErrorException", "Network error communicating with endpoint", " ")
+            }
+            Self::IntegrationTimeout => {
+                form!(GATEWAY_TIMEOUT, "InternalServerErrorException", "Endpoint request timed out", " ")
+            }
+            other => other.of_http_api(),
+        }
+    }
+
+    pub(crate) fn status(self, dialect: Dialect) -> StatusCode {
+        self.form(dialect).status
     }
 
     /// The bound that the request was beyond, if it was that.
@@ -92,6 +169,7 @@ impl Answer {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::AuthorizerUnusable => "AUTHORIZER_CONFIGURATION_ERROR",
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",
+            Self::NoMethod => "MISSING_AUTHENTICATION_TOKEN",
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => "THROTTLED",
@@ -102,58 +180,12 @@ impl Answer {
     }
 
     /// `$context.error.message`, but for [`Answer::Refused`], where it is the reason's.
-    pub(crate) fn message(self) -> &'static str {
+    pub(crate) fn message(self, dialect: Dialect) -> &'static str {
         match self {
-            Self::Preflight => "",
             Self::BadRequest(why) => why,
             Self::ClientRate(_) => "the client's rate is exceeded",
             Self::ClientConcurrency => "the client has too many requests under way",
-            _ => self.text(),
-        }
-    }
-
-    fn text(self) -> &'static str {
-        match self.status() {
-            StatusCode::UNAUTHORIZED => "Unauthorized",
-            StatusCode::FORBIDDEN => "Forbidden",
-            StatusCode::BAD_REQUEST => "Bad Request",
-            StatusCode::MISDIRECTED_REQUEST => "Misdirected Request",
-            StatusCode::NOT_FOUND => "Not Found",
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "Request Header Fields Too Large",
-            StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
-            StatusCode::REQUEST_TIMEOUT => "Request Timeout",
-            StatusCode::TOO_MANY_REQUESTS => "Too Many Requests",
-            StatusCode::SERVICE_UNAVAILABLE => "Service Unavailable",
-            _ => "Internal Server Error",
-        }
-    }
-
-    fn body(self) -> &'static str {
-        match self.status() {
-            StatusCode::UNAUTHORIZED => r#"{"message":"Unauthorized"}"#,
-            StatusCode::FORBIDDEN => r#"{"message":"Forbidden"}"#,
-            StatusCode::BAD_REQUEST => r#"{"message":"Bad Request"}"#,
-            StatusCode::MISDIRECTED_REQUEST => r#"{"message":"Misdirected Request"}"#,
-            StatusCode::NOT_FOUND => r#"{"message":"Not Found"}"#,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => r#"{"message":"Request Header Fields Too Large"}"#,
-            StatusCode::PAYLOAD_TOO_LARGE => r#"{"message":"Request Entity Too Large"}"#,
-            StatusCode::REQUEST_TIMEOUT => r#"{"message":"Request Timeout"}"#,
-            StatusCode::TOO_MANY_REQUESTS => r#"{"message":"Too Many Requests"}"#,
-            StatusCode::SERVICE_UNAVAILABLE => r#"{"message":"Service Unavailable"}"#,
-            _ => r#"{"message":"Internal Server Error"}"#,
-        }
-    }
-
-    fn error_type(self) -> &'static str {
-        match self.status() {
-            StatusCode::UNAUTHORIZED => "UnauthorizedException",
-            StatusCode::FORBIDDEN => "ForbiddenException",
-            StatusCode::NOT_FOUND => "NotFoundException",
-            StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLargeException",
-            StatusCode::TOO_MANY_REQUESTS => "TooManyRequestsException",
-            StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableException",
-            status if status.is_client_error() => "BadRequestException",
-            _ => "InternalServerErrorException",
+            _ => self.form(dialect).message,
         }
     }
 
@@ -178,29 +210,41 @@ impl Answer {
     /// The response; `record` goes with it, to be written when it was sent.
     pub(crate) fn response(self, version: Version, mut record: Box<Record>) -> Response<ResponseBody> {
         record.answered(self);
-        let id = HeaderValue::from_bytes(record.id.as_bytes());
-        let challenge = record.challenge();
-        let is_error = self != Self::Preflight;
-        let body = if is_error { self.body() } else { "" };
-        let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(body.as_bytes()), record));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        if is_error {
+        let form = self.form(record.dialect());
+        let mut headers = HeaderMap::new();
+        identify(&mut headers, &record);
+        if !form.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(ERROR_TYPE, HeaderValue::from_static(self.error_type()));
+            headers.insert(ERROR_TYPE, HeaderValue::from_static(form.error_type));
         }
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Ok(id) = id {
-            headers.insert(REQUEST_ID, id);
-        }
-        if let Some(challenge) = challenge {
+        if let Some(challenge) = record.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if self.closes() && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(form.body.as_bytes()), record));
+        *response.status_mut() = form.status;
+        *response.headers_mut() = headers;
         response
+    }
+}
+
+/// Puts the request's ids into the head of its answer.
+pub(crate) fn identify(headers: &mut HeaderMap, record: &Record) {
+    let mut insert = |name: HeaderName, id: &[u8]| {
+        if let Ok(id) = HeaderValue::from_bytes(id) {
+            headers.insert(name, id);
+        }
+    };
+    match record.dialect() {
+        Dialect::Http => insert(REQUEST_ID, record.id.as_bytes()),
+        Dialect::Rest => {
+            insert(REST_REQUEST_ID, record.id.as_bytes());
+            insert(REST_EXTENDED_ID, record.extended_id().as_bytes());
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::cors;
 use crate::forward;
 use crate::mapping::{Changes, Values};
 use crate::record::Record;
+use crate::rest_api;
 use crate::runtime::Runtime;
 
 /// Answers one request. Its record is written when the answer was sent, or the client went away.
@@ -102,26 +103,28 @@ async fn route(
     if stage.cors.is_some() && cors::is_preflight(parts) {
         return Err(Answer::Preflight);
     }
-    let router = stage.router.as_ref().ok_or(Answer::NotFound)?;
-    let found = router.find(parts.method.as_str(), rest).ok_or(Answer::NotFound)?;
-    record.route_key = Some(found.route.key.clone());
-    if found.route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
+    let (route, variables) = rest_api::find(&stage, &parts.method, rest)?;
+    record.route(route);
+    if route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
         return Err(Answer::Throttled);
     }
     if declared_length(parts).is_some_and(|length| length > runtime.limits().body_bytes) {
         return Err(Answer::PayloadTooLarge);
     }
-    if let Some(authorization) = &found.route.authorization {
+    if let Some(authorization) = &route.authorization {
         // In a box, so that requests to which it does not matter carry nothing of it.
         Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
     }
-    let integration = found.route.integration.clone().ok_or(Answer::NoIntegration)?;
+    let integration = route.integration.clone().ok_or(Answer::NoIntegration)?;
     let mut target = String::with_capacity(parts.uri.path().len() + 16);
-    let appended = found.route.is_default.then_some(rest);
-    integration.target.write_path(&found.variables, appended, parts.uri.query(), &mut target);
+    let appended = route.is_default.then_some(rest);
+    match &integration.path_mapping {
+        Some(mapping) => rest_api::write_target(&integration, mapping, parts, rest, &variables, record, &mut target)?,
+        None => integration.target.write_path(&variables, appended, parts.uri.query(), &mut target),
+    }
     let mut changes = Changes::default();
     if !integration.request_mapping.steps.is_empty() {
-        changes = Values::of_request(parts, rest, &found.variables, record).changes(&integration.request_mapping);
+        changes = Values::of_request(parts, rest, &variables, record).changes(&integration.request_mapping);
         changes.apply_to_target(&mut target);
         if changes.overwrites_path() && admit::has_dot_segments(target.split('?').next().unwrap_or_default()) {
             return Err(Answer::BadRequest("the mapped path has dot segments"));

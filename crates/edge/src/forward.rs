@@ -14,7 +14,7 @@ use model::mapping::Mapping;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use crate::answer::{Answer, REQUEST_ID};
+use crate::answer::{self, Answer};
 use crate::body::{Payload, Progress, RequestBody};
 use crate::exchange::Routed;
 use crate::http1::head;
@@ -143,9 +143,7 @@ pub(crate) async fn forward(
         changes.apply_to_status(&mut head);
         record.answered_with(head.status);
     }
-    if let Ok(id) = HeaderValue::from_bytes(record.id.as_bytes()) {
-        head.headers.insert(REQUEST_ID, id);
-    }
+    answer::identify(&mut head.headers, record);
     // hyper writes the version of the client's connection.
     head.version = Version::HTTP_11;
     Ok((head, backend))

@@ -31,6 +31,7 @@ pub mod proxy_protocol;
 mod record;
 mod refuse;
 mod request_id;
+mod rest_api;
 mod runtime;
 mod shadow;
 mod sightings;

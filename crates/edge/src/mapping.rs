@@ -73,7 +73,8 @@ impl<'a> Values<'a> {
         Changes(mapping.steps.iter().filter_map(change).collect())
     }
 
-    fn piece<'s>(&'s self, source: &'s Source, mapping: &Mapping) -> Cow<'s, str> {
+    /// What a source is in this message.
+    pub(crate) fn piece<'s>(&'s self, source: &'s Source, mapping: &Mapping) -> Cow<'s, str> {
         match source {
             Source::Static(text) => text.into(),
             Source::Header(name) if self.from_client && is_claim(name.as_str(), mapping) => "".into(),

@@ -10,7 +10,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use model::resource::domain_log_group;
-use model::snapshot::{AccessLog, Domain, Stage};
+use model::snapshot::{AccessLog, Dialect, Domain, ResourceName, Route, Stage};
 use model::template::{Context, Template, Value, Variable};
 use model::{BoundTokens, Permit, Revision, UnixMillis};
 use trust::Code;
@@ -69,6 +69,8 @@ pub struct RefusalLine {
 /// What is known so far of one request, or of a connection that came to none.
 pub(crate) struct Record {
     pub(crate) id: RequestId,
+    /// `$context.extendedRequestId`, where it is another one: in REST APIs.
+    extended_id: Option<RequestId>,
     runtime: Rc<Runtime>,
     connection: Rc<Connection>,
     pub(crate) domain: Arc<Domain>,
@@ -82,7 +84,8 @@ pub(crate) struct Record {
     base_path: Box<str>,
     /// Id of the routing rule that led to the stage.
     routing_rule: Option<Arc<str>>,
-    pub(crate) route_key: Option<Arc<str>>,
+    route_key: Option<Arc<str>>,
+    resource: Option<Arc<ResourceName>>,
     /// Given back when the request has ended.
     pub(crate) permit: Option<Permit>,
     /// By whom the request is, where the route asks.
@@ -126,8 +129,9 @@ impl Record {
     /// Of a connection that comes to no request.
     pub(crate) fn of_connection(runtime: &Rc<Runtime>, connection: &Rc<Connection>) -> Box<Self> {
         let (domain, client, revision) = connection.standing();
-        Box::new(Self {
+        let mut record = Box::new(Self {
             id: runtime.ids.next(),
+            extended_id: None,
             runtime: runtime.clone(),
             connection: connection.clone(),
             domain,
@@ -144,6 +148,7 @@ impl Record {
             authorized: None,
             denied: None,
             scopes: None,
+            resource: None,
             upload: None,
             integration_started: None,
             integration_millis: None,
@@ -155,7 +160,26 @@ impl Record {
             is_counted: false,
             complete: false,
             cut: None,
-        })
+        });
+        record.choose_ids();
+        record
+    }
+
+    /// REST APIs have an id in the form of a UUID besides the one that all have.
+    fn choose_ids(&mut self) {
+        if self.dialect() == Dialect::Rest && self.extended_id.is_none() {
+            self.extended_id = Some(std::mem::replace(&mut self.id, self.runtime.ids.next_uuid()));
+        }
+    }
+
+    /// How the API answers for itself; where no stage is found, as the domain's APIs do.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.stage.as_ref().map_or(self.domain.dialect, |stage| stage.dialect)
+    }
+
+    /// `$context.extendedRequestId`
+    pub(crate) fn extended_id(&self) -> &RequestId {
+        self.extended_id.as_ref().unwrap_or(&self.id)
     }
 
     /// The connection's domain and client were looked at again.
@@ -167,11 +191,18 @@ impl Record {
     pub(crate) fn find_stage<'p>(&mut self, parts: &'p Parts) -> Option<(Arc<Stage>, &'p str)> {
         let path = parts.uri.path();
         let found = self.domain.paths.find(path, &parts.headers).filter(|_| path.starts_with('/'))?;
-        let stage = found.stage.clone();
-        self.stage = Some(stage.clone());
+        let (stage, rest) = (found.stage.clone(), found.rest);
         self.base_path = found.base_path.into();
         self.routing_rule = found.rule.cloned();
-        Some((stage, found.rest))
+        self.stage = Some(stage.clone());
+        self.choose_ids();
+        Some((stage, rest))
+    }
+
+    /// The route that takes the request. `$context.routeKey` is of HTTP APIs.
+    pub(crate) fn route(&mut self, route: &Route) {
+        self.resource = route.resource.clone();
+        self.route_key = Some(route.key.clone()).filter(|_| self.resource.is_none());
     }
 
     /// What the stage's settings about other origins have to say of the answer, if there are some.
@@ -211,9 +242,10 @@ impl Record {
             self.runtime.counters.met(bound);
         }
         self.answer = Some(answer);
-        self.status = Some(answer.status());
+        self.status = Some(answer.status(self.dialect()));
         if matches!(answer, Answer::IntegrationFailure | Answer::IntegrationTimeout) {
-            self.integration_error.get_or_insert(answer.message());
+            let message = answer.message(self.dialect());
+            self.integration_error.get_or_insert(message);
         }
         self.integration_ended();
     }
@@ -270,7 +302,7 @@ impl Record {
     fn error_message(&self) -> Option<&'static str> {
         match (self.answer, self.refusal()) {
             (_, Some(refusal)) => Some(refusal.code.message()),
-            (Some(answer), None) => Some(answer.message()),
+            (Some(answer), None) => Some(answer.message(self.dialect())),
             (None, None) if self.cut.is_some() => self.cut,
             (None, None) if self.complete || self.is_head() => None,
             (None, None) => Some("the client closed the connection"),
@@ -402,7 +434,8 @@ impl Context for Record {
     fn value(&self, variable: &Variable, out: &mut Value<'_>) {
         let request = self.request.as_ref();
         match variable {
-            Variable::RequestId | Variable::ExtendedRequestId => out.push_str(self.id.as_str()),
+            Variable::RequestId => out.push_str(self.id.as_str()),
+            Variable::ExtendedRequestId => out.push_str(self.extended_id().as_str()),
             Variable::RequestTime => self.runtime.time_text.with(self.at, |text| out.push_str(text)),
             Variable::RequestTimeEpoch => out.push_number(self.at.unsigned_abs()),
             Variable::AccountId => out.push_str(&self.runtime.config.account_id),
@@ -415,6 +448,12 @@ impl Context for Record {
                 out.push_str(self.connection.name.split_once('.').map_or(&*self.connection.name, |(first, _)| first));
             }
             Variable::RouteKey => out.push_str(self.route_key.as_deref().unwrap_or_default()),
+            Variable::ResourceId => out.push_str(self.resource.as_ref().map_or("", |resource| &resource.id)),
+            Variable::ResourcePath => out.push_str(self.resource.as_ref().map_or("", |resource| &resource.path)),
+            Variable::DeploymentId => {
+                let deployment = self.stage.as_ref().and_then(|stage| stage.deployment_id.as_deref());
+                out.push_str(deployment.filter(|_| self.dialect() == Dialect::Rest).unwrap_or_default());
+            }
             Variable::HttpMethod => out.push_str(request.map_or("", |request| request.method.as_str())),
             Variable::Path => out.push_str(request.map_or("", |request| request.uri.path())),
             // As on AWS, for HTTP/2 too.

@@ -1,12 +1,15 @@
-//! Request ids: 88 random bits that print like AWS's, `Mc7UVioPPHcEKPA=`.
+//! Request ids: 88 random bits that print like AWS's, `Mc7UVioPPHcEKPA=`; for REST APIs UUIDs too.
 
 use std::cell::RefCell;
 
 use aws_lc_rs::rand;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 
 const RAW: usize = 11;
+const RAW_UUID: usize = 16;
 const BLOCK: usize = RAW * 128;
+/// Characters of a UUID, the longest of ids.
+const LONGEST: usize = 36;
 
 /// Makes the ids of one runtime.
 pub(crate) struct RequestIds(RefCell<Block>);
@@ -18,36 +21,59 @@ struct Block {
 
 /// One id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RequestId([u8; 16]);
+pub(crate) struct RequestId {
+    text: [u8; LONGEST],
+    length: u8,
+}
 
 impl RequestIds {
     pub(crate) fn new() -> Self {
         Self(RefCell::new(Block { bytes: [0; BLOCK], used: BLOCK }))
     }
 
+    /// 16 characters of base64.
     pub(crate) fn next(&self) -> RequestId {
+        let mut text = [0; LONGEST];
+        BASE64.encode_mut(&self.random::<RAW>(), &mut text[..16]);
+        RequestId { text, length: 16 }
+    }
+
+    /// A UUID v4 (RFC 9562 section 5.4).
+    pub(crate) fn next_uuid(&self) -> RequestId {
+        let mut bytes = self.random::<RAW_UUID>();
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut text = [b'-'; LONGEST];
+        for (from, at) in [(0..4, 0), (4..6, 9), (6..8, 14), (8..10, 19), (10..16, 24)] {
+            let length = 2 * from.len();
+            HEXLOWER.encode_mut(&bytes[from], &mut text[at..at + length]);
+        }
+        RequestId { text, length: LONGEST as u8 }
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
         let mut block = self.0.borrow_mut();
-        if block.used == BLOCK {
+        if block.used + N > BLOCK {
             // aws-lc aborts the process rather than go on without entropy; its result says nothing more.
             let _ = rand::fill(&mut block.bytes);
             block.used = 0;
         }
         let at = block.used;
-        block.used += RAW;
-        let mut text = [0; 16];
-        BASE64.encode_mut(&block.bytes[at..at + RAW], &mut text);
-        RequestId(text)
+        block.used += N;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&block.bytes[at..at + N]);
+        bytes
     }
 }
 
 impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
-        // Base64 is ASCII.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        // Base64 and hexadecimal digits are ASCII.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.text[..usize::from(self.length)]
     }
 }
 
@@ -63,5 +89,14 @@ mod tests {
         let seen: HashSet<String> = (0..1000).map(|_| ids.next().as_str().to_owned()).collect();
         assert_eq!(seen.len(), 1000);
         assert!(seen.iter().all(|id| id.len() == 16 && id.ends_with('=') && !id.ends_with("==")));
+    }
+
+    #[test]
+    fn uuids_have_their_form() {
+        let ids = RequestIds::new();
+        let seen: HashSet<String> = (0..1000).map(|_| ids.next_uuid().as_str().to_owned()).collect();
+        assert_eq!(seen.len(), 1000);
+        let dashes = |id: &String| [8, 13, 18, 23].iter().all(|&at| id.as_bytes()[at] == b'-');
+        assert!(seen.iter().all(|id| id.len() == 36 && dashes(id) && id.as_bytes()[14] == b'4'));
     }
 }

@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    Route, RoutingRule, Stage,
+    RestApi, RestResource, Route, RoutingRule, Stage,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -99,6 +99,8 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
+    RestApi = "rest-apis" [id];
+    RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
 }

@@ -2,11 +2,15 @@
 //!
 //! `append:header.x-client-dn` = `$context.identity.clientCert.subjectDN`: read once, when a snapshot is compiled.
 
+mod rest;
+
 use std::collections::BTreeMap;
 
 use http::{HeaderName, StatusCode};
 
 use crate::template::Variable;
+
+pub use rest::RestMapping;
 
 /// `requestParameters`, or those of `responseParameters` for one status code, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

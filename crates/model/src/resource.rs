@@ -2,11 +2,15 @@
 //!
 //! Ids are unique over all regions, so keys and references need no region; `region` says where a resource is listed.
 
+mod rest;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Revision, Sealed, UnixMillis};
+
+pub use rest::{RestApi, RestIntegration, RestMethod, RestResource};
 
 /// Tags of a resource.
 pub type Tags = BTreeMap<String, String>;
@@ -273,6 +277,9 @@ pub struct Deployment {
     /// The API's authorizers when it was deployed.
     #[serde(default)]
     pub authorizers: Vec<Authorizer>,
+    /// A REST API's resources when it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<RestResource>,
 }
 
 /// A custom domain name, unique over the gateway.

@@ -3,6 +3,7 @@
 mod authorization;
 mod compile;
 mod paths;
+mod rest;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
 pub use self::paths::{Found, Mappings, Paths, RoutingRules};
-use crate::mapping::Mapping;
+pub use self::rest::{Resource, ResourceName, setting_key};
+use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
@@ -72,7 +74,30 @@ pub struct Domain {
     pub paths: Paths,
     /// `countersign:bound-tokens`; none: its tags do not say.
     pub bound_tokens: Option<BoundTokens>,
+    /// How it answers where no stage is found.
+    pub dialect: Dialect,
     sources: compile::Sources,
+}
+
+/// Which kind of API answers for itself: they say the same things differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// An HTTP API.
+    #[default]
+    Http,
+    /// A REST API.
+    Rest,
+}
+
+impl Dialect {
+    /// That of REST APIs where all stages are theirs.
+    fn common<'s>(stages: impl IntoIterator<Item = &'s Arc<Stage>>) -> Self {
+        let mut stages = stages.into_iter().peekable();
+        match stages.peek().is_some() && stages.all(|stage| stage.dialect == Self::Rest) {
+            true => Self::Rest,
+            false => Self::Http,
+        }
+    }
 }
 
 /// Certificates and key of a server.
@@ -129,8 +154,14 @@ pub struct Stage {
     pub region: String,
     /// Stage name.
     pub name: String,
-    /// Routes of the deployment; none until the first.
+    /// Of its API's kind.
+    pub dialect: Dialect,
+    /// Routes of the deployment; none until the first, and none of a REST API.
     pub router: Option<Router<Route>>,
+    /// Resources of a REST API's deployment.
+    pub resources: Option<Router<Resource>>,
+    /// `$context.deploymentId`
+    pub deployment_id: Option<String>,
     /// The deployment disables the execute-api endpoint.
     pub endpoint_disabled: bool,
     /// `corsConfiguration` of the deployment.
@@ -161,6 +192,8 @@ pub struct Route {
     pub authorization: Option<Authorization>,
     /// None: as many requests as come.
     pub throttle: Option<Arc<Throttle>>,
+    /// Of a method of a REST API.
+    pub resource: Option<Arc<ResourceName>>,
 }
 
 /// An HTTP_PROXY integration.
@@ -176,6 +209,8 @@ pub struct Integration {
     pub timeout_ms: u32,
     /// Parameter mapping of the request.
     pub request_mapping: Mapping,
+    /// What the target's variables become; none: what the route's variables of the same names are.
+    pub path_mapping: Option<Vec<(String, Source)>>,
     /// Parameter mapping of the response, by the backend's status code.
     pub response_mappings: BTreeMap<u16, Mapping>,
     /// Name that an https backend's certificate must have, where it is not the URI's host.

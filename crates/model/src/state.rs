@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::change::Resource;
 use crate::resource::{
     AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    Route, RoutingRule, Stage,
+    RestApi, RestResource, Route, RoutingRule, Stage,
 };
 use crate::{Change, Key, Revision};
 
@@ -37,6 +37,10 @@ pub struct State {
     pub local_ca: Table<LocalCa>,
     /// By region, then name.
     pub log_groups: Nested<LogGroup>,
+    /// By id.
+    pub rest_apis: Table<RestApi>,
+    /// By API id, then id.
+    pub rest_resources: Nested<RestResource>,
     /// By API id, then id.
     pub routes: Nested<Route>,
     /// By domain name, then id.
@@ -85,6 +89,8 @@ impl State {
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
+            RestApi::KIND => one(&mut self.rest_apis, change),
+            RestResource::KIND => two(&mut self.rest_resources, change),
             Route::KIND => two(&mut self.routes, change),
             RoutingRule::KIND => two(&mut self.routing_rules, change),
             Stage::KIND => two(&mut self.stages, change),

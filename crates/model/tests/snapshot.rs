@@ -120,6 +120,7 @@ fn deployment(disabled: bool) -> Deployment {
         routes: vec![route("r1", "GET /x/{id}", "good"), route("r2", "$default", "bad")],
         authorizers: Vec::new(),
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
+        resources: Vec::new(),
     }
 }
 

@@ -23,17 +23,24 @@ pub(crate) fn snake(name: &str) -> String {
     }
 }
 
+/// What Rust takes for no name is given one: `0.5` → `V05`, `SELF` → `SelfValue`.
+///
 /// `HTTP_PROXY` → `HttpProxy`, `TLS_1_2` → `Tls12`, `EC_prime256v1` → `EcPrime256v1`, `CloudWatch Logs` → `CloudWatchLogs`.
 pub(crate) fn camel(name: &str) -> String {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words
+    let camel: String = words
         .map(|word| {
             let (first, rest) = word.split_at(1);
             let shouted = !word.contains(|c: char| c.is_ascii_lowercase());
             let rest = if shouted { rest.to_ascii_lowercase() } else { rest.to_owned() };
             first.to_ascii_uppercase() + &rest
         })
-        .collect()
+        .collect();
+    match camel.chars().next() {
+        Some('0'..='9') => format!("V{camel}"),
+        _ if camel == "Self" => "SelfValue".to_owned(),
+        _ => camel,
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +70,8 @@ mod tests {
             ("TLS_1_2", "Tls12"),
             ("EC_prime256v1", "EcPrime256v1"),
             ("ipv4", "Ipv4"),
+            ("0.5", "V05"),
+            ("SELF", "SelfValue"),
             ("LogStreamName", "LogStreamName"),
             ("ACM", "Acm"),
             ("ApiGatewayV2", "ApiGatewayV2"),

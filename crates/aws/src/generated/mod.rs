@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the names are those of AWS's API, which documents them")]
 
 pub mod acm;
+pub mod apigateway;
 pub mod apigatewayv2;
 pub mod logs;
 pub mod sts;

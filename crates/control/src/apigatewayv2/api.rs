@@ -6,7 +6,7 @@ use model::State;
 use model::resource::{Api, Authorizer, Cors, Deployment, Integration, Route, Stage};
 
 use super::check::{NOT_FOR_HTTP, NOT_HERE, api_tags, length, optional, refuse};
-use super::draft::Draft;
+use super::draft::{Draft, api_id_is_taken};
 use super::quick_create::{quick_create, quick_update};
 use super::{deployment, page};
 
@@ -29,7 +29,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> R
     let tags = input.tags.unwrap_or_default();
     api_tags(&tags)?;
     let api = Api {
-        id: draft.fresh_id(10, |state, id| state.apis.contains_key(id))?,
+        id: draft.fresh_id(10, api_id_is_taken)?,
         region: draft.region.to_owned(),
         name: input.name,
         description: optional("description", input.description, MAX_DESCRIPTION_CHARS)?,

@@ -11,7 +11,7 @@ const MAX_TAG_NAME_CHARS: usize = 128;
 const MAX_TAG_VALUE_CHARS: usize = 256;
 
 /// Checks the length of a text, in characters.
-pub(super) fn length(name: &str, text: &str, min: usize, max: usize) -> Result<(), Error> {
+pub(crate) fn length(name: &str, text: &str, min: usize, max: usize) -> Result<(), Error> {
     match text.chars().count() {
         length if length < min || length > max => {
             Err(Error::bad_request(format!("Invalid {name}: its length must be between {min} and {max} characters")))
@@ -21,7 +21,7 @@ pub(super) fn length(name: &str, text: &str, min: usize, max: usize) -> Result<(
 }
 
 /// A text that may be left out, and is left out by an empty one.
-pub(super) fn optional(name: &str, text: Option<String>, max: usize) -> Result<Option<String>, Error> {
+pub(crate) fn optional(name: &str, text: Option<String>, max: usize) -> Result<Option<String>, Error> {
     let text = text.filter(|text| !text.is_empty());
     if let Some(text) = &text {
         length(name, text, 1, max)?;
@@ -30,14 +30,14 @@ pub(super) fn optional(name: &str, text: Option<String>, max: usize) -> Result<O
 }
 
 /// Refuses something that AWS has and Countersign does not (or that HTTP APIs do not have).
-pub(super) fn refuse(given: bool, what: &str, why: &str) -> Result<(), Error> {
+pub(crate) fn refuse(given: bool, what: &str, why: &str) -> Result<(), Error> {
     if given { Err(Error::bad_request(format!("{what} {why}"))) } else { Ok(()) }
 }
 
 /// Why a member that exists for WebSocket APIs only is refused.
 pub(super) const NOT_FOR_HTTP: &str = "is not supported for HTTP APIs";
 /// Why a member that AWS would take is refused.
-pub(super) const NOT_HERE: &str = "is not available in Countersign";
+pub(crate) const NOT_HERE: &str = "is not available in Countersign";
 
 /// Merges the patch of a map: entries with an empty value are removed.
 pub(super) fn merge(map: &mut BTreeMap<String, String>, patch: Option<BTreeMap<String, String>>) {
@@ -63,7 +63,7 @@ pub(super) fn api_tags(tags: &Tags) -> Result<(), Error> {
 }
 
 /// Checks all tags of another resource: it has no extensions.
-pub(super) fn other_tags(tags: &Tags) -> Result<(), Error> {
+pub(crate) fn other_tags(tags: &Tags) -> Result<(), Error> {
     common_tags(tags)?;
     DomainTags::refuse_on_other_resources(tags).map_err(|error| Error::bad_request(error.to_string()))
 }

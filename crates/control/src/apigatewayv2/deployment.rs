@@ -136,6 +136,7 @@ fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
         routes: State::of(&draft.state.routes, &api.id).map(|route| (**route).clone()).collect(),
         integrations: State::of(&draft.state.integrations, &api.id).map(|found| (**found).clone()).collect(),
         authorizers: State::of(&draft.state.authorizers, &api.id).map(|found| (**found).clone()).collect(),
+        resources: Vec::new(),
     })
 }
 

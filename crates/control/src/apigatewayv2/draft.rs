@@ -99,6 +99,14 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// Whether there is an API of the region, be it an HTTP API or a REST API.
+    pub(crate) fn any_api(&self, id: &str) -> Result<(), Error> {
+        match self.state.rest_apis.get(id).is_some_and(|api| api.region == self.region) {
+            true => Ok(()),
+            false => self.api(id).map(drop),
+        }
+    }
+
     pub(crate) fn integration(&self, api_id: &str, id: &str) -> Result<Arc<Integration>, Error> {
         let integration = State::one(&self.state.integrations, api_id, id).cloned();
         integration.ok_or_else(|| not_found("Integration", "Invalid Integration identifier specified"))
@@ -119,6 +127,11 @@ impl<'a> Draft<'a> {
         let domain = self.state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == self.region);
         domain.cloned().ok_or_else(|| not_found("DomainName", "Invalid domain name identifier specified"))
     }
+}
+
+/// Whether an API of either kind has this id: stages, deployments and mappings are found by it.
+pub(crate) fn api_id_is_taken(state: &State, id: &str) -> bool {
+    state.apis.contains_key(id) || state.rest_apis.contains_key(id)
 }
 
 /// API Gateway's 404 for a resource of that type.

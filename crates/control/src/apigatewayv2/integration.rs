@@ -102,7 +102,7 @@ pub(super) fn list(
 }
 
 /// Checks an `integrationUri`. Stage variables are not known yet, so they stand for a host here.
-pub(super) fn checked_uri(uri: &str) -> Result<String, Error> {
+pub(crate) fn checked_uri(uri: &str) -> Result<String, Error> {
     if uri.starts_with("arn:") {
         return Err(Error::bad_request(format!("The integration {uri} {NOT_HERE}: HTTP_PROXY to a URL is")));
     }
@@ -205,7 +205,7 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
 }
 
 /// A value for each stage variable that the URI may name: a digit is good in a host, a port and a path.
-fn sample_variables(uri: &str) -> BTreeMap<String, String> {
+pub(crate) fn sample_variables(uri: &str) -> BTreeMap<String, String> {
     let names = uri.split("stageVariables.").skip(1).map(|rest| {
         let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         (rest[..length].to_owned(), "1".to_owned())

@@ -11,7 +11,7 @@ use super::page;
 const MAX_MAPPINGS: usize = 200;
 const MAX_KEY_CHARS: usize = 300;
 
-pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiMappingRequest) -> Result<wire::ApiMapping, Error> {
+pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiMappingRequest) -> Result<wire::ApiMapping, Error> {
     let domain = draft.domain(&input.domain_name)?;
     if State::of(&draft.state.mappings, &domain.name).count() >= MAX_MAPPINGS {
         let message = "Maximum number of API mappings for this domain name has been reached.";
@@ -64,8 +64,8 @@ pub(super) fn list(
 }
 
 fn put(draft: &mut Draft<'_>, mapping: ApiMapping) -> Result<wire::ApiMapping, Error> {
-    let api = draft.api(&mapping.api_id)?;
-    if State::one(&draft.state.stages, &api.id, &mapping.stage).is_none() {
+    draft.any_api(&mapping.api_id)?;
+    if State::one(&draft.state.stages, &mapping.api_id, &mapping.stage).is_none() {
         return Err(Error::bad_request("Invalid stage identifier specified"));
     }
     check_key(&mapping.key)?;

@@ -10,7 +10,7 @@ const MAX_RESULTS: usize = 500;
 ///
 /// A token names the last id that was shown, so that resources which come and go meanwhile are neither shown twice nor
 /// make others be left out.
-pub(super) fn page<R, T>(
+pub(crate) fn page<R, T>(
     resources: impl Iterator<Item = R>,
     id: impl Fn(&R) -> String,
     show: impl Fn(&R) -> T,

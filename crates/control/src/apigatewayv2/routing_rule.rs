@@ -92,8 +92,8 @@ fn put(
         return Err(Error::bad_request("A routing rule has exactly one action"));
     };
     let invoke = &action.invoke_api;
-    let api = draft.api(&invoke.api_id)?;
-    if State::one(&draft.state.stages, &api.id, &invoke.stage).is_none() {
+    draft.any_api(&invoke.api_id)?;
+    if State::one(&draft.state.stages, &invoke.api_id, &invoke.stage).is_none() {
         return Err(Error::bad_request("Invalid stage identifier specified"));
     }
     let rule = RoutingRule {
@@ -102,7 +102,7 @@ fn put(
         // The service's model bounds it.
         priority: u32::try_from(priority).map_err(|_| Error::bad_request("Invalid priority"))?,
         conditions: checked(conditions)?,
-        api_id: api.id.clone(),
+        api_id: invoke.api_id.clone(),
         stage: invoke.stage.clone(),
         strip_base_path: invoke.strip_base_path.unwrap_or_default(),
     };

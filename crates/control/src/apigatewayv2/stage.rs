@@ -173,7 +173,7 @@ fn put(draft: &mut Draft<'_>, mut stage: Stage, patch: Patch) -> Result<wire::St
 }
 
 /// Merges log settings. Both empty switch the log off.
-fn access_log(
+pub(crate) fn access_log(
     draft: &Draft<'_>,
     now: Option<AccessLog>,
     patch: wire::AccessLogSettings,
@@ -237,7 +237,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::bad_request("Stage name only allows a-zA-Z0-9_- or $default"))
 }
 
-fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Error> {
+pub(crate) fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Error> {
     if variables.len() > MAX_VARIABLES {
         return Err(Error::bad_request(format!("A stage has at most {MAX_VARIABLES} variables")));
     }

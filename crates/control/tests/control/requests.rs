@@ -76,13 +76,14 @@ async fn a_wrong_key_or_signature_is_told() {
 #[tokio::test]
 async fn services_that_are_not_here_say_so() {
     let server = Server::start().await;
-    for (service, path, said) in
-        [("lambda", "/2015-03-31/functions/", "lambda"), ("apigateway", "/restapis", "apigatewayv2")]
-    {
+    for (service, path, status, said) in [
+        ("lambda", "/2015-03-31/functions/", StatusCode::BAD_REQUEST, "lambda"),
+        ("apigateway", "/usageplans", StatusCode::NOT_FOUND, "GetUsagePlans"),
+    ] {
         let mut request = server.request("GET", path, b"");
         sigv4::sign(&mut request, b"", &server.credentials, REGION, service, NOW / 1000).unwrap();
         let answer = server.send(request).await;
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{service}");
+        assert_eq!(answer.status(), status, "{service}");
         assert_eq!(answer.headers()["x-amzn-errortype"], "UnknownOperationException", "{service}");
         assert!(String::from_utf8_lossy(answer.body()).contains(said), "{service}: {:?}", answer.body());
     }

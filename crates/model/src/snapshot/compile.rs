@@ -10,8 +10,8 @@ use trust::{Crl, Revocations, Truststore};
 
 use super::authorization::authorizers;
 use super::{
-    AccessKey, AccessLog, Authorization, Defaults, Domain, Fault, Integration, Mappings, Paths, Route, RoutingRules,
-    ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name,
+    AccessKey, AccessLog, Authorization, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route,
+    RoutingRules, ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -42,7 +42,12 @@ pub(super) fn compile(
     }
     for api in state.apis.values() {
         let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
-        let outcome = compiler.endpoint(api, &name);
+        let outcome = compiler.endpoint(&api.id, &api.region, Dialect::Http, &name);
+        compiler.place(&name, outcome);
+    }
+    for api in state.rest_apis.values() {
+        let name = endpoint_name(&api.id, &api.region, &defaults.execute_api_suffix);
+        let outcome = compiler.endpoint(&api.id, &api.region, Dialect::Rest, &name);
         compiler.place(&name, outcome);
     }
     compiler.next
@@ -135,6 +140,7 @@ impl Compiler<'_> {
             region: domain.region.clone(),
             certificate: self.server_certificate(&domain.name, &sources.server)?,
             trust: self.trust(domain)?,
+            dialect: Dialect::common(&sources.stages),
             paths: Paths::Custom(
                 RoutingRules::new(rules.iter().map(|(rule, stage)| (&**rule, stage.clone()))),
                 Mappings::new(mappings.iter().map(|(mapping, stage)| (mapping.key.clone(), stage.clone())).collect()),
@@ -159,11 +165,11 @@ impl Compiler<'_> {
         State::of(resources, &domain.name).filter(|_| is_asked).filter_map(leads).collect()
     }
 
-    fn endpoint(&mut self, api: &Arc<resource::Api>, name: &str) -> Result<Arc<Domain>, String> {
-        let endpoint = self.state.endpoints.get(&api.region);
-        let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {}", api.region))?;
-        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, &api.id)
-            .filter_map(|stage| self.next.stages.get(&(api.id.clone(), stage.name.clone())))
+    fn endpoint(&mut self, api_id: &str, region: &str, dialect: Dialect, name: &str) -> Result<Arc<Domain>, String> {
+        let endpoint = self.state.endpoints.get(region);
+        let endpoint = endpoint.ok_or_else(|| format!("there is no endpoint certificate for {region}"))?;
+        let stages: BTreeMap<String, Arc<Stage>> = State::of(&self.state.stages, api_id)
+            .filter_map(|stage| self.next.stages.get(&(api_id.to_owned(), stage.name.clone())))
             .map(|stage| (stage.name.clone(), stage.clone()))
             .collect();
         let sources = Sources {
@@ -179,11 +185,12 @@ impl Compiler<'_> {
         }
         Ok(Arc::new(Domain {
             name: name.to_owned(),
-            region: api.region.clone(),
+            region: region.to_owned(),
             certificate,
             trust: None,
             paths: Paths::Stages(stages),
             bound_tokens: None,
+            dialect,
             sources,
         }))
     }
@@ -323,13 +330,29 @@ impl Compiler<'_> {
     }
 }
 
+/// What a stage takes of its API, of whichever kind.
+struct OfApi<'a> {
+    region: &'a str,
+    tags: &'a resource::Tags,
+    dialect: Dialect,
+}
+
 /// Stages.
 impl Compiler<'_> {
     fn stages(&mut self) {
         for (api_id, stages) in self.state.stages.iter() {
-            let Some(api) = self.state.apis.get(api_id) else { continue };
+            let http = self.state.apis.get(api_id).map(|api| OfApi {
+                region: &api.region,
+                tags: &api.tags,
+                dialect: Dialect::Http,
+            });
+            let rest = || {
+                let api = self.state.rest_apis.get(api_id)?;
+                Some(OfApi { region: &api.region, tags: &api.tags, dialect: Dialect::Rest })
+            };
+            let Some(api) = http.or_else(rest) else { continue };
             for stage in stages.values() {
-                let compiled = self.stage(api, stage);
+                let compiled = self.stage(&api, stage);
                 self.next.faults.extend(compiled.faults.iter().cloned());
                 self.next.stages.insert((api_id.clone(), stage.name.clone()), compiled);
             }
@@ -349,13 +372,15 @@ impl Compiler<'_> {
         }
     }
 
-    fn stage(&self, api: &Arc<resource::Api>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+    fn stage(&self, api: &OfApi<'_>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+        let OfApi { region, dialect, .. } = *api;
+        let api_id = &stage.api_id;
         let deployment =
-            stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, &api.id, id)).cloned();
-        let sources = (stage.clone(), deployment, api.clone());
-        let old = self.previous.stages.get(&(api.id.clone(), stage.name.clone()));
+            stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, api_id, id)).cloned();
+        let sources = (stage.clone(), deployment);
+        let old = self.previous.stages.get(&(api_id.clone(), stage.name.clone()));
         let mut faults = Vec::new();
-        let bound_tokens = bound_tokens(api, &mut faults);
+        let bound_tokens = bound_tokens(api_id, api.tags, &mut faults);
         if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources) && old.bound_tokens == bound_tokens) {
             return old.clone();
         }
@@ -363,10 +388,17 @@ impl Compiler<'_> {
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
-            api_id: api.id.clone(),
-            region: api.region.clone(),
+            api_id: api_id.clone(),
+            region: region.to_owned(),
             name: stage.name.clone(),
-            router: deployment.map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+            dialect,
+            router: deployment
+                .filter(|_| dialect == Dialect::Http)
+                .map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+            resources: deployment
+                .filter(|_| dialect == Dialect::Rest)
+                .map(|deployment| rest::router(stage, deployment, &throttles, &mut faults)),
+            deployment_id: stage.deployment_id.clone(),
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             bound_tokens,
@@ -408,16 +440,17 @@ fn router(
             integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
             throttle: throttles.get(&route.route_key).cloned(),
+            resource: None,
         };
         Some((key, compiled))
     }))
 }
 
 /// What cannot be read is as strict as can be: it was checked when it was set.
-fn bound_tokens(api: &resource::Api, faults: &mut Vec<Fault>) -> Option<BoundTokens> {
-    let tags = ApiTags::parse(&api.tags);
+fn bound_tokens(api_id: &str, tags: &resource::Tags, faults: &mut Vec<Fault>) -> Option<BoundTokens> {
+    let tags = ApiTags::parse(tags);
     tags.map(|tags| tags.bound_tokens).unwrap_or_else(|error| {
-        faults.push(Fault { name: format!("the tags of API {}", api.id), what: error.to_string() });
+        faults.push(Fault { name: format!("the tags of API {api_id}"), what: error.to_string() });
         Some(BoundTokens::Required)
     })
 }
@@ -428,12 +461,14 @@ fn throttles(
     deployment: Option<&resource::Deployment>,
     previous: Option<&BTreeMap<String, Arc<Throttle>>>,
 ) -> BTreeMap<String, Arc<Throttle>> {
-    let routes = deployment.map_or(&[][..], |deployment| &deployment.routes);
+    let routes = deployment.iter().flat_map(|deployment| {
+        deployment.routes.iter().map(|route| route.route_key.clone()).chain(rest::setting_keys(deployment))
+    });
     let bucket = |key: &String| {
         let previous = previous.and_then(|previous| previous.get(key));
         Throttle::of(stage.route_settings.get(key), &stage.default_route_settings, previous)
     };
-    routes.iter().filter_map(|route| Some((route.route_key.clone(), bucket(&route.route_key)?))).collect()
+    routes.filter_map(|key| bucket(&key).map(|bucket| (key, bucket))).collect()
 }
 
 impl Integration {
@@ -445,6 +480,7 @@ impl Integration {
             timeout_ms: integration.timeout_ms,
             request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
                 .map_err(|e| e.to_string())?,
+            path_mapping: None,
             response_mappings: integration
                 .response_parameters
                 .iter()
@@ -508,10 +544,10 @@ impl ServerSource {
     }
 }
 
-pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>, Arc<resource::Api>);
+pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>);
 
 fn same_stage(a: &StageSources, b: &StageSources) -> bool {
-    // Of the API itself only id and region are used, which never change, and tags, which are looked at.
+    // Of the API itself only id, region and kind are used, which never change, and tags, which are looked at.
     Arc::ptr_eq(&a.0, &b.0) && same_option(a.1.as_ref(), b.1.as_ref())
 }
 

@@ -336,6 +336,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
             route("r3", "GET /unset", None),
         ],
         authorizers: Vec::new(),
+        resources: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),

@@ -1,0 +1,158 @@
+//! API Gateway v1: REST APIs.
+//!
+//! As in v2, an operation is a pure rule over a [`Draft`], in the file of its resource. Custom domain names, stages,
+//! deployments and mappings are those of v2: both APIs see the same.
+
+mod base_path;
+mod deployment;
+mod method;
+mod patch;
+mod resource;
+mod rest_api;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use aws::apigateway::*;
+use aws::{Caller, Error};
+
+use crate::Control;
+use crate::apigatewayv2::draft::Draft;
+use crate::local_ca::endpoint_change;
+
+impl ApiGateway for Control {
+    async fn create_rest_api(&self, caller: &Caller, input: CreateRestApiRequest) -> Result<RestApi, Error> {
+        self.edit(caller, |draft| {
+            // The endpoints of a region get their certificate with its first API.
+            let suffix = &self.config().execute_api_suffix;
+            let certificate = endpoint_change(&draft.state, self.keyring(), draft.region, suffix, draft.at)?;
+            certificate.into_iter().try_for_each(|change| draft.change(change))?;
+            rest_api::create(draft, &input)
+        })
+        .await
+    }
+
+    async fn update_rest_api(&self, caller: &Caller, input: UpdateRestApiRequest) -> Result<RestApi, Error> {
+        self.edit(caller, |draft| rest_api::update(draft, &input)).await
+    }
+
+    async fn delete_rest_api(&self, caller: &Caller, input: DeleteRestApiRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| rest_api::delete(draft, &input)).await
+    }
+
+    async fn get_rest_api(&self, caller: &Caller, input: GetRestApiRequest) -> Result<RestApi, Error> {
+        rest_api::get(&self.draft(caller), &input)
+    }
+
+    async fn get_rest_apis(&self, caller: &Caller, input: GetRestApisRequest) -> Result<RestApis, Error> {
+        rest_api::list(&self.draft(caller), &input)
+    }
+
+    async fn create_resource(&self, caller: &Caller, input: CreateResourceRequest) -> Result<Resource, Error> {
+        self.edit(caller, |draft| resource::create(draft, &input)).await
+    }
+
+    async fn delete_resource(&self, caller: &Caller, input: DeleteResourceRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| resource::delete(draft, &input)).await
+    }
+
+    async fn get_resource(&self, caller: &Caller, input: GetResourceRequest) -> Result<Resource, Error> {
+        resource::get(&self.draft(caller), &input)
+    }
+
+    async fn get_resources(&self, caller: &Caller, input: GetResourcesRequest) -> Result<Resources, Error> {
+        resource::list(&self.draft(caller), &input)
+    }
+
+    async fn put_method(&self, caller: &Caller, input: PutMethodRequest) -> Result<Method, Error> {
+        self.edit(caller, |draft| method::put(draft, &input)).await
+    }
+
+    async fn delete_method(&self, caller: &Caller, input: DeleteMethodRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| method::delete(draft, &input)).await
+    }
+
+    async fn get_method(&self, caller: &Caller, input: GetMethodRequest) -> Result<Method, Error> {
+        method::get(&self.draft(caller), &input)
+    }
+
+    async fn put_integration(&self, caller: &Caller, input: PutIntegrationRequest) -> Result<Integration, Error> {
+        self.edit(caller, |draft| method::put_integration(draft, &input)).await
+    }
+
+    async fn delete_integration(&self, caller: &Caller, input: DeleteIntegrationRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| method::delete_integration(draft, &input)).await
+    }
+
+    async fn get_integration(&self, caller: &Caller, input: GetIntegrationRequest) -> Result<Integration, Error> {
+        method::get_integration(&self.draft(caller), &input)
+    }
+
+    async fn create_deployment(&self, caller: &Caller, input: CreateDeploymentRequest) -> Result<Deployment, Error> {
+        self.edit(caller, |draft| deployment::create(draft, &input)).await
+    }
+
+    async fn delete_deployment(&self, caller: &Caller, input: DeleteDeploymentRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| deployment::delete(draft, &input)).await
+    }
+
+    async fn get_deployment(&self, caller: &Caller, input: GetDeploymentRequest) -> Result<Deployment, Error> {
+        deployment::get(&self.draft(caller), &input)
+    }
+
+    async fn get_deployments(&self, caller: &Caller, input: GetDeploymentsRequest) -> Result<Deployments, Error> {
+        deployment::list(&self.draft(caller), &input)
+    }
+
+    async fn create_stage(&self, caller: &Caller, input: CreateStageRequest) -> Result<Stage, Error> {
+        self.edit(caller, |draft| stage::create(draft, &input)).await
+    }
+
+    async fn update_stage(&self, caller: &Caller, input: UpdateStageRequest) -> Result<Stage, Error> {
+        self.edit(caller, |draft| stage::update(draft, &input)).await
+    }
+
+    async fn delete_stage(&self, caller: &Caller, input: DeleteStageRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| stage::delete(draft, &input)).await
+    }
+
+    async fn get_stage(&self, caller: &Caller, input: GetStageRequest) -> Result<Stage, Error> {
+        stage::get(&self.draft(caller), &input)
+    }
+
+    async fn get_stages(&self, caller: &Caller, input: GetStagesRequest) -> Result<Stages, Error> {
+        stage::list(&self.draft(caller), &input)
+    }
+
+    async fn create_base_path_mapping(
+        &self,
+        caller: &Caller,
+        input: CreateBasePathMappingRequest,
+    ) -> Result<BasePathMapping, Error> {
+        self.edit(caller, |draft| base_path::create(draft, &input)).await
+    }
+
+    async fn delete_base_path_mapping(
+        &self,
+        caller: &Caller,
+        input: DeleteBasePathMappingRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| base_path::delete(draft, &input)).await
+    }
+
+    async fn get_base_path_mapping(
+        &self,
+        caller: &Caller,
+        input: GetBasePathMappingRequest,
+    ) -> Result<BasePathMapping, Error> {
+        base_path::get(&self.draft(caller), &input)
+    }
+
+    async fn get_base_path_mappings(
+        &self,
+        caller: &Caller,
+        input: GetBasePathMappingsRequest,
+    ) -> Result<BasePathMappings, Error> {
+        base_path::list(&self.draft(caller), &input)
+    }
+}

@@ -1,0 +1,105 @@
+//! Resources: the paths of a REST API, as a tree.
+
+use std::collections::BTreeMap;
+
+use aws::Error;
+use aws::apigateway as wire;
+use model::resource::{RestApi, RestResource};
+use model::{RouteKey, State};
+
+use super::{Draft, method, rest_api};
+use crate::apigatewayv2::page;
+
+const MAX_RESOURCES: usize = 300;
+
+pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateResourceRequest) -> Result<wire::Resource, Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let parent = find(draft, &api, &input.parent_id)?.clone();
+    if State::of(&draft.state.rest_resources, &api.id).count() >= MAX_RESOURCES {
+        let message = "Maximum number of Resources for this API has been reached.";
+        return Err(Error::too_many_requests("MaxResources", message));
+    }
+    let part = &input.path_part;
+    let path = format!("{}/{part}", parent.path.trim_end_matches('/'));
+    if parent.path.ends_with("+}") {
+        return Err(Error::bad_request(format!(
+            "Cannot create a child of a resource with a greedy path variable: {}",
+            parent.path
+        )));
+    }
+    if part.is_empty() || part.contains('/') || RouteKey::parse(&format!("ANY {path}")).is_err() {
+        let message = "Resource's path part only allow a-zA-Z0-9._-: or a valid greedy path variable and curly braces at the beginning and the end.";
+        return Err(Error::bad_request(message));
+    }
+    if State::of(&draft.state.rest_resources, &api.id).any(|other| other.path == path) {
+        return Err(Error::conflict(format!("Another resource with the same parent already has this name: {part}")));
+    }
+    let taken = |state: &State, id: &str| State::one(&state.rest_resources, &api.id, id).is_some();
+    let resource = RestResource {
+        id: draft.fresh_id(6, taken)?,
+        api_id: api.id.clone(),
+        parent_id: Some(parent.id),
+        path_part: Some(part.clone()),
+        path,
+        methods: BTreeMap::new(),
+    };
+    draft.put(&resource)?;
+    Ok(show(&resource, false))
+}
+
+/// Deletes a resource and all below it.
+pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteResourceRequest) -> Result<(), Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let resource = find(draft, &api, &input.resource_id)?.clone();
+    if resource.parent_id.is_none() {
+        return Err(Error::bad_request("Root resource cannot be deleted"));
+    }
+    let below = format!("{}/", resource.path);
+    let all = draft.state.rest_resources.clone();
+    let gone = State::of(&all, &api.id).filter(|other| other.id == resource.id || other.path.starts_with(&below));
+    gone.into_iter().try_for_each(|other| draft.delete::<RestResource>(other))
+}
+
+pub(super) fn get(draft: &Draft<'_>, input: &wire::GetResourceRequest) -> Result<wire::Resource, Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let resource = find(draft, &api, &input.resource_id)?;
+    Ok(show(resource, embeds_methods(input.embed.as_deref())))
+}
+
+pub(super) fn list(draft: &Draft<'_>, input: &wire::GetResourcesRequest) -> Result<wire::Resources, Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let embed = embeds_methods(input.embed.as_deref());
+    let limit = input.limit.map(|limit| limit.to_string());
+    let (items, position) = page::page(
+        State::of(&draft.state.rest_resources, &api.id),
+        |resource| resource.id.clone(),
+        |resource| show(resource, embed),
+        limit.as_deref(),
+        input.position.as_deref(),
+    )?;
+    Ok(wire::Resources { items, position })
+}
+
+pub(super) fn find<'d>(draft: &'d Draft<'_>, api: &RestApi, id: &str) -> Result<&'d RestResource, Error> {
+    let resource = State::one(&draft.state.rest_resources, &api.id, id);
+    resource.map(|found| &**found).ok_or_else(|| Error::not_found("Invalid Resource identifier specified"))
+}
+
+fn embeds_methods(embed: Option<&[String]>) -> bool {
+    embed.unwrap_or_default().iter().any(|what| what == "methods")
+}
+
+/// Without `embed`, of the methods only their names are shown.
+fn show(resource: &RestResource, embed: bool) -> wire::Resource {
+    let methods = resource.methods.iter().map(|(name, found)| {
+        let shown = if embed { method::show(resource, name, found) } else { wire::Method::default() };
+        (name.clone(), shown)
+    });
+    wire::Resource {
+        id: Some(resource.id.clone()),
+        parent_id: resource.parent_id.clone(),
+        path: Some(resource.path.clone()),
+        path_part: resource.path_part.clone(),
+        resource_methods: Some(methods.collect()).filter(|_| !resource.methods.is_empty()),
+    }
+}

@@ -1,0 +1,141 @@
+//! The rules of v1, each asked as a request asks it.
+
+use aws::Error;
+use model::State;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::control::tests::config;
+
+fn input<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("an input")
+}
+
+/// An API with `GET /pets/{id}`, its ids, and the state that it is in.
+fn pets(draft: &mut Draft<'_>) -> (String, String) {
+    let api = rest_api::create(draft, &input(json!({"name": "n"}))).unwrap();
+    let (api, root) = (api.id.unwrap(), api.root_resource_id.unwrap());
+    let pets = create_resource(draft, &api, &root, "pets").unwrap();
+    let pet = create_resource(draft, &api, &pets, "{id}").unwrap();
+    let put = json!({"restapi_id": api, "resource_id": pet, "http_method": "GET", "authorizationType": "NONE",
+        "requestParameters": {"method.request.path.id": true}});
+    method::put(draft, &input(put)).unwrap();
+    (api, pet)
+}
+
+fn create_resource(draft: &mut Draft<'_>, api: &str, parent: &str, part: &str) -> Result<String, Error> {
+    let body = json!({"restapi_id": api, "parent_id": parent, "pathPart": part});
+    resource::create(draft, &input(body)).map(|made| made.id.unwrap())
+}
+
+fn put_integration(draft: &mut Draft<'_>, api: &str, pet: &str, more: Value) -> Result<Integration, Error> {
+    let mut body = json!({"restapi_id": api, "resource_id": pet, "http_method": "GET", "type": "HTTP_PROXY",
+        "httpMethod": "GET", "uri": "http://b/{id}"});
+    body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    method::put_integration(draft, &input(body))
+}
+
+#[test]
+fn a_path_is_made_of_its_parts_and_is_there_once() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let api = rest_api::create(draft, &input(json!({"name": "n"}))).unwrap();
+    let (api, root) = (api.id.unwrap(), api.root_resource_id.unwrap());
+    let pets = create_resource(draft, &api, &root, "pets").unwrap();
+    let greedy = create_resource(draft, &api, &pets, "{proxy+}").unwrap();
+    let shown = resource::get(draft, &input(json!({"restapi_id": api, "resource_id": greedy}))).unwrap();
+    assert_eq!(shown.path.as_deref(), Some("/pets/{proxy+}"));
+    assert_eq!(create_resource(draft, &api, &root, "pets").unwrap_err().code, "ConflictException");
+    for (parent, part) in [(&greedy, "x"), (&root, "a/b"), (&root, ""), (&root, "{"), (&root, "{a+}/x")] {
+        assert_eq!(create_resource(draft, &api, parent, part).unwrap_err().code, "BadRequestException", "{part}");
+    }
+    assert_eq!(create_resource(draft, &api, "none", "x").unwrap_err().code, "NotFoundException");
+    resource::delete(draft, &input(json!({"restapi_id": api, "resource_id": pets}))).unwrap();
+    assert_eq!(State::of(&draft.state.rest_resources, &api).count(), 1, "what is below goes with it");
+    assert!(resource::delete(draft, &input(json!({"restapi_id": api, "resource_id": root}))).is_err());
+}
+
+#[test]
+fn an_integration_refers_to_what_its_method_has() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let (api, pet) = pets(draft);
+    let of = |value: &str| json!({"requestParameters": {"integration.request.path.id": value}});
+    assert!(put_integration(draft, &api, &pet, of("method.request.path.id")).is_ok());
+    let error = put_integration(draft, &api, &pet, of("method.request.path.other")).unwrap_err();
+    assert!(error.message.ends_with("[Invalid mapping expression parameter specified: method.request.path.other]"));
+    for more in [
+        of("method.request.body"),
+        json!({"type": "MOCK"}),
+        json!({"uri": "ftp://b"}),
+        json!({"timeoutInMillis": 29_001}),
+        json!({"httpMethod": "BREW"}),
+        json!({"requestTemplates": {"application/json": "{}"}}),
+        json!({"tlsConfig": {"insecureSkipVerification": true}}),
+    ] {
+        let error = put_integration(draft, &api, &pet, more.clone()).unwrap_err();
+        assert_eq!(error.code, "BadRequestException", "{more}");
+    }
+}
+
+#[test]
+fn a_deployment_is_a_copy_that_a_stage_points_at() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let (api, pet) = pets(draft);
+    let deploy = json!({"restapi_id": api, "stageName": "prod"});
+    let error = deployment::create(draft, &input(deploy.clone())).unwrap_err();
+    assert_eq!(error.message, "No integration defined for method");
+    put_integration(draft, &api, &pet, json!({})).unwrap();
+    let first = deployment::create(draft, &input(deploy.clone())).unwrap().id.unwrap();
+    method::delete(draft, &input(json!({"restapi_id": api, "resource_id": pet, "http_method": "GET"}))).unwrap();
+    let kept = State::one(&draft.state.deployments, &api, &first).unwrap();
+    assert!(kept.resources.iter().any(|resource| resource.methods.contains_key("GET")));
+    let error = deployment::create(draft, &input(deploy)).unwrap_err();
+    assert_eq!(error.message, "The REST API doesn't contain any methods");
+    let gone = deployment::delete(draft, &input(json!({"restapi_id": api, "deployment_id": first})));
+    assert_eq!(gone.unwrap_err().code, "BadRequestException", "the stage points at it");
+}
+
+#[test]
+fn a_stage_is_patched() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let (api, pet) = pets(draft);
+    put_integration(draft, &api, &pet, json!({})).unwrap();
+    deployment::create(draft, &input(json!({"restapi_id": api, "stageName": "prod"}))).unwrap();
+    let mut patch = |operations: &[(&str, &str, &str)]| {
+        let operations: Vec<Value> =
+            operations.iter().map(|(op, path, value)| json!({"op": op, "path": path, "value": value})).collect();
+        let body = json!({"restapi_id": api, "stage_name": "prod", "patchOperations": operations});
+        stage::update(draft, &input(body))
+    };
+    let arn = "arn:aws:logs:us-east-1:123456789012:log-group:g";
+    let shown = patch(&[
+        ("replace", "/*/*/throttling/rateLimit", "5"),
+        ("replace", "/pets~1{id}/GET/throttling/burstLimit", "2"),
+        ("replace", "/accessLogSettings/format", "$context.requestId"),
+        ("replace", "/accessLogSettings/destinationArn", arn),
+        ("replace", "/variables/a", "b"),
+    ])
+    .unwrap();
+    let settings = shown.method_settings.unwrap();
+    assert_eq!(settings["*/*"].throttling_rate_limit, Some(5.0));
+    assert_eq!(settings["pets/{id}/GET"].throttling_burst_limit, Some(2));
+    assert_eq!(shown.access_log_settings.unwrap().destination_arn.as_deref(), Some(arn));
+    let shown = patch(&[("remove", "/*/*", ""), ("remove", "/accessLogSettings", "")]).unwrap();
+    assert!(!shown.method_settings.unwrap().contains_key("*/*") && shown.access_log_settings.is_none());
+    let error = patch(&[("replace", "/nothing", "x")]).unwrap_err();
+    assert!(error.message.starts_with("Invalid patch path  '/nothing' specified for op 'replace'. Must be one of: ["));
+    for (path, value) in [
+        ("/*/*/throttling/rateLimit", "-2"),
+        ("/*/*/throttling/burstLimit", "1.5"),
+        ("/*/*/throttling/rateLimit", "NaN"),
+        ("/accessLogSettings/format", "no id"),
+        ("/deploymentId", "none"),
+        ("/*/*/logging/loglevel", "INFO"),
+    ] {
+        assert!(patch(&[("replace", path, value)]).is_err(), "{path} {value}");
+    }
+}

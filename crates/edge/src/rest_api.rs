@@ -1,0 +1,66 @@
+//! REST APIs: a path leads to a resource, the resource to a method, and the method's mapping to the backend's path.
+
+use std::borrow::Cow;
+
+use http::Method;
+use http::request::Parts;
+use model::mapping::Source;
+use model::snapshot::{Dialect, Integration, Route, Stage};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::admit;
+use crate::answer::Answer;
+use crate::mapping::Values;
+use crate::record::Record;
+
+/// Percent-encoded in a segment of a path (RFC 3986 section 3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A route, and its path variables in order: name and value, percent-encoded as the client sent it.
+pub(crate) type Found<'s, 'p> = (&'s Route, Vec<(&'s str, &'p str)>);
+
+/// The route of a request, or the method of a REST API's resource. A resource takes all requests for its path: where it has
+/// not the method, no other one is looked for.
+pub(crate) fn find<'s, 'p>(stage: &'s Stage, method: &Method, path: &'p str) -> Result<Found<'s, 'p>, Answer> {
+    match stage.dialect {
+        Dialect::Http => {
+            let router = stage.router.as_ref().ok_or(Answer::NotFound)?;
+            let found = router.find(method.as_str(), path).ok_or(Answer::NotFound)?;
+            Ok((found.route, found.variables))
+        }
+        Dialect::Rest => {
+            let resources = stage.resources.as_ref().ok_or(Answer::NotFound)?;
+            let found = resources.find(method.as_str(), path).ok_or(Answer::NoMethod)?;
+            let route = found.route.method(method.as_str()).ok_or(Answer::NoMethod)?;
+            Ok((route, found.variables))
+        }
+    }
+}
+
+/// Writes path and query for the backend. In REST APIs the URI's variables are what the integration's mapping says.
+pub(crate) fn write_target(
+    integration: &Integration,
+    mapping: &[(String, Source)],
+    parts: &Parts,
+    path: &str,
+    variables: &[(&str, &str)],
+    record: &Record,
+    out: &mut String,
+) -> Result<(), Answer> {
+    let values = Values::of_request(parts, path, variables, record);
+    let mapped: Vec<(&str, Cow<'_, str>)> = mapping
+        .iter()
+        .map(|(name, source)| {
+            let value = values.piece(source, &integration.request_mapping);
+            // A path variable is encoded as the client sent it.
+            let is_encoded = matches!(source, Source::PathVariable(_));
+            (name.as_str(), if is_encoded { value } else { utf8_percent_encode(&value, SEGMENT).to_string().into() })
+        })
+        .collect();
+    let mapped: Vec<(&str, &str)> = mapped.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    integration.target.write_path(&mapped, None, parts.uri.query(), out);
+    match admit::has_dot_segments(out.split('?').next().unwrap_or_default()) {
+        true => Err(Answer::BadRequest("the mapped path has dot segments")),
+        false => Ok(()),
+    }
+}

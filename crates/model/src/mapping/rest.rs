@@ -1,0 +1,112 @@
+//! Parameter mapping of REST APIs ("Parameter mapping in API Gateway", REST API developer guide): other words for the same
+//! steps, and path variables of the integration's URI besides.
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+
+use super::{Action, Mapping, MappingError, Place, Source, Step, source};
+
+/// `requestParameters` of a REST API's integration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestMapping {
+    /// What is done to headers and query.
+    pub mapping: Mapping,
+    /// What the variables of the integration's URI become.
+    pub path: Vec<(String, Source)>,
+}
+
+impl RestMapping {
+    /// Reads `integration.request.LOCATION.NAME` = `method.request.LOCATION.NAME`, `context.NAME`, `stageVariables.NAME` or
+    /// `'text'`.
+    pub fn parse(
+        parameters: &BTreeMap<String, String>,
+        stage_variables: &BTreeMap<String, String>,
+    ) -> Result<Self, MappingError> {
+        let mut read = Self::default();
+        for (key, value) in parameters {
+            let wrong = || MappingError::Key(key.clone());
+            let (location, name) =
+                key.strip_prefix("integration.request.").and_then(|key| key.split_once('.')).ok_or_else(wrong)?;
+            let source = rest_source(value, stage_variables).ok_or_else(|| MappingError::Source(value.clone()))?;
+            let place = match location {
+                "path" if !name.is_empty() => {
+                    read.path.push((name.to_owned(), source));
+                    continue;
+                }
+                "header" => Place::Header(HeaderName::try_from(name).map_err(|_| wrong())?),
+                "querystring" if !name.is_empty() => Place::Query(name.to_owned()),
+                _ => return Err(wrong()),
+            };
+            let is_identity = matches!(&source, Source::Context(variable) if variable.is_identity());
+            read.mapping.steps.push(Step { action: Action::Overwrite, place, value: vec![source], is_identity });
+        }
+        read.mapping.drop_claims();
+        Ok(read)
+    }
+}
+
+fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
+    if let Some(text) = value.strip_prefix('\'') {
+        return text.strip_suffix('\'').map(|text| Source::Static(text.to_owned()));
+    }
+    match value.strip_prefix("method.") {
+        // Payloads are not read, and the path as a whole is no parameter of a REST API's method.
+        Some("request.path") => None,
+        Some(name) => source(name, "request.", stage_variables),
+        None if value.starts_with("context.") || value.starts_with("stageVariables.") => {
+            source(value, "request.", stage_variables)
+        }
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::Variable;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn reads_the_forms_that_aws_documents() {
+        let parameters = map(&[
+            ("integration.request.header.x-dn", "context.identity.clientCert.subjectDN"),
+            ("integration.request.header.x-static", "'one, two'"),
+            ("integration.request.path.proxy", "method.request.path.proxy"),
+            ("integration.request.querystring.env", "stageVariables.env"),
+            ("integration.request.querystring.q", "method.request.header.X-Q"),
+        ]);
+        let read = RestMapping::parse(&parameters, &map(&[("env", "prod")])).unwrap();
+        assert_eq!(read.path, [("proxy".to_owned(), Source::PathVariable("proxy".into()))]);
+        let values: Vec<&Source> = read.mapping.steps.iter().map(|step| &step.value[0]).collect();
+        assert!(matches!(values[0], Source::Context(Variable::ClientCert(_))));
+        assert_eq!(values[1], &Source::Static("one, two".into()));
+        assert_eq!(values[2], &Source::Static("prod".into()));
+        assert_eq!(values[3], &Source::Header(HeaderName::from_static("x-q")));
+        assert!(read.mapping.claims("x_dn"), "a client cannot say what the gateway says of it");
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for (key, value) in [
+            ("header.x", "'x'"),
+            ("integration.request.header.", "'x'"),
+            ("integration.request.path.", "'x'"),
+            ("integration.request.body.x", "'x'"),
+            ("integration.request.multivalueheader.x", "'x'"),
+            ("integration.request.header.x", "x"),
+            ("integration.request.header.x", "'x"),
+            ("integration.request.header.x", "'"),
+            ("integration.request.header.x", "method.request.body"),
+            ("integration.request.header.x", "method.request.path"),
+            ("integration.request.header.x", "method.request.body.x"),
+            ("integration.request.header.x", "integration.response.header.x"),
+            ("integration.request.header.x", "context.nothing"),
+        ] {
+            assert!(RestMapping::parse(&map(&[(key, value)]), &map(&[])).is_err(), "{key} {value}");
+        }
+    }
+}

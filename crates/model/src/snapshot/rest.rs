@@ -1,0 +1,103 @@
+//! REST APIs at their stages: a path leads to a resource first, and the resource to a method.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{Fault, Integration, Route};
+use crate::Throttle;
+use crate::mapping::{Mapping, RestMapping};
+use crate::pattern::RouteKey;
+use crate::resource::{self, Deployment, RestIntegration, RestResource};
+use crate::router::Router;
+use crate::target::Target;
+
+/// The methods of a resource.
+#[derive(Clone, Debug, Default)]
+pub struct Resource {
+    /// By HTTP method, or `ANY`.
+    methods: HashMap<String, Route>,
+}
+
+/// Which resource a method belongs to.
+#[derive(Debug)]
+pub struct ResourceName {
+    /// `$context.resourceId`
+    pub id: String,
+    /// `$context.resourcePath`
+    pub path: String,
+}
+
+impl Resource {
+    /// The method for a request: its own, else `ANY`.
+    pub fn method(&self, method: &str) -> Option<&Route> {
+        self.methods.get(method).or_else(|| self.methods.get("ANY"))
+    }
+}
+
+/// Resources that have methods; a path that leads to none but those below it is for a greedy one further up.
+pub(super) fn router(
+    stage: &resource::Stage,
+    deployment: &Deployment,
+    throttles: &BTreeMap<String, Arc<Throttle>>,
+    faults: &mut Vec<Fault>,
+) -> Router<Resource> {
+    let resources = deployment.resources.iter().filter(|resource| !resource.methods.is_empty());
+    Router::new(resources.filter_map(|resource| {
+        let key = RouteKey::parse(&format!("ANY {}", resource.path)).ok()?;
+        let name = Arc::new(ResourceName { id: resource.id.clone(), path: resource.path.clone() });
+        let mut compiled = Resource::default();
+        for (method, settings) in &resource.methods {
+            let integration = settings.integration.as_ref().and_then(|integration| {
+                let compiled = Integration::of_rest(resource, integration, stage);
+                let name = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
+                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok().map(Arc::new)
+            });
+            let setting = setting_key(&resource.path, method);
+            let route = Route {
+                key: format!("{method} {}", resource.path).into(),
+                is_default: false,
+                authorization: None,
+                integration,
+                throttle: throttles.get(&setting).cloned(),
+                resource: Some(name.clone()),
+            };
+            compiled.methods.insert(method.clone(), route);
+        }
+        Some((key, compiled))
+    }))
+}
+
+/// How the settings of a stage name a method: `pets/{id}/GET`, `/GET` for the root.
+pub fn setting_key(path: &str, method: &str) -> String {
+    format!("{}/{method}", path.strip_prefix('/').unwrap_or(path))
+}
+
+/// The settings' names of all methods of a deployment.
+pub(super) fn setting_keys(deployment: &Deployment) -> impl Iterator<Item = String> {
+    let of = |resource: &RestResource| {
+        let keys: Vec<String> = resource.methods.keys().map(|method| setting_key(&resource.path, method)).collect();
+        keys
+    };
+    deployment.resources.iter().flat_map(of)
+}
+
+impl Integration {
+    fn of_rest(
+        resource: &RestResource,
+        integration: &RestIntegration,
+        stage: &resource::Stage,
+    ) -> Result<Self, String> {
+        let RestMapping { mapping, path } =
+            RestMapping::parse(&integration.request_parameters, &stage.variables).map_err(|error| error.to_string())?;
+        Ok(Self {
+            id: resource.id.clone(),
+            target: Target::parse(&integration.uri, &stage.variables).map_err(|error| error.to_string())?,
+            method: Some(integration.method.clone()).filter(|method| method != "ANY"),
+            timeout_ms: integration.timeout_ms,
+            request_mapping: mapping,
+            path_mapping: Some(path),
+            response_mappings: BTreeMap::<u16, Mapping>::new(),
+            server_name: None,
+        })
+    }
+}
