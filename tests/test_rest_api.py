@@ -171,3 +171,62 @@ def test_the_cli_sets_it_up(aws, server, backend):
     refused = aws("apigateway", "update-rest-api", *rest, "--patch-operations", "op=replace,path=/nothing,value=x", check=False)
     assert "Invalid patch path  '/nothing' specified for op 'replace'" in refused.stderr
     aws("apigateway", "delete-rest-api", *rest)
+
+
+def test_a_domain_name_of_v1_has_mutual_tls(aws, rest, server, pki):
+    """`create-domain-name` of v1 as AWS's guide types it, over the same domain names as v2."""
+    name, other = f"v{uuid.uuid4().hex[:12]}.yourcompany.com", pki.ca("of-v1")
+    arn = server.client("acm").request_certificate(DomainName=name, ValidationMethod="DNS")["CertificateArn"]
+    made = aws("apigateway", "create-domain-name", "--domain-name", name, "--regional-certificate-arn", arn, "--endpoint-configuration", "types=REGIONAL",
+               "--security-policy", "TLS_1_2", "--mutual-tls-authentication", f"truststoreUri={rest.truststore_uri}", "--tags", "team=edge")
+    assert made["regionalCertificateArn"] == arn and made["endpointConfiguration"]["types"] == ["REGIONAL"]
+    assert made["mutualTlsAuthentication"] == {"truststoreUri": rest.truststore_uri} and made["regionalDomainName"].startswith("d-")
+    aws("apigateway", "create-base-path-mapping", "--domain-name", name, "--rest-api-id", rest.api_id, "--stage", "prod")
+    server.settle()
+    assert aws("apigateway", "get-domain-name", "--domain-name", name)["domainNameStatus"] == "AVAILABLE"
+    assert rest.curl("/pets/7", pki.client(), host=name).status == 200
+    assert rest.curl("/pets/7", host=name).status == 403
+    version = rest.put_truststore(other.pem)
+    patched = aws("apigateway", "update-domain-name", "--domain-name", name, "--patch-operations",
+                  f"op=replace,path=/mutualTlsAuthentication/truststoreUri,value={rest.truststore_uri}",
+                  f"op=replace,path=/mutualTlsAuthentication/truststoreVersion,value={version}")
+    assert patched["mutualTlsAuthentication"]["truststoreVersion"] == version
+    server.settle()
+    assert rest.curl("/pets/7", pki.client(), host=name).status == 403
+    off = aws("apigateway", "update-domain-name", "--domain-name", name, "--patch-operations", "op=replace,path=/mutualTlsAuthentication/truststoreUri,value=")
+    assert "mutualTlsAuthentication" not in off
+    server.settle()
+    assert rest.curl("/pets/7", host=name).status == 200
+    assert name in [item["domainName"] for item in aws("apigateway", "get-domain-names")["items"]]
+    aws("apigateway", "delete-domain-name", "--domain-name", name)
+    gone = aws("apigateway", "get-domain-name", "--domain-name", name, check=False)
+    assert "NotFoundException" in gone.stderr and "Invalid domain name identifier specified" in gone.stderr
+
+
+def test_what_v1_has_of_domain_names_and_countersign_has_not(rest):
+    with pytest.raises(botocore.exceptions.ClientError, match="An endpoint type other than REGIONAL"):
+        rest.rest.create_domain_name(domainName="edge.yourcompany.com", regionalCertificateArn=rest.certificate_arn)
+    for patch in ({"path": "/securityPolicy", "value": "TLS_1_0"}, {"path": "/endpointConfiguration/types/REGIONAL", "value": "EDGE"}, {"path": "/x", "value": "y"}):
+        with pytest.raises(botocore.exceptions.ClientError, match="BadRequestException"):
+            rest.rest.update_domain_name(domainName=rest.domain, patchOperations=[{"op": "replace", **patch}])
+
+
+def test_a_base_path_mapping_is_patched(rest, server, pki):
+    rest.rest.create_base_path_mapping(domainName=rest.domain, basePath="v1", restApiId=rest.api_id, stage="prod")
+    patch = lambda path, value: rest.rest.update_base_path_mapping(
+        domainName=rest.domain, basePath="v1", patchOperations=[{"op": "replace", "path": path, "value": value}])
+    for path, value in (("/basePath", "(none)"), ("/stage", "none"), ("/basePath", "a/b"), ("/restapiId", "none")):
+        with pytest.raises(botocore.exceptions.ClientError):
+            patch(path, value)
+    assert patch("/basePath", "v2")["basePath"] == "v2"
+    server.settle()
+    assert rest.curl("/v2/pets/7", pki.client()).status == 200 and rest.curl("/v1/pets/7", pki.client()).status == 403
+
+
+def test_tags_of_v1(rest):
+    for arn in (f"/restapis/{rest.api_id}", f"/restapis/{rest.api_id}/stages/prod", f"/domainnames/{rest.domain}"):
+        arn = f"arn:aws:apigateway:us-east-1::{arn}"
+        rest.rest.tag_resource(resourceArn=arn, tags={"team": "edge", "cost": "1"})
+        rest.rest.untag_resource(resourceArn=arn, tagKeys=["cost"])
+        assert rest.rest.get_tags(resourceArn=arn)["tags"] == {"team": "edge"}
+    assert rest.rest.get_rest_api(restApiId=rest.api_id)["tags"] == {"team": "edge"}

@@ -5,10 +5,11 @@
 
 mod base_path;
 mod deployment;
+mod domain_name;
 mod method;
 mod patch;
 mod resource;
-mod rest_api;
+pub(crate) mod rest_api;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use aws::{Caller, Error};
 
 use crate::Control;
 use crate::apigatewayv2::draft::Draft;
+use crate::apigatewayv2::tags;
 use crate::local_ca::endpoint_change;
 
 impl ApiGateway for Control {
@@ -132,6 +134,14 @@ impl ApiGateway for Control {
         self.edit(caller, |draft| base_path::create(draft, &input)).await
     }
 
+    async fn update_base_path_mapping(
+        &self,
+        caller: &Caller,
+        input: UpdateBasePathMappingRequest,
+    ) -> Result<BasePathMapping, Error> {
+        self.edit(caller, |draft| base_path::update(draft, &input)).await
+    }
+
     async fn delete_base_path_mapping(
         &self,
         caller: &Caller,
@@ -154,5 +164,39 @@ impl ApiGateway for Control {
         input: GetBasePathMappingsRequest,
     ) -> Result<BasePathMappings, Error> {
         base_path::list(&self.draft(caller), &input)
+    }
+
+    async fn create_domain_name(&self, caller: &Caller, input: CreateDomainNameRequest) -> Result<DomainName, Error> {
+        let domain = self.edit(caller, |draft| domain_name::create(draft, &input)).await?;
+        Ok(domain_name::show(&self.draft(caller), &domain, &self.enforced()))
+    }
+
+    async fn update_domain_name(&self, caller: &Caller, input: UpdateDomainNameRequest) -> Result<DomainName, Error> {
+        let domain = self.edit(caller, |draft| domain_name::update(draft, &input)).await?;
+        Ok(domain_name::show(&self.draft(caller), &domain, &self.enforced()))
+    }
+
+    async fn delete_domain_name(&self, caller: &Caller, input: DeleteDomainNameRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| domain_name::delete(draft, &input)).await
+    }
+
+    async fn get_domain_name(&self, caller: &Caller, input: GetDomainNameRequest) -> Result<DomainName, Error> {
+        domain_name::get(&self.draft(caller), &input, &self.enforced())
+    }
+
+    async fn get_domain_names(&self, caller: &Caller, input: GetDomainNamesRequest) -> Result<DomainNames, Error> {
+        domain_name::list(&self.draft(caller), &input, &self.enforced())
+    }
+
+    async fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> Result<Tags, Error> {
+        Ok(Tags { tags: Some(tags::get(&self.draft(caller), &input.resource_arn)?) })
+    }
+
+    async fn tag_resource(&self, caller: &Caller, input: TagResourceRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| tags::tag(draft, &input.resource_arn, &input.tags)).await
+    }
+
+    async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| tags::untag(draft, &input.resource_arn, &input.tag_keys)).await
     }
 }

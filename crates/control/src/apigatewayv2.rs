@@ -7,7 +7,7 @@ mod api;
 mod authorizer;
 pub(crate) mod check;
 mod deployment;
-mod domain;
+pub(crate) mod domain;
 mod domain_name;
 pub(crate) mod draft;
 pub(crate) mod integration;
@@ -21,7 +21,7 @@ mod route;
 mod routing_rule;
 mod source;
 pub(crate) mod stage;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -169,7 +169,7 @@ impl Control {
         Err(Error::bad_request(format!("More than {MAX_READINGS} objects would have to be read.")))
     }
 
-    fn enforced(&self) -> domain::Enforced {
+    pub(crate) fn enforced(&self) -> domain::Enforced {
         domain::Enforced { applied: self.settings().applied(), snapshot: self.shared.snapshots.borrow().clone() }
     }
 
@@ -475,14 +475,17 @@ impl ApiGatewayV2 for Control {
     }
 
     async fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> Result<GetTagsResponse, Error> {
-        tags::get(&self.draft(caller), &input)
+        let tags = tags::get(&self.draft(caller), &input.resource_arn)?;
+        Ok(GetTagsResponse { tags: Some(tags) })
     }
 
     async fn tag_resource(&self, caller: &Caller, input: TagResourceRequest) -> Result<TagResourceResponse, Error> {
-        self.edit(caller, |draft| tags::tag(draft, &input)).await
+        let tags = input.tags.unwrap_or_default();
+        self.edit(caller, |draft| tags::tag(draft, &input.resource_arn, &tags)).await?;
+        Ok(TagResourceResponse {})
     }
 
     async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| tags::untag(draft, &input)).await
+        self.edit(caller, |draft| tags::untag(draft, &input.resource_arn, &input.tag_keys)).await
     }
 }

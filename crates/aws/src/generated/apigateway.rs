@@ -83,11 +83,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDomainName",
-        served: false,
+        served: true,
         method: "POST",
         path: "/domainnames",
         status: 201,
-        input: &[],
+        input: shape::CREATE_DOMAIN_NAME_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -236,11 +236,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDomainName",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/domainnames/{domain_name}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_DOMAIN_NAME_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -533,11 +533,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainName",
-        served: false,
+        served: true,
         method: "GET",
         path: "/domainnames/{domain_name}",
         status: 200,
-        input: &[],
+        input: shape::GET_DOMAIN_NAME_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -551,11 +551,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainNames",
-        served: false,
+        served: true,
         method: "GET",
         path: "/domainnames",
         status: 200,
-        input: &[],
+        input: shape::GET_DOMAIN_NAMES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -749,11 +749,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetTags",
-        served: false,
+        served: true,
         method: "GET",
         path: "/tags/{resource_arn}",
         status: 200,
-        input: &[],
+        input: shape::GET_TAGS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -911,11 +911,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TagResource",
-        served: false,
+        served: true,
         method: "PUT",
         path: "/tags/{resource_arn}",
         status: 204,
-        input: &[],
+        input: shape::TAG_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -938,11 +938,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UntagResource",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/tags/{resource_arn}",
         status: 204,
-        input: &[],
+        input: shape::UNTAG_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -974,11 +974,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateBasePathMapping",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/domainnames/{domain_name}/basepathmappings/{base_path}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_BASE_PATH_MAPPING_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1019,11 +1019,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDomainName",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/domainnames/{domain_name}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_DOMAIN_NAME_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1157,6 +1157,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateDeploymentRequest,
     ) -> impl Future<Output = Result<Deployment, Error>> + Send;
+    fn create_domain_name(
+        &self,
+        caller: &Caller,
+        input: CreateDomainNameRequest,
+    ) -> impl Future<Output = Result<DomainName, Error>> + Send;
     fn create_resource(
         &self,
         caller: &Caller,
@@ -1181,6 +1186,11 @@ pub trait ApiGateway: Sync {
         &self,
         caller: &Caller,
         input: DeleteDeploymentRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_domain_name(
+        &self,
+        caller: &Caller,
+        input: DeleteDomainNameRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_integration(
         &self,
@@ -1227,6 +1237,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetDeploymentsRequest,
     ) -> impl Future<Output = Result<Deployments, Error>> + Send;
+    fn get_domain_name(
+        &self,
+        caller: &Caller,
+        input: GetDomainNameRequest,
+    ) -> impl Future<Output = Result<DomainName, Error>> + Send;
+    fn get_domain_names(
+        &self,
+        caller: &Caller,
+        input: GetDomainNamesRequest,
+    ) -> impl Future<Output = Result<DomainNames, Error>> + Send;
     fn get_integration(
         &self,
         caller: &Caller,
@@ -1263,6 +1283,7 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetStagesRequest,
     ) -> impl Future<Output = Result<Stages, Error>> + Send;
+    fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> impl Future<Output = Result<Tags, Error>> + Send;
     fn put_integration(
         &self,
         caller: &Caller,
@@ -1273,6 +1294,26 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: PutMethodRequest,
     ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn tag_resource(
+        &self,
+        caller: &Caller,
+        input: TagResourceRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn untag_resource(
+        &self,
+        caller: &Caller,
+        input: UntagResourceRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn update_base_path_mapping(
+        &self,
+        caller: &Caller,
+        input: UpdateBasePathMappingRequest,
+    ) -> impl Future<Output = Result<BasePathMapping, Error>> + Send;
+    fn update_domain_name(
+        &self,
+        caller: &Caller,
+        input: UpdateDomainNameRequest,
+    ) -> impl Future<Output = Result<DomainName, Error>> + Send;
     fn update_rest_api(
         &self,
         caller: &Caller,
@@ -1309,11 +1350,13 @@ async fn dispatch<S: ApiGateway>(
     match operation.name {
         "CreateBasePathMapping" => answer(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
+        "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
         "CreateResource" => answer(&service.create_resource(caller, parse(input)?).await?),
         "CreateRestApi" => answer(&service.create_rest_api(caller, parse(input)?).await?),
         "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
         "DeleteBasePathMapping" => service.delete_base_path_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteMethod" => service.delete_method(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteResource" => service.delete_resource(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1323,6 +1366,8 @@ async fn dispatch<S: ApiGateway>(
         "GetBasePathMappings" => answer(&service.get_base_path_mappings(caller, parse(input)?).await?),
         "GetDeployment" => answer(&service.get_deployment(caller, parse(input)?).await?),
         "GetDeployments" => answer(&service.get_deployments(caller, parse(input)?).await?),
+        "GetDomainName" => answer(&service.get_domain_name(caller, parse(input)?).await?),
+        "GetDomainNames" => answer(&service.get_domain_names(caller, parse(input)?).await?),
         "GetIntegration" => answer(&service.get_integration(caller, parse(input)?).await?),
         "GetMethod" => answer(&service.get_method(caller, parse(input)?).await?),
         "GetResource" => answer(&service.get_resource(caller, parse(input)?).await?),
@@ -1331,8 +1376,13 @@ async fn dispatch<S: ApiGateway>(
         "GetRestApis" => answer(&service.get_rest_apis(caller, parse(input)?).await?),
         "GetStage" => answer(&service.get_stage(caller, parse(input)?).await?),
         "GetStages" => answer(&service.get_stages(caller, parse(input)?).await?),
+        "GetTags" => answer(&service.get_tags(caller, parse(input)?).await?),
         "PutIntegration" => answer(&service.put_integration(caller, parse(input)?).await?),
         "PutMethod" => answer(&service.put_method(caller, parse(input)?).await?),
+        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UpdateBasePathMapping" => answer(&service.update_base_path_mapping(caller, parse(input)?).await?),
+        "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateRestApi" => answer(&service.update_rest_api(caller, parse(input)?).await?),
         "UpdateStage" => answer(&service.update_stage(caller, parse(input)?).await?),
         _ => Err(broken("method")),
@@ -1410,6 +1460,40 @@ pub struct CreateDeploymentRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateDomainNameRequest {
+    #[serde(rename = "certificateArn")]
+    pub certificate_arn: Option<String>,
+    #[serde(rename = "certificateBody")]
+    pub certificate_body: Option<String>,
+    #[serde(rename = "certificateChain")]
+    pub certificate_chain: Option<String>,
+    #[serde(rename = "certificateName")]
+    pub certificate_name: Option<String>,
+    #[serde(rename = "certificatePrivateKey")]
+    pub certificate_private_key: Option<String>,
+    #[serde(rename = "domainName")]
+    pub domain_name: String,
+    #[serde(rename = "endpointAccessMode")]
+    pub endpoint_access_mode: Option<EndpointAccessMode>,
+    #[serde(rename = "endpointConfiguration")]
+    pub endpoint_configuration: Option<EndpointConfiguration>,
+    #[serde(rename = "mutualTlsAuthentication")]
+    pub mutual_tls_authentication: Option<MutualTlsAuthenticationInput>,
+    #[serde(rename = "ownershipVerificationCertificateArn")]
+    pub ownership_verification_certificate_arn: Option<String>,
+    pub policy: Option<String>,
+    #[serde(rename = "regionalCertificateArn")]
+    pub regional_certificate_arn: Option<String>,
+    #[serde(rename = "regionalCertificateName")]
+    pub regional_certificate_name: Option<String>,
+    #[serde(rename = "routingMode")]
+    pub routing_mode: Option<RoutingMode>,
+    #[serde(rename = "securityPolicy")]
+    pub security_policy: Option<SecurityPolicy>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateResourceRequest {
     pub parent_id: String,
     #[serde(rename = "pathPart")]
@@ -1479,6 +1563,13 @@ pub struct DeleteDeploymentRequest {
     pub deployment_id: String,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteDomainNameRequest {
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1552,6 +1643,69 @@ pub struct Deployments {
     pub position: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DomainName {
+    #[serde(rename = "certificateArn", skip_serializing_if = "Option::is_none")]
+    pub certificate_arn: Option<String>,
+    #[serde(rename = "certificateName", skip_serializing_if = "Option::is_none")]
+    pub certificate_name: Option<String>,
+    #[serde(
+        rename = "certificateUploadDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub certificate_upload_date: Option<Timestamp>,
+    #[serde(rename = "distributionDomainName", skip_serializing_if = "Option::is_none")]
+    pub distribution_domain_name: Option<String>,
+    #[serde(rename = "distributionHostedZoneId", skip_serializing_if = "Option::is_none")]
+    pub distribution_hosted_zone_id: Option<String>,
+    #[serde(rename = "domainName", skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
+    #[serde(rename = "domainNameArn", skip_serializing_if = "Option::is_none")]
+    pub domain_name_arn: Option<String>,
+    #[serde(rename = "domainNameId", skip_serializing_if = "Option::is_none")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "domainNameStatus", skip_serializing_if = "Option::is_none")]
+    pub domain_name_status: Option<DomainNameStatus>,
+    #[serde(rename = "domainNameStatusMessage", skip_serializing_if = "Option::is_none")]
+    pub domain_name_status_message: Option<String>,
+    #[serde(rename = "endpointAccessMode", skip_serializing_if = "Option::is_none")]
+    pub endpoint_access_mode: Option<EndpointAccessMode>,
+    #[serde(rename = "endpointConfiguration", skip_serializing_if = "Option::is_none")]
+    pub endpoint_configuration: Option<EndpointConfiguration>,
+    #[serde(rename = "managementPolicy", skip_serializing_if = "Option::is_none")]
+    pub management_policy: Option<String>,
+    #[serde(rename = "mutualTlsAuthentication", skip_serializing_if = "Option::is_none")]
+    pub mutual_tls_authentication: Option<MutualTlsAuthentication>,
+    #[serde(rename = "ownershipVerificationCertificateArn", skip_serializing_if = "Option::is_none")]
+    pub ownership_verification_certificate_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(rename = "regionalCertificateArn", skip_serializing_if = "Option::is_none")]
+    pub regional_certificate_arn: Option<String>,
+    #[serde(rename = "regionalCertificateName", skip_serializing_if = "Option::is_none")]
+    pub regional_certificate_name: Option<String>,
+    #[serde(rename = "regionalDomainName", skip_serializing_if = "Option::is_none")]
+    pub regional_domain_name: Option<String>,
+    #[serde(rename = "regionalHostedZoneId", skip_serializing_if = "Option::is_none")]
+    pub regional_hosted_zone_id: Option<String>,
+    #[serde(rename = "routingMode", skip_serializing_if = "Option::is_none")]
+    pub routing_mode: Option<RoutingMode>,
+    #[serde(rename = "securityPolicy", skip_serializing_if = "Option::is_none")]
+    pub security_policy: Option<SecurityPolicy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DomainNames {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<DomainName>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct EndpointConfiguration {
     #[serde(rename = "ipAddressType", skip_serializing_if = "Option::is_none")]
@@ -1593,6 +1747,21 @@ pub struct GetDeploymentsRequest {
     pub position: Option<String>,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDomainNameRequest {
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDomainNamesRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    #[serde(rename = "resourceOwner")]
+    pub resource_owner: Option<ResourceOwner>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1653,6 +1822,13 @@ pub struct GetStagesRequest {
     pub deployment_id: Option<String>,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetTagsRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    pub resource_arn: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1773,6 +1949,24 @@ pub struct MethodSnapshot {
     pub api_key_required: Option<bool>,
     #[serde(rename = "authorizationType", skip_serializing_if = "Option::is_none")]
     pub authorization_type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct MutualTlsAuthentication {
+    #[serde(rename = "truststoreUri", skip_serializing_if = "Option::is_none")]
+    pub truststore_uri: Option<String>,
+    #[serde(rename = "truststoreVersion", skip_serializing_if = "Option::is_none")]
+    pub truststore_version: Option<String>,
+    #[serde(rename = "truststoreWarnings", skip_serializing_if = "Option::is_none")]
+    pub truststore_warnings: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct MutualTlsAuthenticationInput {
+    #[serde(rename = "truststoreUri")]
+    pub truststore_uri: Option<String>,
+    #[serde(rename = "truststoreVersion")]
+    pub truststore_version: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1973,10 +2167,48 @@ pub struct Stages {
     pub item: Option<Vec<Stage>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct TagResourceRequest {
+    pub resource_arn: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Tags {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct TlsConfig {
     #[serde(rename = "insecureSkipVerification", skip_serializing_if = "Option::is_none")]
     pub insecure_skip_verification: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UntagResourceRequest {
+    pub resource_arn: String,
+    #[serde(rename = "tagKeys")]
+    pub tag_keys: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateBasePathMappingRequest {
+    pub base_path: String,
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateDomainNameRequest {
+    pub domain_name: String,
+    #[serde(rename = "domainNameId")]
+    pub domain_name_id: Option<String>,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2014,6 +2246,9 @@ Internet = "INTERNET",VpcLink = "VPC_LINK",} }
 wire_enum! { pub enum ContentHandlingStrategy {
 ConvertToBinary = "CONVERT_TO_BINARY",ConvertToText = "CONVERT_TO_TEXT",} }
 
+wire_enum! { pub enum DomainNameStatus {
+Available = "AVAILABLE",Updating = "UPDATING",Pending = "PENDING",PendingCertificateReimport = "PENDING_CERTIFICATE_REIMPORT",PendingOwnershipVerification = "PENDING_OWNERSHIP_VERIFICATION",Failed = "FAILED",} }
+
 wire_enum! { pub enum EndpointAccessMode {
 Basic = "BASIC",Strict = "STRICT",} }
 
@@ -2029,8 +2264,14 @@ Ipv4 = "ipv4",Dualstack = "dualstack",} }
 wire_enum! { pub enum Op {
 Add = "add",Remove = "remove",Replace = "replace",Move = "move",Copy = "copy",Test = "test",} }
 
+wire_enum! { pub enum ResourceOwner {
+SelfValue = "SELF",OtherAccounts = "OTHER_ACCOUNTS",} }
+
 wire_enum! { pub enum ResponseTransferMode {
 Buffered = "BUFFERED",Stream = "STREAM",} }
+
+wire_enum! { pub enum RoutingMode {
+BasePathMappingOnly = "BASE_PATH_MAPPING_ONLY",RoutingRuleOnly = "ROUTING_RULE_ONLY",RoutingRuleThenBasePathMapping = "ROUTING_RULE_THEN_BASE_PATH_MAPPING",} }
 
 wire_enum! { pub enum SecurityPolicy {
 Tls10 = "TLS_1_0",Tls12 = "TLS_1_2",SecurityPolicyTls1313202509 = "SecurityPolicy_TLS13_1_3_2025_09",SecurityPolicyTls1313Fips202509 = "SecurityPolicy_TLS13_1_3_FIPS_2025_09",SecurityPolicyTls1312PfsPq202509 = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09",SecurityPolicyTls1312FipsPq202509 = "SecurityPolicy_TLS13_1_2_FIPS_PQ_2025_09",SecurityPolicyTls1312FipsPfsPq202509 = "SecurityPolicy_TLS13_1_2_FIPS_PFS_PQ_2025_09",SecurityPolicyTls1312Pq202509 = "SecurityPolicy_TLS13_1_2_PQ_2025_09",SecurityPolicyTls1312202106 = "SecurityPolicy_TLS13_1_2_2021_06",SecurityPolicyTls132025Edge = "SecurityPolicy_TLS13_2025_EDGE",SecurityPolicyTls12Pfs2025Edge = "SecurityPolicy_TLS12_PFS_2025_EDGE",SecurityPolicyTls122018Edge = "SecurityPolicy_TLS12_2018_EDGE",} }
@@ -2104,6 +2345,40 @@ mod shape {
         Member { name: "variables", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
 
+    pub(super) static CREATE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "certificateArn", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "certificateBody", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "certificateChain", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "certificateName", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "certificatePrivateKey", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "domainName", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "endpointAccessMode", location: Location::Body, required: false, shape: &ENDPOINT_ACCESS_MODE },
+        Member {
+            name: "endpointConfiguration",
+            location: Location::Body,
+            required: false,
+            shape: &ENDPOINT_CONFIGURATION,
+        },
+        Member {
+            name: "mutualTlsAuthentication",
+            location: Location::Body,
+            required: false,
+            shape: &MUTUAL_TLS_AUTHENTICATION_INPUT,
+        },
+        Member {
+            name: "ownershipVerificationCertificateArn",
+            location: Location::Body,
+            required: false,
+            shape: &STRING,
+        },
+        Member { name: "policy", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "regionalCertificateArn", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "regionalCertificateName", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "routingMode", location: Location::Body, required: false, shape: &ROUTING_MODE },
+        Member { name: "securityPolicy", location: Location::Body, required: false, shape: &SECURITY_POLICY },
+        Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
+    ];
+
     pub(super) static CREATE_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "parent_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "pathPart", location: Location::Body, required: true, shape: &STRING },
@@ -2154,6 +2429,11 @@ mod shape {
     pub(super) static DELETE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "deployment_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static DELETE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
     ];
 
     pub(super) static DELETE_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
@@ -2240,6 +2520,17 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static GET_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
+    ];
+
+    pub(super) static GET_DOMAIN_NAMES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "resourceOwner", location: Location::Query, required: false, shape: &RESOURCE_OWNER },
+    ];
+
     pub(super) static GET_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
@@ -2283,6 +2574,12 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static GET_TAGS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     static INTEGRATION_TYPE: Shape = Shape::String {
         min: None,
         max: None,
@@ -2304,6 +2601,13 @@ mod shape {
         Shape::Map { key: &STRING, value: &NULLABLE_BOOLEAN, min: None, max: None };
 
     static MAP_OF_STRING_TO_STRING: Shape = Shape::Map { key: &STRING, value: &STRING, min: None, max: None };
+
+    static MUTUAL_TLS_AUTHENTICATION_INPUT_MEMBERS: &[Member] = &[
+        Member { name: "truststoreUri", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "truststoreVersion", location: Location::Body, required: false, shape: &STRING },
+    ];
+
+    static MUTUAL_TLS_AUTHENTICATION_INPUT: Shape = Shape::Structure(MUTUAL_TLS_AUTHENTICATION_INPUT_MEMBERS);
 
     static NULLABLE_BOOLEAN: Shape = Shape::Boolean;
 
@@ -2382,8 +2686,19 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    static RESOURCE_OWNER: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["SELF", "OTHER_ACCOUNTS"], sensitive: false };
+
     static RESPONSE_TRANSFER_MODE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["BUFFERED", "STREAM"], sensitive: false };
+
+    static ROUTING_MODE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["BASE_PATH_MAPPING_ONLY", "ROUTING_RULE_ONLY", "ROUTING_RULE_THEN_BASE_PATH_MAPPING"],
+        sensitive: false,
+    };
 
     static SECURITY_POLICY: Shape = Shape::String {
         min: None,
@@ -2408,10 +2723,33 @@ mod shape {
 
     static STRING: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
+    pub(super) static TAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "tags", location: Location::Body, required: true, shape: &MAP_OF_STRING_TO_STRING },
+    ];
+
     static TLS_CONFIG_MEMBERS: &[Member] =
         &[Member { name: "insecureSkipVerification", location: Location::Body, required: false, shape: &BOOLEAN }];
 
     static TLS_CONFIG: Shape = Shape::Structure(TLS_CONFIG_MEMBERS);
+
+    pub(super) static UNTAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "tagKeys", location: Location::Query, required: true, shape: &LIST_OF_STRING },
+    ];
+
+    pub(super) static UPDATE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
+
+    pub(super) static UPDATE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
 
     pub(super) static UPDATE_REST_API_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },

@@ -50,6 +50,17 @@ impl Patch {
         }
     }
 
+    /// A member of an enumeration.
+    pub(super) fn parse<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+        let wrong = || Error::bad_request(format!("Invalid value '{}' for {}", self.value, self.path));
+        parse(&self.value).ok_or_else(wrong)
+    }
+
+    /// What an optional text becomes: nothing, where it is removed.
+    pub(super) fn value_or_empty(&self) -> String {
+        if self.op == Op::Remove { String::new() } else { self.value.clone() }
+    }
+
     /// AWS's error for a path that cannot be patched so.
     pub(super) fn unknown(&self, paths: &str) -> Error {
         Error::bad_request(format!(

@@ -98,7 +98,7 @@ pub(super) fn list(draft: &Draft<'_>, input: &wire::GetRestApisRequest) -> Resul
 }
 
 /// A REST API of the region.
-pub(super) fn find(draft: &Draft<'_>, id: &str) -> Result<Arc<RestApi>, Error> {
+pub(crate) fn find(draft: &Draft<'_>, id: &str) -> Result<Arc<RestApi>, Error> {
     let api = draft.state.rest_apis.get(id).filter(|api| api.region == draft.region);
     let message = || format!("Invalid API identifier specified {}:{id}", draft.config.account);
     api.cloned().ok_or_else(|| Error::not_found(message()))

@@ -139,3 +139,30 @@ fn a_stage_is_patched() {
         assert!(patch(&[("replace", path, value)]).is_err(), "{path} {value}");
     }
 }
+
+#[test]
+fn a_domain_names_patches_are_one_change() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let mut domain = crate::acm::tests::domain("arn");
+    domain.region = "us-east-1".to_owned();
+    draft.put(&domain).unwrap();
+    let mut patch = |operations: Value| {
+        let body = json!({"domain_name": domain.name, "patchOperations": operations});
+        domain_name::update(draft, &input(body)).map_err(|error| error.message)
+    };
+    let replace = |path: &str, value: &str| json!({"op": "replace", "path": path, "value": value});
+    let mode = patch(json!([replace("/routingMode", "ROUTING_RULE_THEN_BASE_PATH_MAPPING")])).unwrap().routing_mode;
+    assert_eq!(mode, "ROUTING_RULE_THEN_API_MAPPING");
+    patch(json!([replace("/endpointConfiguration/types/0", "REGIONAL"), replace("/securityPolicy", "TLS_1_2")]))
+        .unwrap();
+    for (path, value, error) in [
+        ("/mutualTlsAuthentication/truststoreVersion", "v", "A truststoreVersion needs a truststoreUri"),
+        ("/mutualTlsAuthentication/truststoreUri", "s3://b", "Invalid truststoreUri s3://b: expected s3://bucket/key"),
+        ("/securityPolicy", "TLS_9", "Invalid value 'TLS_9' for /securityPolicy"),
+        ("/endpointConfiguration/types/0", "EDGE", "An endpoint type other than REGIONAL"),
+        ("/certificateArn", "arn", "Invalid patch path  '/certificateArn' specified for op 'replace'"),
+    ] {
+        assert!(patch(json!([replace(path, value)])).unwrap_err().starts_with(error), "{path}");
+    }
+}

@@ -28,7 +28,7 @@ const HISTORY: usize = 100;
 const MAPPING_SELECTION: &str = "$request.basepath";
 
 /// Makes a domain name.
-pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameRequest) -> Result<Domain, Error> {
+pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameRequest) -> Result<Domain, Error> {
     let name = DomainName::parse(&input.domain_name, draft.config)?;
     let configuration = only(input.domain_name_configurations.as_deref())?.ok_or_else(one_expected)?;
     if draft.state.domains.contains_key(name.as_str()) {
@@ -64,7 +64,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
 }
 
 /// Patches a domain name.
-pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Domain, Error> {
+pub(crate) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Domain, Error> {
     let mut domain = Domain::clone(&*draft.domain(&input.domain_name)?);
     if input.mutual_tls_authentication.is_some() && only(input.domain_name_configurations.as_deref())?.is_none() {
         return Err(one_expected());
@@ -96,7 +96,7 @@ pub(super) fn to_be(
     Ok(domain)
 }
 
-pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {
+pub(crate) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {
     let domain = draft.domain(&input.domain_name)?;
     let state = draft.state.clone();
     State::of(&state.mappings, &domain.name).try_for_each(|mapping| draft.delete::<ApiMapping>(mapping))?;
@@ -121,14 +121,14 @@ pub(super) fn list(
 }
 
 /// What the data plane does by now.
-pub(super) struct Enforced {
+pub(crate) struct Enforced {
     /// The revision that every live node enforces.
     pub(super) applied: Revision,
     /// What this one enforces.
     pub(super) snapshot: Arc<Snapshot>,
 }
 
-pub(super) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> wire::DomainName {
+pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> wire::DomainName {
     let status = match enforced.applied >= domain.revision {
         true => wire::DomainNameStatus::Available,
         false => wire::DomainNameStatus::Updating,

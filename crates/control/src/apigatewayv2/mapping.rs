@@ -28,7 +28,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiMappingReques
     put(draft, mapping)
 }
 
-pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateApiMappingRequest) -> Result<wire::ApiMapping, Error> {
+pub(crate) fn update(draft: &mut Draft<'_>, input: &wire::UpdateApiMappingRequest) -> Result<wire::ApiMapping, Error> {
     let domain = draft.domain(&input.domain_name)?;
     let mut mapping = find(draft, &domain, &input.api_mapping_id)?.clone();
     mapping.api_id = input.api_id.clone();

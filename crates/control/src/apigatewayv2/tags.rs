@@ -1,36 +1,36 @@
-//! Tags, by the ARN of a resource.
+//! Tags, by the ARN of a resource of v1 or v2.
 
 use aws::Error;
-use aws::apigatewayv2 as wire;
 use model::State;
-use model::resource::{Api, Domain, Stage, Tags};
+use model::resource::{Api, Domain, RestApi, Stage, Tags};
 
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
+use crate::apigateway::rest_api;
 
 /// A resource that can have tags.
 enum Tagged {
     Api(Api),
     Domain(Box<Domain>),
+    RestApi(RestApi),
     Stage(Stage),
 }
 
-pub(super) fn get(draft: &Draft<'_>, input: &wire::GetTagsRequest) -> Result<wire::GetTagsResponse, Error> {
-    let mut resource = Tagged::find(draft, &input.resource_arn)?;
-    Ok(wire::GetTagsResponse { tags: Some(std::mem::take(resource.tags())) })
+pub(crate) fn get(draft: &Draft<'_>, arn: &str) -> Result<Tags, Error> {
+    let mut resource = Tagged::find(draft, arn)?;
+    Ok(std::mem::take(resource.tags()))
 }
 
-pub(super) fn tag(draft: &mut Draft<'_>, input: &wire::TagResourceRequest) -> Result<wire::TagResourceResponse, Error> {
-    let mut resource = Tagged::find(draft, &input.resource_arn)?;
-    resource.tags().extend(input.tags.clone().unwrap_or_default());
-    resource.put(draft)?;
-    Ok(wire::TagResourceResponse {})
+pub(crate) fn tag(draft: &mut Draft<'_>, arn: &str, tags: &Tags) -> Result<(), Error> {
+    let mut resource = Tagged::find(draft, arn)?;
+    resource.tags().extend(tags.clone());
+    resource.put(draft)
 }
 
-pub(super) fn untag(draft: &mut Draft<'_>, input: &wire::UntagResourceRequest) -> Result<(), Error> {
-    let mut resource = Tagged::find(draft, &input.resource_arn)?;
-    resource.tags().retain(|name, _| !input.tag_keys.contains(name));
+pub(crate) fn untag(draft: &mut Draft<'_>, arn: &str, names: &[String]) -> Result<(), Error> {
+    let mut resource = Tagged::find(draft, arn)?;
+    resource.tags().retain(|name, _| !names.contains(name));
     resource.put(draft)
 }
 
@@ -52,6 +52,11 @@ impl Tagged {
                 let api = draft.api(id)?;
                 Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
             }
+            ["restapis", id] => Ok(Self::RestApi(RestApi::clone(&*rest_api::find(draft, id)?))),
+            ["restapis", id, "stages", name] => {
+                let api = rest_api::find(draft, id)?;
+                Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
+            }
             ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
@@ -61,6 +66,7 @@ impl Tagged {
         match self {
             Self::Api(api) => &mut api.tags,
             Self::Domain(domain) => &mut domain.tags,
+            Self::RestApi(api) => &mut api.tags,
             Self::Stage(stage) => &mut stage.tags,
         }
     }
@@ -72,6 +78,10 @@ impl Tagged {
             Self::Api(api) if state.apis.get(&api.id).is_some_and(|now| **now == api) => Ok(()),
             Self::Api(api) => {
                 api_tags(&api.tags)?;
+                draft.put(&api)
+            }
+            Self::RestApi(api) => {
+                other_tags(&api.tags)?;
                 draft.put(&api)
             }
             Self::Stage(stage) => {
