@@ -236,7 +236,9 @@ impl Answer {
 /// Puts the request's ids into the head of its answer.
 pub(crate) fn identify(headers: &mut HeaderMap, record: &Record) {
     let mut insert = |name: HeaderName, id: &[u8]| {
-        if let Ok(id) = HeaderValue::from_bytes(id) {
+        if let Ok(mut id) = HeaderValue::from_bytes(id) {
+            // Another one each time: HTTP/2's tables of headers are not to be filled with them.
+            id.set_sensitive(true);
             headers.insert(name, id);
         }
     };

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use trust::{Code, UnixSeconds};
 
 use crate::addresses::Counted;
+use crate::cork::{Cork, Uncorked};
 use crate::counters::{Bound, Counts, Stopped};
 use crate::exchange;
 use crate::forward;
@@ -30,7 +31,7 @@ use crate::record::Record;
 use crate::refuse;
 use crate::runtime::Runtime;
 use crate::sightings::Encounter;
-use crate::socket::{Io, Socket};
+use crate::socket::Socket;
 use crate::status::Pending;
 use crate::tls::{Failure, Hello, PlainAlert, Session};
 use crate::verdicts::{self, Chain, Client};
@@ -120,7 +121,9 @@ pub(crate) async fn run(
     let _counted = counted;
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
-    let accepted = timeout_at(handshake_until, handshake(&runtime, stream, peer, local)).await;
+    // Apart, as is all that is over when the connection waits for its requests: what waits is to be small.
+    let handshake = Box::pin(handshake(&runtime, stream, peer, local));
+    let accepted = timeout_at(handshake_until, handshake).await;
     let (session, connection) = match accepted {
         Ok(Some(established)) => established,
         Ok(None) => return,
@@ -129,7 +132,7 @@ pub(crate) async fn run(
     let client = connection.standing().1;
     let socket = Rc::new(Socket::new(session.stream, connection.clone()));
     if client.refusal.is_some() {
-        return refuse::connection(&runtime, &connection, socket).await;
+        return Box::pin(refuse::connection(&runtime, &connection, socket)).await;
     }
     connection.count_handshake(&runtime);
     let _registered = runtime.register(&connection);
@@ -223,6 +226,7 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
         move |request| exchange::serve(runtime.clone(), connection.clone(), request)
     });
     let limits = runtime.limits();
+    let cork = Cork::new(socket.clone());
     let http = http2::Builder::new(LocalExecutor)
         .max_concurrent_streams(limits.http2_streams)
         // Its list counts 32 bytes more for each header than AWS does; what is between the two is refused by us.
@@ -232,9 +236,9 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(4 * STREAM_WINDOW)
         .max_send_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(Io(socket.clone())), service);
-    let http = std::pin::pin!(http);
-    drive(connection, http, |http| http.graceful_shutdown()).await;
+        .serve_connection(TokioIo::new(cork.clone()), service);
+    let http = std::pin::pin!(Uncorked::new(cork, http));
+    drive(connection, http, |http| http.get_mut().connection().graceful_shutdown()).await;
 }
 
 /// Polls a connection to its end, or until it must end.

@@ -16,6 +16,7 @@ mod body;
 mod clock;
 mod config;
 mod connection;
+mod cork;
 mod cors;
 mod counters;
 mod edge;

@@ -20,10 +20,12 @@ use dial::Dialer;
 pub(crate) use http1::{BackendBody, BackendError, Upgraded};
 use http1::{Http1, SendError};
 
-/// Idle connections that are kept to one backend.
-const IDLE: usize = 128;
+/// Idle connections that are kept to one backend: as many as HTTP/2 clients may have needed at a time. The last one used is the
+/// first that is used again, so that what is not needed any more grows old.
+const IDLE: usize = 1024;
 /// For how long.
 const IDLE_TIME: Duration = Duration::from_secs(50);
+
 /// The connections of one runtime.
 pub(crate) struct Upstreams {
     pools: Rc<Pools>,

@@ -18,6 +18,7 @@ pub mod ledger;
 
 mod index;
 mod journal;
+mod json;
 mod line;
 mod notice;
 mod queue;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::Object;
+
 /// Bytes of a message that are kept; CloudWatch Logs' limit on an event. What is longer is cut and ends in `…`.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
@@ -58,6 +60,45 @@ pub struct AccessRecord<'a> {
     pub shadow: Option<Shadow<'a>>,
     /// The client's address and port.
     pub source: SocketAddr,
+}
+
+impl AccessRecord<'_> {
+    /// Writes what serde_json would write of [`Record::Access`], in a fraction of its time.
+    fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let mut record = Object::new(out);
+        record.string("kind", "access");
+        record.number("time_ms", self.time_ms);
+        record.non_empty("region", &self.region);
+        record.non_empty("group", &self.group);
+        record.non_empty("stream", &self.stream);
+        record.non_empty("message", &self.message);
+        record.string("request_id", &self.request_id);
+        record.string("domain", &self.domain);
+        record.optional("api_id", self.api_id.as_deref());
+        record.optional("stage", self.stage.as_deref());
+        record.number("status", self.status);
+        record.rare("refusal", self.refusal.as_ref())?;
+        record.rare("denial", self.denial.as_ref())?;
+        record.number("revision", self.revision);
+        if let Some(truststore) = &self.truststore {
+            let mut object = record.object("truststore");
+            object.string("digest", &truststore.digest);
+            object.optional("version", truststore.version.as_deref());
+            object.end();
+        }
+        if let Some(client) = &self.client {
+            let mut object = record.object("client");
+            object.string("subject", &client.subject);
+            object.string("issuer", &client.issuer);
+            object.string("serial", &client.serial);
+            object.string("fingerprint", &client.fingerprint);
+            object.end();
+        }
+        record.rare("shadow", self.shadow.as_ref())?;
+        record.rare("source", Some(&self.source))?;
+        record.end();
+        Ok(())
+    }
 }
 
 /// Why a client was not trusted.
@@ -141,6 +182,16 @@ pub(crate) enum Record<'a> {
     },
 }
 
+impl Record<'_> {
+    /// Writes its JSON.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Access(record) => record.write(out),
+            other => serde_json::to_writer(out, other),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct EventRecord<'a> {
     pub time_ms: i64,
@@ -180,4 +231,59 @@ pub(crate) fn bounded(message: &str) -> Cow<'_, str> {
     }
     let end = message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8());
     Cow::Owned(format!("{}…", &message[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(record: &AccessRecord<'_>) -> (String, String) {
+        let mut out = Vec::new();
+        Record::Access(record).write(&mut out).unwrap();
+        (String::from_utf8(out).unwrap(), serde_json::to_string(&Record::Access(record)).unwrap())
+    }
+
+    #[test]
+    fn an_access_record_is_written_as_serde_json_would() {
+        let least: AccessRecord<'_> =
+            serde_json::from_str(r#"{"time_ms":-1,"request_id":"","status":0,"revision":0,"source":"[::1]:1"}"#)
+                .unwrap();
+        let truststore = || Truststore { digest: "ab".into(), version: Some("v\"1".into()) };
+        let most = AccessRecord {
+            time_ms: i64::MAX,
+            region: "r".into(),
+            group: "g".into(),
+            stream: "s".into(),
+            message: "{\"a\":\"\u{7}é\n\"}".into(),
+            request_id: "i".into(),
+            domain: "d".into(),
+            api_id: Some("a".into()),
+            stage: Some("$default".into()),
+            status: 403,
+            refusal: Some(Refusal {
+                code: trust::Code::ClientCertExpired,
+                detail: "\\".into(),
+                explanation: "e".into(),
+                fix: "f".into(),
+                evidence: vec![("n".into(), "v".into())],
+                chain_sha256: Some("c".into()),
+            }),
+            denial: Some(Denial { code: "c".into(), detail: "d".into() }),
+            revision: u64::MAX,
+            truststore: Some(truststore()),
+            client: Some(Client {
+                subject: "CN=\"x\",O=y\\,z".into(),
+                issuer: "i".into(),
+                serial: "1".into(),
+                fingerprint: "f".into(),
+            }),
+            shadow: Some(Shadow { truststore: truststore(), refusal: None, detail: "d".into() }),
+            source: "192.0.2.1:443".parse().unwrap(),
+        };
+        let bare = AccessRecord { truststore: Some(Truststore { version: None, ..truststore() }), ..least.clone() };
+        for record in [&least, &most, &bare] {
+            let (ours, theirs) = written(record);
+            assert_eq!(ours, theirs);
+        }
+    }
 }

@@ -89,7 +89,7 @@ impl Chunk {
             Record::Event(r) => (r.time_ms, r.ingested_ms, r.region, r.group, r.stream),
             Record::Dropped { time_ms, .. } => (*time_ms, *time_ms, "", "", ""),
         };
-        if line::push(record, &mut self.bytes) {
+        if line::push(&mut self.bytes, |out| record.write(out)) {
             self.lines += 1;
             Span::at(time_ms, ingested_ms).note(&mut self.spans, region, group, stream);
         }

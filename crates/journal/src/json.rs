@@ -1,0 +1,128 @@
+//! Writes JSON where it is written for every request. serde_json looks at each byte of a string; here it is eight at a time, and
+//! what it would give is what stands there.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use serde::Serialize;
+
+/// An object, written member by member.
+pub(crate) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
+    }
+
+    pub(crate) fn end(self) {
+        self.out.push(b'}');
+    }
+
+    pub(crate) fn string(&mut self, name: &'static str, value: &str) {
+        push_string(self.member(name), value);
+    }
+
+    /// Left out where it is empty.
+    pub(crate) fn non_empty(&mut self, name: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.string(name, value);
+        }
+    }
+
+    pub(crate) fn optional(&mut self, name: &'static str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.string(name, value);
+        }
+    }
+
+    pub(crate) fn number(&mut self, name: &'static str, value: impl Display) {
+        // Writing into a vector does not fail.
+        let _ = write!(self.member(name), "{value}");
+    }
+
+    pub(crate) fn object(&mut self, name: &'static str) -> Object<'_> {
+        Object::new(self.member(name))
+    }
+
+    /// What comes seldom, as serde_json writes it.
+    pub(crate) fn rare(&mut self, name: &'static str, value: Option<&impl Serialize>) -> serde_json::Result<()> {
+        value.map_or(Ok(()), |value| serde_json::to_writer(self.member(name), value))
+    }
+
+    /// `name` needs no escapes.
+    fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(if self.is_empty { b"\"" } else { b",\"" });
+        self.is_empty = false;
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+}
+
+fn push_string(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    while let Some(at) = escaped(rest) {
+        out.extend_from_slice(&rest[..at]);
+        push_escape(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Where the first byte stands that a string may not have as it is (RFC 8259 section 7).
+fn escaped(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    // The lowest mark is right; those above it may come of its borrow.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let equals = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let marks = below(word, b' ') | equals(b'"') | equals(b'\\');
+        if marks != 0 {
+            return Some(8 * number + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))?;
+    Some(8 * words.len() + at)
+}
+
+fn push_escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            let _ = write!(out, "\\u{byte:04x}");
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn strings_are_serde_jsons(text in "[ -~\"\\\\\u{0}-\u{1f}é…😀]{0,60}") {
+            let mut out = Vec::new();
+            push_string(&mut out, &text);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
+    }
+}
