@@ -15,5 +15,7 @@ pub(crate) mod head;
 pub(crate) mod inbound;
 pub(crate) mod outgoing;
 pub(crate) mod payload;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod reading;
 pub(crate) mod server;
 pub(crate) mod tunnel;

@@ -48,6 +48,8 @@ pub use clock::Clock;
 pub use config::{EdgeConfig, Limits};
 pub use counters::{Bound, Counters, Totals};
 pub use edge::Edge;
+#[cfg(fuzzing)]
+pub use http1::reading::read_twice;
 pub use network::{Network, NoNetwork};
 pub use record::{DOMAIN_LOG_FORMAT, Line, RefusalLine};
 pub use shadow::ShadowLine;

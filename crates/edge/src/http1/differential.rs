@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, Version};
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,106 +13,8 @@ use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 
-use super::chunked::ChunkError;
-use super::head::{HeadError, RequestHead, Search};
-use super::payload::Decoder;
-
-/// A request that came whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
-    method: Method,
-    target: String,
-    version: Version,
-    headers: HeaderMap,
-    payload: Vec<u8>,
-}
-
-/// Why we read no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// The bytes were at their end, in a request or between two.
-    End,
-    /// The last request ends its connection, or makes another protocol of it.
-    Last,
-    Head(HeadError),
-    Chunks,
-}
-
-impl From<HeadError> for Stop {
-    fn from(error: HeadError) -> Self {
-        Self::Head(error)
-    }
-}
-
-impl From<ChunkError> for Stop {
-    fn from(_: ChunkError) -> Self {
-        Self::Chunks
-    }
-}
-
-/// What we read of bytes that come in these pieces.
-fn ours(pieces: &[&[u8]]) -> (Vec<Message>, Stop) {
-    let mut messages = Vec::new();
-    let mut reader = Reader::default();
-    for piece in pieces {
-        reader.buffer.extend_from_slice(piece);
-        loop {
-            match reader.next() {
-                Ok(Some((message, goes_on))) => {
-                    messages.push(message);
-                    if !goes_on {
-                        return (messages, Stop::Last);
-                    }
-                }
-                Ok(None) => break,
-                Err(stop) => return (messages, stop),
-            }
-        }
-    }
-    (messages, Stop::End)
-}
-
-#[derive(Default)]
-struct Reader {
-    buffer: BytesMut,
-    search: Search,
-    under_way: Option<(RequestHead, Decoder, Vec<u8>)>,
-}
-
-impl Reader {
-    /// The next request, and whether another one may follow; `None`: it has not come whole.
-    fn next(&mut self) -> Result<Option<(Message, bool)>, Stop> {
-        if self.under_way.is_none() {
-            let Some((start, end)) = self.search.find(&self.buffer)? else { return Ok(None) };
-            let head = RequestHead::parse(self.buffer.split_to(end).freeze().slice(start..))?;
-            self.search = Search::default();
-            self.under_way = Some((head, Decoder::Ended, Vec::new()));
-            if let Some((head, decoder, _)) = &mut self.under_way {
-                *decoder = Decoder::new(head.framing);
-            }
-        }
-        let Some((_, decoder, payload)) = &mut self.under_way else { return Ok(None) };
-        loop {
-            match decoder.next(&mut self.buffer)? {
-                std::task::Poll::Pending => return Ok(None),
-                std::task::Poll::Ready(None) => break,
-                std::task::Poll::Ready(Some(frame)) => {
-                    payload.extend_from_slice(&frame.into_data().unwrap_or_default());
-                }
-            }
-        }
-        let Some((head, _, payload)) = self.under_way.take() else { return Ok(None) };
-        let goes_on = head.keep_alive && head.parts.method != Method::CONNECT;
-        Ok(Some((Message::new(head.parts, payload), goes_on)))
-    }
-}
-
-impl Message {
-    fn new(parts: http::request::Parts, payload: Vec<u8>) -> Self {
-        let target = parts.uri.to_string();
-        Self { method: parts.method, target, version: parts.version, headers: parts.headers, payload }
-    }
-}
+use super::head::HeadError;
+use super::reading::{Message, Stop, read as ours};
 
 /// What hyper reads of them.
 fn hypers(pieces: &[&[u8]]) -> Vec<Message> {
