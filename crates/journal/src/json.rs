@@ -65,34 +65,38 @@ impl<'a> Object<'a> {
 
 fn push_string(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
-    out.reserve(rest.len() + 2);
+    out.reserve(rest.len() + rest.len() / 4 + 2);
     out.push(b'"');
-    while let Some(at) = escaped(rest) {
-        out.extend_from_slice(&rest[..at]);
-        push_escape(out, rest[at]);
-        rest = &rest[at + 1..];
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        let marks = escaped(u64::from_le_bytes(*word));
+        // Copied whole in any case: a length that is known costs no call.
+        out.extend_from_slice(word);
+        if marks == 0 {
+            rest = behind;
+        } else {
+            let at = marks.trailing_zeros() as usize / 8;
+            out.truncate(out.len() - word.len() + at);
+            push_escape(out, word[at]);
+            rest = &rest[at + 1..];
+        }
     }
-    out.extend_from_slice(rest);
+    for &byte in rest {
+        match byte {
+            0..b' ' | b'"' | b'\\' => push_escape(out, byte),
+            _ => out.push(byte),
+        }
+    }
     out.push(b'"');
 }
 
-/// Where the first byte stands that a string may not have as it is (RFC 8259 section 7).
-fn escaped(bytes: &[u8]) -> Option<usize> {
+/// Marks bytes that a string may not have as they are (RFC 8259 section 7), by their highest bit. The lowest mark is right; those
+/// above it may come of a borrow.
+fn escaped(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES << 7;
-    // The lowest mark is right; those above it may come of its borrow.
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let equals = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-        let marks = below(word, b' ') | equals(b'"') | equals(b'\\');
-        if marks != 0 {
-            return Some(8 * number + marks.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))?;
-    Some(8 * words.len() + at)
+    let equals = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    below(word, b' ') | equals(b'"') | equals(b'\\')
 }
 
 fn push_escape(out: &mut Vec<u8>, byte: u8) {
