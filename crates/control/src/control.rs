@@ -1,6 +1,7 @@
 //! The control API as one value: what every operation stands on.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) object_notes: Mutex<()>,
     /// Held while clients are judged for a preview.
     pub(crate) previews: Arc<Mutex<()>>,
+    /// The server is about to stop.
+    draining: AtomicBool,
 }
 
 /// What S3 asks of the control API that it is a part of.
@@ -119,9 +122,20 @@ impl Control {
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
                 previews: Arc::default(),
+                draining: AtomicBool::new(false),
             }
         });
         Self { shared }
+    }
+
+    /// From now on health says that the server is about to stop. Everything else is answered as before.
+    pub fn announce_drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
     }
 
     /// What the operations read and change.

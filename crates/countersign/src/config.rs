@@ -36,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) execute_api_suffix: String,
     /// How clients are refused where a domain's tags do not say; `aws_exact` makes it `aws`.
     pub(crate) rejection: Option<Rejection>,
+    /// For so long after it was told to stop everything goes on, but for health, which says so.
+    pub(crate) drain_delay_seconds: u32,
+    /// Then what was begun has so long to end.
+    pub(crate) drain_timeout_seconds: u32,
     pub(crate) control: Control,
     pub(crate) expiry: Expiry,
     pub(crate) limits: Limits,
@@ -164,6 +168,8 @@ impl Config {
             aws_exact,
             execute_api_suffix,
             rejection,
+            drain_delay_seconds,
+            drain_timeout_seconds,
             control,
             expiry,
             limits,
@@ -181,6 +187,8 @@ impl Config {
             ("aws_exact", *aws_exact != other.aws_exact),
             ("execute_api_suffix", *execute_api_suffix != other.execute_api_suffix),
             ("rejection", *rejection != other.rejection),
+            ("drain_delay_seconds", *drain_delay_seconds != other.drain_delay_seconds),
+            ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
             ("control", *control != other.control),
             ("expiry", *expiry != other.expiry),
             ("limits", *limits != other.limits),
@@ -242,6 +250,8 @@ impl Default for Config {
             aws_exact: false,
             execute_api_suffix: "localhost".to_owned(),
             rejection: None,
+            drain_delay_seconds: 0,
+            drain_timeout_seconds: 30,
             control: Control::default(),
             expiry: Expiry::default(),
             limits: Limits::default(),
@@ -297,6 +307,8 @@ mod tests {
             account = "000000000001"
             aws_exact = true
             execute_api_suffix = "gw.internal"
+            drain_delay_seconds = 20
+            drain_timeout_seconds = 60
             [control]
             certificate = "c.pem"
             key = "/keys/c.key"
@@ -322,6 +334,7 @@ mod tests {
         assert_eq!(config.control.certificate.as_deref(), Some(Path::new("/etc/countersign/c.pem")));
         assert_eq!(config.control.key.as_deref(), Some(Path::new("/keys/c.key")));
         assert_eq!(config.rejection(), Rejection::Aws);
+        assert_eq!((config.drain_delay_seconds, config.drain_timeout_seconds), (20, 60));
         assert_eq!(config.expiry.days, 14);
         assert_eq!(config.limits.edge().connections_per_address, 7);
         assert_eq!(config.limits.edge().handshake_timeout.as_secs(), 3);
@@ -344,6 +357,7 @@ mod tests {
             ("[limits]\nheader_bytes = 100", "limits.header_bytes is 100; it has to be 1024 at least"),
             ("[proxy_protocol]\nfrom = [\"all\"]", "`all` is no network"),
             ("[expiry]\ndays = -1", "invalid value"),
+            ("drain_delay_seconds = -1", "invalid value"),
             ("[control]\nkey = \"k\"", "belong together"),
             ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
             ("[sealing_key]\nfile = \"k\"\ncommand = [\"c\"]", "keep one"),

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::env::quote;
 use crate::server::Server;
-use crate::up::{Asked, Signals, prepare};
+use crate::up::{Signals, prepare};
 use backend::Backend;
 use caller::Caller;
 use narrator::Narrator;
@@ -56,7 +56,7 @@ async fn demo(args: &Args, base: &Path) -> Outcome {
     let told = tokio::select! {
         told = story.tell() => told,
         // Whoever interrupts does not want to hear the end.
-        () = stopped(&mut signals) => Err(Failure::new("interrupted")),
+        () = signals.stop() => Err(Failure::new("interrupted")),
     };
     if let Err(e) = told {
         story.tell.check(false, &e.to_string());
@@ -66,9 +66,9 @@ async fn demo(args: &Args, base: &Path) -> Outcome {
     if held && !args.exit {
         quiet.store(false, Ordering::Relaxed);
         go_on(&story.tell, &dir, &files);
-        stopped(&mut signals).await;
+        signals.stop().await;
     }
-    server.drain().await;
+    server.drain(&mut signals).await;
     Ok(if held { Answer::Yes } else { Answer::No })
 }
 
@@ -105,8 +105,4 @@ fn go_on(tell: &Narrator, dir: &DataDir, files: &Path) {
     tell.command(&format!("eval \"$(countersign env --data-dir {})\"", quote(&dir.path().to_string_lossy())));
     tell.command("alias curl='curl --cacert \"$COUNTERSIGN_CA_FILE\" --connect-to \"::$COUNTERSIGN_HTTPS_ADDR\"'");
     tell.command("curl --cert client.pem --key client.key https://api.yourcompany.com/hello");
-}
-
-async fn stopped(signals: &mut Signals) {
-    while signals.next().await != Asked::Stop {}
 }

@@ -3,6 +3,7 @@
 //! The data plane has threads of its own. Everything else runs on the runtime that the server is started on, and on that runtime's
 //! pool for what blocks.
 
+mod chores;
 mod drift;
 mod expiry;
 mod files;
@@ -14,7 +15,6 @@ mod refusals;
 mod sightings;
 mod tls;
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use store::{Follower, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use trust::UnixSeconds;
 
 use crate::answer::{Failure, warn};
@@ -42,7 +42,9 @@ use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::fetch::Http;
 use crate::gateway::Gateway;
 use crate::issuers::Issuers;
-use crate::revocation::{Fetcher, OfRevocations, follow};
+use crate::revocation::{Fetcher, OfRevocations};
+use crate::up::Signals;
+use chores::Chores;
 use expiry::Expiry;
 use files::Files;
 use follow::Publisher;
@@ -60,16 +62,9 @@ pub(crate) struct Server {
     journal: Journal,
     ledger: Ledger,
     edge: Arc<Edge>,
-    publishing: JoinHandle<()>,
     defaults: watch::Sender<Defaults>,
-    renewing: JoinHandle<()>,
-    forgetting: JoinHandle<()>,
-    catching_up: JoinHandle<()>,
-    watching: JoinHandle<()>,
-    noting: JoinHandle<()>,
-    expiring: JoinHandle<()>,
-    fetching: JoinHandle<()>,
-    following: Option<JoinHandle<()>>,
+    chores: Chores,
+    background: JoinSet<()>,
     serving: Serving,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
@@ -79,21 +74,14 @@ pub(crate) struct Server {
 
 /// The control address being served.
 struct Serving {
-    stop: oneshot::Sender<()>,
+    /// Dropped, it stops.
+    stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
     acceptor: Option<watch::Sender<Acceptor>>,
 }
 
 /// This node's name among those that report what they enforce.
 const NODE: &str = "local";
-/// Time for requests under way to end.
-const DRAIN: Duration = Duration::from_secs(15);
-/// Between two looks for bytes that the settings name no more.
-const FORGETTING: Duration = Duration::from_secs(60 * 60);
-/// Between two looks for versions of objects of which the settings were not told.
-const CATCHING_UP: Duration = Duration::from_secs(60);
-/// Between two looks at the certificates that the local CA has signed.
-const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Server {
     /// Starts it, and returns once what was set before is enforced. Refusals are printed while `quiet` is not set.
@@ -144,7 +132,13 @@ impl Server {
             counted: Arc::default(),
         };
         metrics.register(expiry.clone());
-        let publishing = tokio::spawn(publisher.run(edge.clone()));
+        let mut background = JoinSet::new();
+        background.spawn(publisher.run(edge.clone()));
+        background.spawn(drift::tell(follower.state()));
+        background.spawn(records::watch(files.journal.clone()));
+        background.spawn(sightings::watch(files.ledger.clone()));
+        background.spawn(expiry.tell());
+        background.spawn(fetcher.keep());
 
         let control = Control::new(ControlParts {
             config: config.control(edge.local_addr()),
@@ -159,15 +153,7 @@ impl Server {
         let credentials = credentials(dir, &control).await?;
         let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;
         dir.keep_ca(&root)?;
-        let renewing = tokio::spawn(renew(control.clone()));
-        let forgetting = tokio::spawn(forget(control.clone()));
-        let catching_up = tokio::spawn(catch_up(control.clone()));
-        tokio::spawn(drift::tell(follower.state()));
-        let watching = tokio::spawn(records::watch(files.journal.clone()));
-        let noting = tokio::spawn(sightings::watch(files.ledger.clone()));
-        let expiring = tokio::spawn(expiry.tell());
-        let fetching = tokio::spawn(fetcher.keep());
-        let following = config.revocation.directory.clone().map(|files| tokio::spawn(follow(control.clone(), files)));
+        let chores = Chores::start(&control, config.revocation.directory.as_deref());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -185,16 +171,9 @@ impl Server {
             journal: files.journal,
             ledger: files.ledger,
             edge,
-            publishing,
             defaults,
-            renewing,
-            forgetting,
-            catching_up,
-            watching,
-            noting,
-            expiring,
-            fetching,
-            following,
+            chores,
+            background,
             serving,
             _follower: follower,
             _running: dir.announce(&run)?,
@@ -220,8 +199,8 @@ impl Server {
         Ok(())
     }
 
-    /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, and the
-    /// control address's certificate. Names what has changed and waits for a restart.
+    /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, the
+    /// times for a drain, and the control address's certificate. Names what has changed and waits for a restart.
     pub(crate) fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
         if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
             acceptor.send_replace(tls::acceptor(certificate, key)?);
@@ -232,6 +211,8 @@ impl Server {
         self.edge.reconfigure(config.limits.edge(), &config.proxy_protocol.from);
         self.config.limits = config.limits.clone();
         self.config.proxy_protocol = config.proxy_protocol.clone();
+        self.config.drain_delay_seconds = config.drain_delay_seconds;
+        self.config.drain_timeout_seconds = config.drain_timeout_seconds;
         let waiting = self.config.differences(config);
         if !waiting.is_empty() {
             warn(&format!("waits for a restart: {}", waiting.join(", ")));
@@ -239,31 +220,46 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it: what was begun is ended, what was recorded is on disk.
-    pub(crate) async fn drain(self) {
-        let _ = self.serving.stop.send(());
-        self.renewing.abort();
-        self.forgetting.abort();
-        self.catching_up.abort();
-        self.watching.abort();
-        self.noting.abort();
-        self.expiring.abort();
-        self.fetching.abort();
-        self.following.iter().for_each(JoinHandle::abort);
-        self.publishing.abort();
-        let _ = self.publishing.await;
-        let (edge, journal, ledger) = (self.edge, self.journal, self.ledger);
-        let drained = spawn_blocking(move || {
-            // The publisher, which shared it, has ended.
-            if let Some(edge) = Arc::into_inner(edge) {
-                edge.drain(DRAIN);
-            }
+    /// Ends it. Health says so from now on; all else goes on for `drain_delay_seconds`, in which balancers look elsewhere. Then
+    /// what was begun is ended, within `drain_timeout_seconds`, and what was recorded is on disk. Whoever is asked to stop once
+    /// more skips what is left of either time.
+    pub(crate) async fn drain(mut self, signals: &mut Signals) {
+        self.control.announce_drain();
+        tokio::select! {
+            () = tokio::time::sleep(seconds_of(self.config.drain_delay_seconds)) => {}
+            () = signals.stop() => {}
+        }
+        self.drain_edge(signals).await;
+        self.serving.stop().await;
+        self.chores.stop().await;
+        self.background.shutdown().await;
+        let (journal, ledger) = (self.journal, self.ledger);
+        let closed = spawn_blocking(move || {
             journal.close();
             ledger.close();
         });
-        let _ = tokio::join!(drained, self.serving.task);
+        let _ = closed.await;
         if let Err(e) = self.store.retire(NODE).await {
             warn(&e.to_string());
+        }
+    }
+
+    async fn drain_edge(&self, signals: &mut Signals) {
+        let drain = |time| {
+            let edge = self.edge.clone();
+            spawn_blocking(move || edge.drain(time))
+        };
+        let mut drained = drain(seconds_of(self.config.drain_timeout_seconds));
+        let cut = tokio::select! {
+            cut = &mut drained => cut,
+            () = signals.stop() => {
+                let _ = drain(Duration::ZERO).await;
+                drained.await
+            }
+        };
+        match cut {
+            Ok(0) | Err(_) => {}
+            Ok(cut) => warn(&format!("{cut} connections were still in use, and were cut")),
         }
     }
 
@@ -286,7 +282,13 @@ impl Serving {
                 (Some(sender), tokio::spawn(tls::serve(listener, acceptors, control, stopped)))
             }
         };
-        Self { stop, task, acceptor }
+        Self { stop: Some(stop), task, acceptor }
+    }
+
+    /// Takes no more requests, and returns once those under way are answered.
+    async fn stop(&mut self) {
+        drop(self.stop.take());
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -358,38 +360,6 @@ async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Fa
     Ok(credentials)
 }
 
-/// Renews what the local CA has signed, for as long as the server runs.
-async fn renew(control: Control) {
-    loop {
-        tokio::time::sleep(RENEWAL).await;
-        if let Err(e) = local_ca::renew(&control).await {
-            warn(&format!("certificates of the local CA are not renewed: {e}"));
-        }
-    }
-}
-
-/// Finds what was written to objects that domains name, and got lost on its way to the settings.
-async fn catch_up(control: Control) {
-    loop {
-        if let Err(e) = control.catch_up().await {
-            warn(&format!("objects that domains name are not followed: {e}"));
-        }
-        tokio::time::sleep(CATCHING_UP).await;
-    }
-}
-
-/// Forgets truststores and lists that nothing names, for as long as the server runs.
-async fn forget(control: Control) {
-    let mut unnamed = BTreeSet::new();
-    loop {
-        match control.settings().forget_blobs(&unnamed).await {
-            Ok(now) => unnamed = now,
-            Err(e) => warn(&e.to_string()),
-        }
-        tokio::time::sleep(FORGETTING).await;
-    }
-}
-
 fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot listen on {address}: {error}; choose another address with {option}"))
 }
@@ -402,6 +372,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+fn seconds_of(configured: u32) -> Duration {
+    Duration::from_secs(configured.into())
 }
 
 fn seconds() -> UnixSeconds {

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         while signals.next().await == Asked::Reread {
             reread(args, &mut server).await;
         }
-        server.drain().await;
+        server.drain(&mut signals).await;
         Ok(Answer::Yes)
     });
     runtime.shutdown_timeout(LAST_MOMENTS);
@@ -129,5 +129,10 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reread,
         }
+    }
+
+    /// Until it is asked to stop.
+    pub(crate) async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

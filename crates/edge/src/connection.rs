@@ -29,19 +29,23 @@ use crate::http1;
 use crate::limits::Looked;
 use crate::record::Record;
 use crate::refuse;
-use crate::runtime::Runtime;
+use crate::runtime::{Place, Runtime};
 use crate::sightings::Encounter;
 use crate::socket::Socket;
 use crate::status::Pending;
 use crate::tls::{Failure, Hello, PlainAlert, Session};
 use crate::verdicts::{self, Chain, Client};
 
-/// What a client may still take of a request when its connection must end.
+/// What a client may still take of a request when its connection must end, unless it ends because the gateway stops: that has
+/// a deadline of its own.
 const LAST_RESPONSE: Duration = Duration::from_secs(30);
 /// The same where it is no longer trusted: what goes on for longer than that is no last response but a stream.
 const LAST_OF_REFUSED: Duration = Duration::from_millis(500);
-/// The same where nothing is under way, and it only has to take note.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The same where nothing is under way, and it only has to take note: a GOAWAY and the answer to a PING.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// While the gateway stops: for a request that may be on its way on a connection that has none. It is answered, and told that
+/// it was the last.
+const NEXT_REQUEST: Duration = Duration::from_secs(2);
 
 /// Bytes of a payload that an HTTP/2 client may send ahead of its backend.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -91,12 +95,23 @@ enum Review {
 /// Why, and thereby how, a connection ends before its client ends it. In the order of their force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Close {
-    /// The gateway stops, or the client was idle for too long: what was begun is ended.
+    /// The gateway stops: what was begun is ended, and what may be on its way is waited for.
+    Drain,
+    /// The client was idle for too long, or its domain is no more: what was begun is ended.
     Gracefully,
     /// The client is trusted no more.
     Refused,
     /// At once.
     Now,
+}
+
+/// What becomes of a connection that must end.
+enum Ending {
+    Now,
+    /// Nothing yet; it is looked at again after that time.
+    GoesOn(Duration),
+    /// It takes no new requests; it is looked at again after that time.
+    ShutsDown(Duration),
 }
 
 /// What a connection is doing, by the runtime's ticks (milliseconds since its start, advanced a few times a second).
@@ -111,18 +126,13 @@ pub(crate) struct Activity {
 }
 
 /// Serves one accepted connection to its end.
-pub(crate) async fn run(
-    runtime: Rc<Runtime>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    counted: Counted,
-    handshake_until: Instant,
-) {
+pub(crate) async fn run(place: Place, stream: TcpStream, peer: SocketAddr, counted: Counted, handshake_until: Instant) {
     let _counted = counted;
+    let runtime = place.runtime();
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
     // Apart, as is all that is over when the connection waits for its requests: what waits is to be small.
-    let handshake = Box::pin(handshake(&runtime, stream, peer, local));
+    let handshake = Box::pin(handshake(runtime, stream, peer, local));
     let accepted = timeout_at(handshake_until, handshake).await;
     let (session, connection) = match accepted {
         Ok(Some(established)) => established,
@@ -132,16 +142,20 @@ pub(crate) async fn run(
     let client = connection.standing().1;
     let socket = Rc::new(Socket::new(session.stream, connection.clone()));
     if client.refusal.is_some() {
-        return Box::pin(refuse::connection(&runtime, &connection, socket)).await;
+        return Box::pin(refuse::connection(runtime, &connection, socket)).await;
     }
-    connection.count_handshake(&runtime);
+    connection.count_handshake(runtime);
     let _registered = runtime.register(&connection);
     // A snapshot may have come since the client was judged, and found nobody here to review.
-    connection.review_in_background(&runtime);
+    connection.review_in_background(runtime);
     if connection.is_http2 {
-        serve_http2(&runtime, &connection, &socket).await;
+        serve_http2(runtime, &connection, &socket).await;
     } else {
-        serve_http1(&runtime, &connection, &socket).await;
+        serve_http1(runtime, &connection, &socket).await;
+    }
+    if connection.closing.get().is_some_and(|close| close <= Close::Gracefully) {
+        // It did not ask for the end, and may be sending.
+        connection.linger();
     }
     socket.close().await;
 }
@@ -242,29 +256,30 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
 }
 
 /// Polls a connection to its end, or until it must end.
-async fn drive<H: Future>(
-    connection: &Connection,
-    mut http: Pin<&mut H>,
-    graceful_shutdown: fn(Pin<&mut H>),
-) -> Option<H::Output> {
-    let close = select! {
+async fn drive<H: Future>(connection: &Connection, mut http: Pin<&mut H>, graceful_shutdown: fn(Pin<&mut H>)) {
+    let mut close = select! {
         biased;
-        output = &mut http => return Some(output),
-        close = connection.must_close(Close::Gracefully) => close,
+        _ = &mut http => return,
+        close = connection.must_close(None) => close,
     };
-    let time = match close {
-        Close::Now => return None,
-        _ if connection.activity.is_idle() && !connection.owes_goaway() => return None,
-        _ if connection.activity.serving.get() == 0 => LAST_WORDS,
-        Close::Refused => LAST_OF_REFUSED,
-        Close::Gracefully => LAST_RESPONSE,
-    };
-    graceful_shutdown(http.as_mut());
-    select! {
-        biased;
-        output = &mut http => Some(output),
-        _ = connection.must_close(Close::Now) => None,
-        () = sleep(time) => None,
+    let since = Instant::now();
+    let mut shut_down = None;
+    loop {
+        let time = match connection.ending(close, since.elapsed(), shut_down.map(|at: Instant| at.elapsed())) {
+            Ending::Now => return,
+            Ending::GoesOn(time) => time,
+            Ending::ShutsDown(time) => {
+                graceful_shutdown(http.as_mut());
+                shut_down.get_or_insert_with(Instant::now);
+                time
+            }
+        };
+        select! {
+            biased;
+            _ = &mut http => return,
+            stronger = connection.must_close(Some(close)) => close = stronger,
+            () = sleep(time) => {}
+        }
     }
 }
 
@@ -372,7 +387,7 @@ impl Connection {
 
     /// Reviews a connection on which no request may come for long, and ends it where its client is trusted no more.
     pub(crate) fn review_in_background(self: &Rc<Self>, runtime: &Rc<Runtime>) {
-        if self.is_closing() || self.waits.get() {
+        if !self.is_to_be_reviewed() || self.waits.get() {
             return;
         }
         match self.review(runtime) {
@@ -395,7 +410,7 @@ impl Connection {
     }
 
     fn end_if_refused(self: &Rc<Self>, runtime: &Rc<Runtime>) {
-        if !self.is_closing() && self.standing.borrow().client.refusal.is_some() {
+        if self.is_to_be_reviewed() && self.standing.borrow().client.refusal.is_some() {
             Record::of_connection(runtime, self).refused();
             self.close(Close::Refused);
         }
@@ -420,6 +435,17 @@ impl Connection {
         self.closing.get().is_some()
     }
 
+    /// Whether another request may follow an answer. While the gateway stops, too: the answer may not have said that it was the
+    /// last, for its head was written before.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.closing.get() <= Some(Close::Drain)
+    }
+
+    /// Whether who its client is makes a difference: it may have some time yet.
+    pub(crate) fn is_to_be_reviewed(&self) -> bool {
+        self.closing.get() < Some(Close::Refused)
+    }
+
     /// Its client has begun to speak HTTP/2, and is to hear that this is the end.
     fn owes_goaway(&self) -> bool {
         self.is_http2 && self.activity.served.get() > 0
@@ -440,13 +466,39 @@ impl Connection {
         if host == self.name { self.forwarded.get_or_init(make).clone() } else { make() }
     }
 
-    async fn must_close(&self, at_least: Close) -> Close {
+    /// Waits until it must end for a stronger reason than the one that is known.
+    async fn must_close(&self, known: Option<Close>) -> Close {
         loop {
             match self.closing.get() {
-                Some(close) if close >= at_least => return close,
+                Some(close) if Some(close) > known => return close,
                 _ => self.notify.notified().await,
             }
         }
+    }
+
+    /// What becomes of it, so long after it was told to end, and after it began to shut down.
+    fn ending(&self, close: Close, elapsed: Duration, shut_down: Option<Duration>) -> Ending {
+        let until = |end: Duration| match end.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => Ending::ShutsDown(left.min(LAST_WORDS)),
+            _ => Ending::Now,
+        };
+        match close {
+            Close::Now => Ending::Now,
+            Close::Refused | Close::Gracefully if self.activity.is_idle() && !self.owes_goaway() => Ending::Now,
+            Close::Refused => until(LAST_OF_REFUSED),
+            Close::Drain if self.awaits_request() && elapsed < NEXT_REQUEST => Ending::GoesOn(NEXT_REQUEST - elapsed),
+            Close::Drain if self.awaits_request() && !self.is_http2 => Ending::Now,
+            _ if self.activity.is_quiet(LAST_WORDS) && shut_down.is_some_and(|since| since >= LAST_WORDS) => {
+                Ending::Now
+            }
+            Close::Gracefully => until(LAST_RESPONSE),
+            Close::Drain => Ending::ShutsDown(LAST_WORDS),
+        }
+    }
+
+    /// Its client has asked for nothing yet, or, in HTTP/1.1, for nothing since its last answer.
+    fn awaits_request(&self) -> bool {
+        if self.is_http2 { self.activity.served.get() == 0 } else { self.activity.is_idle() }
     }
 }
 
@@ -509,6 +561,12 @@ impl Activity {
     /// Nothing is served, and nothing of a request has come.
     fn is_idle(&self) -> bool {
         self.serving.get() == 0 && self.head_since.get().is_none()
+    }
+
+    /// Nothing is served, and no byte has gone either way for `time`.
+    fn is_quiet(&self, time: Duration) -> bool {
+        let quiet = self.tick.get().saturating_sub(self.moved.get());
+        self.serving.get() == 0 && u128::from(quiet) >= time.as_millis()
     }
 
     /// Whether, how and why the connection has to end at `now`.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,15 +29,14 @@ pub struct Edge {
     addresses: Arc<Addresses>,
     counters: Counters,
     commands: Vec<mpsc::UnboundedSender<Command>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Each ends with the number of connections that were cut.
+    threads: Mutex<Vec<JoinHandle<usize>>>,
+    /// The sockets, for others; none once it drains.
+    sockets: Mutex<Vec<TcpListener>>,
 }
 
 impl Edge {
-    /// Listens and serves `snapshot`. Returns when connections are accepted.
-    ///
-    /// `ledger` is told of every client that is asked for a certificate and has one. `lines` gets what the person at the terminal
-    /// is told: of every refused client, of clients about whom a shadow truststore differs. Lines that find it full are lost
-    /// (the records are not). Fails where the address cannot be bound, or a CA of the configuration cannot be read.
+    /// Listens and serves `snapshot`: see [`start_on`](Self::start_on). Fails, too, where the address cannot be bound.
     pub fn start(
         config: EdgeConfig,
         snapshot: Arc<Snapshot>,
@@ -45,21 +44,42 @@ impl Edge {
         ledger: &Ledger,
         lines: mpsc::Sender<Line>,
     ) -> io::Result<Self> {
+        let sockets = listen::sockets(config.https, config.runtimes.max(1))?;
+        Self::start_on(sockets, config, snapshot, journal, ledger, lines)
+    }
+
+    /// Serves `snapshot` on sockets that listen, one at least. Returns when connections are accepted.
+    ///
+    /// `ledger` is told of every client that is asked for a certificate and has one. `lines` gets what the person at the terminal
+    /// is told: of every refused client, of clients about whom a shadow truststore differs. Lines that find it full are lost
+    /// (the records are not). Fails where a CA of the configuration cannot be read.
+    pub fn start_on(
+        sockets: Vec<TcpListener>,
+        config: EdgeConfig,
+        snapshot: Arc<Snapshot>,
+        journal: &Journal,
+        ledger: &Ledger,
+        lines: mpsc::Sender<Line>,
+    ) -> io::Result<Self> {
         let config = Arc::new(config);
-        let listeners = listen::sockets(config.https, config.runtimes.max(1))?;
+        let runtimes = config.runtimes.max(1);
+        let first = sockets.first().ok_or_else(|| io::Error::other("there is no socket to serve"))?;
+        let address = first.local_addr()?;
+        let kept = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
         let addresses = Arc::new(Addresses::new(&config.limits));
         let tls = Arc::new(SharedTls::new(config.clock.clone(), config.status_fetcher.clone()));
         let upstream_tls = UpstreamTls::new(&config.upstream_cas)?;
         let mut edge = Self {
-            address: listeners[0].local_addr()?,
+            address,
             tls: tls.clone(),
             addresses: addresses.clone(),
             counters: Counters::default(),
-            commands: Vec::with_capacity(listeners.len()),
-            threads: Vec::with_capacity(listeners.len()),
+            commands: Vec::with_capacity(runtimes),
+            threads: Mutex::default(),
+            sockets: Mutex::new(kept),
         };
         let started = config.clock.now();
-        for (number, listener) in listeners.into_iter().enumerate() {
+        for (number, listeners) in listen::spread(sockets, runtimes)?.into_iter().enumerate() {
             let parts = Parts {
                 config: config.clone(),
                 snapshot: snapshot.clone(),
@@ -71,7 +91,7 @@ impl Edge {
                 counters: edge.counters.clone(),
                 log_stream: format!("{started:016x}{number:016x}"),
             };
-            edge.spawn(number, listener, parts, addresses.clone())?;
+            edge.spawn(number, listeners, parts, addresses.clone())?;
         }
         Ok(edge)
     }
@@ -106,34 +126,48 @@ impl Edge {
     /// older one. Connections of clients that it does not trust are closed within a second.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> impl Future<Output = ()> + Send + 'static {
         self.tls.retain(&snapshot);
-        let mut done = Vec::with_capacity(self.commands.len());
-        for commands in &self.commands {
-            let (sender, receiver) = oneshot::channel();
-            // A runtime that is gone serves nothing.
-            let _ = commands.send(Command::Publish(snapshot.clone(), sender));
-            done.push(receiver);
-        }
-        async move {
-            for receiver in done {
-                let _ = receiver.await;
-            }
-        }
+        all(self.ask(|done| Command::Publish(snapshot.clone(), done)))
     }
 
-    /// Stops: no new connections, no new requests on old ones; what was begun has `time` to end. Every record is handed to
-    /// the journal when it returns. Blocks: not for an async context.
-    pub fn drain(mut self, time: Duration) {
+    /// Tells every runtime; each says when it has done so.
+    fn ask(&self, command: impl Fn(oneshot::Sender<()>) -> Command) -> Vec<oneshot::Receiver<()>> {
+        let ask = |commands: &mpsc::UnboundedSender<Command>| {
+            let (sender, receiver) = oneshot::channel();
+            // A runtime that is gone serves nothing.
+            let _ = commands.send(command(sender));
+            receiver
+        };
+        self.commands.iter().map(ask).collect()
+    }
+
+    /// The sockets on which it accepts, for a process that is to accept on them too. None once it drains.
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        lock(&self.sockets).iter().map(TcpListener::try_clone).collect()
+    }
+
+    /// Ends when every runtime has had its turn: none hangs.
+    pub fn alive(&self) -> impl Future<Output = ()> + Send + 'static {
+        all(self.ask(Command::Answer))
+    }
+
+    /// Stops: no new connections, but those that have begun get their first request answered; on those that are kept a request
+    /// that was on its way is answered, and is told that it was the last. `time` is for all of that, and for what was begun.
+    /// Settings are taken until the end. Every record is handed to the journal when it returns; it tells how many connections
+    /// were cut because the time was over. Blocks: not for an async context.
+    pub fn drain(&self, time: Duration) -> usize {
+        lock(&self.sockets).clear();
         let deadline = Instant::now() + time;
         for commands in &self.commands {
+            // A runtime that is gone has nothing to end.
             let _ = commands.send(Command::Drain(deadline));
         }
-        self.join();
+        self.join()
     }
 
     fn spawn(
         &mut self,
         number: usize,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         parts: Parts,
         addresses: Arc<Addresses>,
     ) -> io::Result<()> {
@@ -143,36 +177,38 @@ impl Edge {
             let started =
                 Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).and_then(|tokio| {
                     let entered = tokio.enter();
-                    let listener = net::TcpListener::from_std(listener)?;
+                    let listeners = listeners.into_iter().map(net::TcpListener::from_std).collect::<io::Result<_>>()?;
                     drop(entered);
-                    Ok((tokio, listener))
+                    Ok((tokio, listeners))
                 });
             match started {
-                Ok((tokio, listener)) => {
+                Ok((tokio, listeners)) => {
                     // Nobody to tell it to is nobody to serve for.
                     let _ = ready.send(Ok(()));
-                    serve(&tokio, parts, listener, addresses, commands);
+                    serve(&tokio, parts, listeners, addresses, commands)
                 }
-                Err(error) => drop(ready.send(Err(error))),
+                Err(error) => {
+                    drop(ready.send(Err(error)));
+                    0
+                }
             }
         })?;
         is_ready.recv().map_err(|_| io::Error::other("a runtime's thread ended before it began"))??;
         self.commands.push(sender);
-        self.threads.push(thread);
+        lock(&self.threads).push(thread);
         Ok(())
     }
 
-    fn join(&mut self) {
-        self.commands.clear();
-        for thread in self.threads.drain(..) {
-            // A panic was printed when it happened; the other runtimes are to end all the same.
-            let _ = thread.join();
-        }
+    fn join(&self) -> usize {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // A panic was printed when it happened; the other runtimes are to end all the same.
+        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
     }
 }
 
 impl Drop for Edge {
     fn drop(&mut self) {
+        self.commands.clear();
         self.join();
     }
 }
@@ -180,12 +216,23 @@ impl Drop for Edge {
 fn serve(
     tokio: &LocalRuntime,
     parts: Parts,
-    listener: net::TcpListener,
+    listeners: Vec<net::TcpListener>,
     addresses: Arc<Addresses>,
     commands: mpsc::UnboundedReceiver<Command>,
-) {
+) -> usize {
     let runtime = Runtime::new(parts);
-    tokio.block_on(runtime.run(listener, addresses, commands));
+    tokio.block_on(runtime.run(listeners, addresses, commands))
+}
+
+async fn all(done: Vec<oneshot::Receiver<()>>) {
+    for receiver in done {
+        let _ = receiver.await;
+    }
+}
+
+/// Nothing is left half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Edge {

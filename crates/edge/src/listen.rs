@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted; the kernel's own limit (net.core.somaxconn) also holds.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Binds `count` sockets to `address`. With port 0 the first picks a port and the others take the same.
 pub(crate) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
@@ -20,6 +20,19 @@ pub(crate) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<TcpLi
     (0..count).map(|_| socket(address, true)).collect()
 }
 
+/// Who accepts on which of `sockets`: every runtime on one at least, every socket by one at least.
+pub(crate) fn spread(sockets: Vec<TcpListener>, runtimes: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut spread: Vec<Vec<TcpListener>> = (0..runtimes).map(|_| Vec::new()).collect();
+    for number in sockets.len()..runtimes {
+        spread[number].push(sockets[number % sockets.len()].try_clone()?);
+    }
+    for (number, socket) in sockets.into_iter().enumerate() {
+        socket.set_nonblocking(true)?;
+        spread[number % runtimes].push(socket);
+    }
+    Ok(spread)
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -30,4 +43,21 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_runtime_and_every_socket_has_its_part() {
+        for (count, runtimes, parts) in [(2, 2, vec![1, 1]), (3, 2, vec![2, 1]), (1, 3, vec![1, 1, 1]), (2, 1, vec![2])]
+        {
+            let sockets = sockets(SocketAddr::from(([127, 0, 0, 1], 0)), count).unwrap();
+            let address = sockets[0].local_addr().unwrap();
+            let spread = spread(sockets, runtimes).unwrap();
+            assert_eq!(spread.iter().map(Vec::len).collect::<Vec<_>>(), parts);
+            assert!(spread.iter().flatten().all(|socket| socket.local_addr().unwrap() == address));
+        }
+    }
 }

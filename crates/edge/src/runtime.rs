@@ -13,6 +13,7 @@ use model::template::Template;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use trust::UnixSeconds;
 
@@ -28,7 +29,7 @@ use crate::sightings::Sightings;
 use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
 use crate::upstream::Upstreams;
 use crate::verdicts::Client;
-use crate::{EdgeConfig, Limits, Network};
+use crate::{EdgeConfig, Limits, Network, listen};
 
 /// How often connections are looked at, and the ledger is told who was seen.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -73,6 +74,8 @@ pub(crate) struct Runtime {
     started: Instant,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
+    /// Connections that were accepted and have not ended, from before their handshake on.
+    places: Cell<usize>,
     gone: Notify,
     draining: Cell<bool>,
     failures: Cell<(UnixSeconds, u32)>,
@@ -99,6 +102,17 @@ pub(crate) enum Command {
     Reconfigure(Arc<Limits>, Arc<[Network]>),
     /// Stop accepting, end what was begun until then, and end.
     Drain(Instant),
+    /// Say that you live.
+    Answer(oneshot::Sender<()>),
+}
+
+/// The place of an accepted connection in its runtime: who drains waits until it is dropped.
+pub(crate) struct Place(Rc<Runtime>);
+
+/// A socket on which connections are accepted.
+struct Accepting {
+    listener: Rc<TcpListener>,
+    task: JoinHandle<()>,
 }
 
 /// A connection that is known to its runtime until this is dropped.
@@ -136,23 +150,35 @@ impl Runtime {
             started: Instant::now(),
             connections: RefCell::default(),
             next_connection: Cell::new(0),
+            places: Cell::new(0),
             gone: Notify::new(),
             draining: Cell::new(false),
             failures: Cell::default(),
         })
     }
 
-    /// Serves until it is told to drain, or nobody can tell it anything any more.
+    /// Serves until it is told to drain and has, or nobody can tell it anything any more. How many connections were cut then.
     pub(crate) async fn run(
         self: Rc<Self>,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         addresses: Arc<Addresses>,
         mut commands: mpsc::UnboundedReceiver<Command>,
-    ) {
-        let accepting = tokio::task::spawn_local(self.clone().accept(listener, addresses));
+    ) -> usize {
+        let accept = |listener: TcpListener| {
+            let listener = Rc::new(listener);
+            let task = tokio::task::spawn_local(self.clone().accept(listener.clone(), addresses.clone()));
+            Accepting { listener, task }
+        };
+        let mut accepting: Vec<Accepting> = listeners.into_iter().map(accept).collect();
         let sweeping = tokio::task::spawn_local(self.clone().sweep());
-        let deadline = loop {
-            match commands.recv().await {
+        let mut deadline = None;
+        loop {
+            let command = select! {
+                biased;
+                command = commands.recv() => command,
+                () = self.drained(deadline) => break,
+            };
+            match command {
                 Some(Command::Publish(snapshot, done)) => {
                     self.publish(snapshot);
                     // Whoever asked may have stopped waiting.
@@ -162,20 +188,24 @@ impl Runtime {
                     self.limits.replace(Rc::new(Limits::clone(&limits)));
                     self.balancers.replace(Rc::from(&*balancers));
                 }
-                Some(Command::Drain(deadline)) => break deadline,
-                None => break Instant::now(),
+                Some(Command::Answer(alive)) => drop(alive.send(())),
+                Some(Command::Drain(by)) => {
+                    for one in accepting.drain(..) {
+                        self.accept_the_rest(one, &addresses).await;
+                    }
+                    self.drain();
+                    deadline = Some(by);
+                }
+                None => break,
             }
-        };
-        accepting.abort();
-        // The listener is closed when its task is gone.
-        let _ = accepting.await;
-        self.drain(deadline).await;
+        }
         sweeping.abort();
         self.sightings.flush(self.config.clock.now());
         self.writer.borrow_mut().flush();
+        self.places.get()
     }
 
-    async fn accept(self: Rc<Self>, listener: TcpListener, addresses: Arc<Addresses>) {
+    async fn accept(self: Rc<Self>, listener: Rc<TcpListener>, addresses: Arc<Addresses>) {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => self.accepted(stream, peer, &addresses),
@@ -184,6 +214,22 @@ impl Runtime {
                     self.counters.met(Bound::Accept);
                     sleep(Duration::from_millis(20)).await;
                 }
+            }
+        }
+    }
+
+    /// Closes the socket. Whoever has connected by now would be reset with it, and is accepted before.
+    async fn accept_the_rest(self: &Rc<Self>, accepting: Accepting, addresses: &Arc<Addresses>) {
+        accepting.task.abort();
+        let _ = accepting.task.await;
+        let Some(Ok(listener)) = Rc::into_inner(accepting.listener).map(TcpListener::into_std) else { return };
+        // Others may accept on it too, and more may come all the time.
+        for _ in 0..listen::BACKLOG {
+            let Ok((stream, peer)) = listener.accept() else { return };
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.accepted(stream, peer, addresses);
             }
         }
     }
@@ -198,25 +244,11 @@ impl Runtime {
             Ok(counted) => counted,
             Err(bound) => return self.counters.met(bound),
         };
-        let runtime = self.clone();
+        let place = Place::new(self.clone());
         if is_balancer {
-            tokio::task::spawn_local(runtime.passed_on(stream, peer, counted, deadline));
+            tokio::task::spawn_local(place.passed_on(stream, peer, counted, deadline));
         } else {
-            tokio::task::spawn_local(connection::run(runtime, stream, peer, counted, deadline));
-        }
-    }
-
-    /// A balancer's connection: it is counted and recorded as of the client that the balancer names.
-    async fn passed_on(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr, counted: Counted, deadline: Instant) {
-        let read = timeout_at(deadline, proxy_protocol::read(&mut stream)).await;
-        let (client, counted) = match read {
-            Ok(Ok(Ok(Source::Client(client)))) => (client, counted.of(client.ip())),
-            Ok(Ok(Ok(Source::Balancer))) => (peer, Ok(counted)),
-            _ => (peer, Err(Bound::ProxyProtocol)),
-        };
-        match counted {
-            Ok(counted) => connection::run(self, stream, client, counted, deadline).await,
-            Err(bound) => self.counters.met(bound),
+            tokio::task::spawn_local(connection::run(place, stream, peer, counted, deadline));
         }
     }
 
@@ -262,7 +294,7 @@ impl Runtime {
         let limits = self.limits();
         let mut expired = false;
         for connection in self.connections.borrow().values() {
-            expired |= connection.holds_until() < seconds && !connection.is_closing();
+            expired |= connection.holds_until() < seconds && connection.is_to_be_reviewed();
             if let Some((close, bound)) = connection.activity.verdict(now, &limits, connection.is_http2)
                 && connection.close(close)
             {
@@ -274,14 +306,20 @@ impl Runtime {
         }
     }
 
-    async fn drain(&self, deadline: Instant) {
+    /// Tells every connection to end, and those that are still shaking hands once they have.
+    fn drain(&self) {
         self.draining.set(true);
         for connection in self.connections.borrow().values() {
-            connection.close(Close::Gracefully);
+            connection.close(Close::Drain);
         }
-        while !self.connections.borrow().is_empty() {
-            if tokio::time::timeout_at(deadline, self.gone.notified()).await.is_err() {
-                break;
+    }
+
+    /// Until every connection has ended, or the time is over. Forever while there is no deadline.
+    async fn drained(&self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        while self.places.get() > 0 {
+            if timeout_at(deadline, self.gone.notified()).await.is_err() {
+                return;
             }
         }
     }
@@ -292,7 +330,7 @@ impl Runtime {
         self.next_connection.set(id + 1);
         self.connections.borrow_mut().insert(id, connection.clone());
         if self.draining.get() {
-            connection.close(Close::Gracefully);
+            connection.close(Close::Drain);
         }
         Registered { runtime: self.clone(), id }
     }
@@ -335,6 +373,37 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let removed = self.runtime.connections.borrow_mut().remove(&self.id);
         drop(removed);
-        self.runtime.gone.notify_one();
+    }
+}
+
+impl Place {
+    fn new(runtime: Rc<Runtime>) -> Self {
+        runtime.places.set(runtime.places.get() + 1);
+        Self(runtime)
+    }
+
+    pub(crate) fn runtime(&self) -> &Rc<Runtime> {
+        &self.0
+    }
+
+    /// A balancer's connection: it is counted and recorded as of the client that the balancer names.
+    async fn passed_on(self, mut stream: TcpStream, peer: SocketAddr, counted: Counted, deadline: Instant) {
+        let read = timeout_at(deadline, proxy_protocol::read(&mut stream)).await;
+        let (client, counted) = match read {
+            Ok(Ok(Ok(Source::Client(client)))) => (client, counted.of(client.ip())),
+            Ok(Ok(Ok(Source::Balancer))) => (peer, Ok(counted)),
+            _ => (peer, Err(Bound::ProxyProtocol)),
+        };
+        match counted {
+            Ok(counted) => connection::run(self, stream, client, counted, deadline).await,
+            Err(bound) => self.0.counters.met(bound),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.set(self.0.places.get() - 1);
+        self.0.gone.notify_one();
     }
 }

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::index::{Index, Segment};
+use crate::left;
 use crate::notice::Notice;
-use crate::queue::{Queue, Reply};
+use crate::queue::{Queue, Reply, Wish};
 use crate::record::{EventRecord, Record, bounded};
 use crate::recorder::Recorder;
 use crate::recovery;
@@ -86,7 +87,50 @@ impl Journal {
         let recorder = Recorder::new(shared.clone(), options, recovered.next);
         let thread = thread::Builder::new().name("journal".into()).spawn(move || recorder.run())?;
         let thread = Arc::new(Thread { shared: shared.clone(), handle: Mutex::new(Some(thread)), lock });
-        Ok((Self { shared, thread }, recovered.notices))
+        let journal = Self { shared, thread };
+        journal.take_what_is_left()?;
+        Ok((journal, recovered.notices))
+    }
+
+    /// Lets another process open the journal, as if this one had closed it. What is appended from now on goes to a file beside
+    /// the segments, whose lines the other one takes in by [`take_what_is_left`](Self::take_what_is_left) once this process has
+    /// closed. Blocks.
+    pub fn release(&self) -> io::Result<()> {
+        self.wait(Wish::Release)?;
+        self.thread.lock.unlock()
+    }
+
+    /// Takes back what was [released](Self::release), with the lines that were written meanwhile. Fails while another process
+    /// has the journal open. Blocks.
+    pub fn reclaim(&self) -> io::Result<()> {
+        try_lock(&self.thread.lock, &self.shared.directory)?;
+        self.wait(Wish::Reclaim)?;
+        self.take_what_is_left().map(drop)
+    }
+
+    /// Appends the lines that processes before this one have left beside the segments, and are done with. They are on disk when
+    /// it returns; how many there were. Blocks.
+    pub fn take_what_is_left(&self) -> io::Result<u64> {
+        let mut lines = 0;
+        for left in left::all(&self.shared.directory)? {
+            for chunk in left.chunks()? {
+                let chunk = chunk?;
+                lines += chunk.lines;
+                self.push_in_turn(chunk)?;
+            }
+            self.sync()?;
+            left.remove()?;
+        }
+        Ok(lines)
+    }
+
+    /// Waits for room.
+    fn push_in_turn(&self, mut chunk: Chunk) -> io::Result<()> {
+        while let Err(back) = self.shared.queue.push(chunk) {
+            chunk = back;
+            self.barrier()?;
+        }
+        Ok(())
     }
 
     /// One for each core or runtime.
@@ -119,18 +163,18 @@ impl Journal {
     /// Waits until everything handed over before is in the file and thereby visible to readers. Blocks: not for an async
     /// context.
     pub fn barrier(&self) -> io::Result<()> {
-        self.wait(false)
+        self.wait(Wish::Nothing)
     }
 
     /// Waits until everything handed over before is on disk. Blocks: not for an async context.
     pub fn sync(&self) -> io::Result<()> {
-        self.wait(true)
+        self.wait(Wish::Sync)
     }
 
     /// Waits until everything handed over before is on disk.
     pub async fn synced(&self) -> io::Result<()> {
         let (sender, receiver) = oneshot::channel();
-        self.request(true, Box::new(|result| drop(sender.send(result))));
+        self.request(Wish::Sync, Box::new(|result| drop(sender.send(result))));
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -158,14 +202,14 @@ impl Journal {
         self.thread.end();
     }
 
-    fn wait(&self, sync: bool) -> io::Result<()> {
+    fn wait(&self, wish: Wish) -> io::Result<()> {
         let (sender, receiver) = mpsc::channel();
-        self.request(sync, Box::new(move |result| drop(sender.send(result))));
+        self.request(wish, Box::new(move |result| drop(sender.send(result))));
         receiver.recv().unwrap_or_else(|_| Err(closed()))
     }
 
-    fn request(&self, sync: bool, reply: Reply) {
-        self.shared.queue.request(sync, reply);
+    fn request(&self, wish: Wish, reply: Reply) {
+        self.shared.queue.request(wish, reply);
     }
 }
 
@@ -278,12 +322,17 @@ impl Drop for Thread {
 fn lock(directory: &Path) -> io::Result<File> {
     let path = directory.join("lock");
     let file = private().create(true).truncate(false).open(&path)?;
+    try_lock(&file, directory)?;
+    Ok(file)
+}
+
+fn try_lock(file: &File, directory: &Path) -> io::Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(()),
         Err(TryLockError::Error(error)) => Err(error),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            format!("another process has the journal open ({} is locked)", path.display()),
+            format!("another process has the journal open ({} is locked)", directory.join("lock").display()),
         )),
     }
 }
@@ -303,6 +352,83 @@ fn closed() -> io::Error {
 mod tests {
     use super::*;
     use crate::{AccessRecord, Query};
+
+    fn append(journal: &Journal, id: &str) {
+        let json = format!(
+            r#"{{"time_ms":1,"region":"r","group":"g","message":"{id}","request_id":"{id}","status":200,"revision":1,
+            "source":"127.0.0.1:1"}}"#
+        );
+        let record: AccessRecord<'_> = serde_json::from_str(&json).unwrap();
+        let mut writer = journal.writer();
+        writer.append(&record);
+        writer.flush();
+    }
+
+    fn read(journal: &Journal) -> Vec<String> {
+        journal.barrier().unwrap();
+        let events = journal.read(&Query::new("r", "g")).unwrap().events;
+        let mut messages: Vec<_> = events.into_iter().map(|event| event.message.to_string()).collect();
+        messages.sort();
+        messages
+    }
+
+    #[test]
+    fn what_comes_after_a_release_is_found_by_who_took_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, _) = Journal::open(directory.path()).unwrap();
+        append(&old, "1");
+        old.release().unwrap();
+        append(&old, "2");
+        let (new, notices) = Journal::open(directory.path()).unwrap();
+        assert_eq!(notices, []);
+        append(&new, "3");
+        old.barrier().unwrap();
+        assert_eq!(new.take_what_is_left().unwrap(), 0, "it is being written");
+        assert_eq!(read(&new), ["1", "3"]);
+        old.close();
+        assert_eq!(new.take_what_is_left().unwrap(), 1);
+        assert_eq!(read(&new), ["1", "2", "3"]);
+        new.close();
+        let (again, notices) = Journal::open(directory.path()).unwrap();
+        assert_eq!((read(&again).len(), notices), (3, Vec::new()), "once, and nothing is missing");
+    }
+
+    #[test]
+    fn what_was_released_can_be_taken_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, _) = Journal::open(directory.path()).unwrap();
+        append(&old, "1");
+        old.release().unwrap();
+        append(&old, "2");
+        let (new, _) = Journal::open(directory.path()).unwrap();
+        append(&new, "3");
+        assert!(old.reclaim().is_err(), "it is in use");
+        append(&old, "4");
+        new.close();
+        old.reclaim().unwrap();
+        append(&old, "5");
+        assert_eq!(read(&old), ["1", "2", "3", "4", "5"]);
+        old.close();
+        let (again, notices) = Journal::open(directory.path()).unwrap();
+        assert_eq!((read(&again).len(), notices), (5, Vec::new()));
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_taken_in_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, _) = Journal::open(directory.path()).unwrap();
+        old.release().unwrap();
+        append(&old, "1");
+        old.sync().unwrap();
+        let whole = left::paths(&directory.path().join("journal")).unwrap().pop().unwrap();
+        let mut bytes = fs::read(&whole).unwrap();
+        bytes.extend_from_slice(b"torn");
+        old.close();
+        fs::write(&whole, bytes).unwrap();
+        let (new, _) = Journal::open(directory.path()).unwrap();
+        assert_eq!(read(&new), ["1"]);
+        assert!(!whole.exists());
+    }
 
     /// Without this, who polls for what is newer than the newest seen, as `aws logs tail` does, would miss what another
     /// core holds and recorded before that.

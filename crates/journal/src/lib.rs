@@ -19,6 +19,7 @@ pub mod ledger;
 mod index;
 mod journal;
 mod json;
+mod left;
 mod line;
 mod notice;
 mod queue;

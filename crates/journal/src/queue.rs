@@ -17,11 +17,22 @@ pub(crate) struct Queue {
 
 pub(crate) enum Item {
     Chunk(Chunk),
-    /// To be answered once everything before it is written to the file, and synced if so.
+    /// To be answered once everything before it is written to the file, and what is wished is done.
     Request {
-        sync: bool,
+        wish: Wish,
         reply: Reply,
     },
+}
+
+/// What is to be done once everything before is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Nothing,
+    Sync,
+    /// Write segments no more: another process does from now on.
+    Release,
+    /// Write segments again.
+    Reclaim,
 }
 
 pub(crate) type Reply = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -52,13 +63,13 @@ impl Queue {
     }
 
     /// Asks for everything before to be written; `reply` is told, at once when the queue is closed.
-    pub(crate) fn request(&self, sync: bool, reply: Reply) {
+    pub(crate) fn request(&self, wish: Wish, reply: Reply) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
             return reply(Err(io::Error::other("the journal is closed")));
         }
-        state.items.push_back(Item::Request { sync, reply });
+        state.items.push_back(Item::Request { wish, reply });
         drop(state);
         self.ready.notify_one();
     }

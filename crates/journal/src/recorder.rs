@@ -9,10 +9,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::index::Segment;
+use crate::index::{Index, Segment};
 use crate::journal::{Options, Shared, private};
-use crate::queue::{Item, Reply};
+use crate::left;
+use crate::queue::{Item, Reply, Wish};
 use crate::record::Record;
+use crate::recovery;
 use crate::writer::Chunk;
 
 /// Written bytes that are held until they are synced, so that they can be written again should that fail.
@@ -26,6 +28,8 @@ pub(crate) struct Recorder {
     /// Sequence number of the next line.
     next: u64,
     current: Option<Current>,
+    /// Another process writes segments: the current one is none, but what this process leaves to it.
+    released: bool,
     /// Taken from the queue and not written, because the disk fails.
     pending: VecDeque<Chunk>,
     /// When to try again while it does.
@@ -53,7 +57,7 @@ struct Current {
 impl Recorder {
     pub(crate) fn new(shared: Arc<Shared>, options: Options, next: u64) -> Self {
         let (current, pending, retry_at, sealing) = (None, VecDeque::new(), None, None);
-        Self { shared, options, next, current, pending, retry_at, dropped_told: 0, sealing }
+        Self { shared, options, next, current, released: false, pending, retry_at, dropped_told: 0, sealing }
     }
 
     /// Until the queue is closed and empty.
@@ -75,16 +79,17 @@ impl Recorder {
             return self.retry_at;
         }
         let current = self.current.as_ref()?;
-        let roll_at = current.opened + self.options.roll_after;
-        Some(current.dirty_since.map_or(roll_at, |since| roll_at.min(since + self.options.sync_after)))
+        let roll_at = (!self.released).then(|| current.opened + self.options.roll_after);
+        let sync_at = current.dirty_since.map(|since| since + self.options.sync_after);
+        [roll_at, sync_at].into_iter().flatten().min()
     }
 
     fn handle(&mut self, items: VecDeque<Item>) {
-        let mut requests: Vec<(bool, Reply)> = Vec::new();
+        let mut requests: Vec<(Wish, Reply)> = Vec::new();
         for item in items {
             match item {
                 Item::Chunk(chunk) => self.accept(chunk),
-                Item::Request { sync, reply } => requests.push((sync, reply)),
+                Item::Request { wish, reply } => requests.push((wish, reply)),
             }
         }
         // While the disk fails it is tried at intervals, or when somebody asks.
@@ -92,7 +97,7 @@ impl Recorder {
         if waiting && requests.is_empty() {
             return;
         }
-        let wants_sync = requests.iter().any(|(sync, _)| *sync);
+        let wants_sync = requests.iter().any(|(wish, _)| *wish != Wish::Nothing);
         let written = self.write();
         let synced = match &written {
             Ok(()) if wants_sync || self.is_sync_due() => self.sync(),
@@ -101,13 +106,41 @@ impl Recorder {
         };
         let rolled = if synced.is_ok() { self.roll_if_due() } else { Ok(()) };
         self.report([&written, &synced, &rolled]);
-        for (sync, reply) in requests {
-            reply(if sync {
-                synced.as_ref().copied().map_err(again)
-            } else {
-                written.as_ref().copied().map_err(again)
+        for (wish, reply) in requests {
+            let synced = synced.as_ref().copied().map_err(again);
+            reply(match wish {
+                Wish::Nothing => written.as_ref().copied().map_err(again),
+                Wish::Sync => synced,
+                Wish::Release => synced.and_then(|()| self.release()),
+                Wish::Reclaim => synced.and_then(|()| self.reclaim()),
             });
         }
+    }
+
+    /// Everything is written and synced. The segment is left unsealed: who opens the journal next seals it.
+    fn release(&mut self) -> io::Result<()> {
+        if self.released {
+            return Ok(());
+        }
+        // There before anybody else can look for it.
+        self.current = Some(Current::new(left::create(&self.shared.directory)?, 0));
+        self.join_sealing();
+        self.released = true;
+        Ok(())
+    }
+
+    /// What others have written meanwhile is ours now.
+    fn reclaim(&mut self) -> io::Result<()> {
+        if !self.released {
+            return Ok(());
+        }
+        let recovered = recovery::recover(&self.shared.directory)?;
+        self.current = None;
+        self.next = recovered.next;
+        self.released = false;
+        let index = Index { complete: recovered.segments, current: None };
+        *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        Ok(())
     }
 
     fn accept(&mut self, chunk: Chunk) {
@@ -156,8 +189,10 @@ impl Recorder {
 
     fn index(&mut self, chunk: &Chunk) {
         let Some(current) = &self.current else { return };
-        self.next += chunk.lines;
-        self.shared.index.write().unwrap_or_else(PoisonError::into_inner).extend(current.first, chunk);
+        if !self.released {
+            self.next += chunk.lines;
+            self.shared.index.write().unwrap_or_else(PoisonError::into_inner).extend(current.first, chunk);
+        }
         self.shared.records.fetch_add(chunk.lines, Ordering::Relaxed);
         self.shared.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
     }
@@ -175,7 +210,7 @@ impl Recorder {
     }
 
     fn roll_if_due(&mut self) -> io::Result<()> {
-        let Some(current) = &mut self.current else { return Ok(()) };
+        let Some(current) = self.current.as_mut().filter(|_| !self.released) else { return Ok(()) };
         let aged = current.opened.elapsed() >= self.options.roll_after;
         if current.written < self.options.roll_bytes && !aged {
             return Ok(());
@@ -235,8 +270,13 @@ impl Current {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
         File::open(&shared.directory)?.sync_all()?;
+        Ok(Self::new(file, first))
+    }
+
+    /// Of an empty file.
+    fn new(file: File, first: u64) -> Self {
         let (opened, unsynced) = (Instant::now(), Vec::new());
-        Ok(Self { file, first, opened, written: 0, synced: 0, unsynced, dirty_since: None, rewrite: false })
+        Self { file, first, opened, written: 0, synced: 0, unsynced, dirty_since: None, rewrite: false }
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::notice::Notice;
 use crate::record::Head;
 
 /// No line of ours is longer.
-const MAX_LINE_BYTES: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_LINE_BYTES: u64 = 4 * 1024 * 1024;
 /// Damaged lines of one segment that are told one by one.
 const MAX_NOTICES: usize = 20;
 

@@ -50,7 +50,7 @@ pub(crate) async fn serve(runtime: &Rc<Runtime>, connection: &Rc<Connection>, so
         let exchange = Box::pin(exchange::serve(runtime.clone(), connection.clone(), request));
         let Some(response) = until_gone(exchange, &inbound).await else { return };
         let goes_on = Box::pin(answer(runtime, connection, &inbound, response, asked)).await;
-        if !goes_on || connection.is_closing() {
+        if !goes_on || !connection.may_go_on() {
             return;
         }
     }

@@ -1,0 +1,73 @@
+//! What is done to the settings now and then, without being asked.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use control::{Control, local_ca};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::answer::warn;
+use crate::revocation::follow;
+
+/// Runs until it is stopped.
+pub(super) struct Chores(JoinSet<()>);
+
+/// Between two looks for bytes that the settings name no more.
+const FORGETTING: Duration = Duration::from_secs(60 * 60);
+/// Between two looks for versions of objects of which the settings were not told.
+const CATCHING_UP: Duration = Duration::from_secs(60);
+/// Between two looks at the certificates that the local CA has signed.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Chores {
+    /// `lists` is the directory of the revocation lists that domains name by file.
+    pub(super) fn start(control: &Control, lists: Option<&Path>) -> Self {
+        let mut chores = JoinSet::new();
+        chores.spawn(renew(control.clone()));
+        chores.spawn(forget(control.clone()));
+        chores.spawn(catch_up(control.clone()));
+        if let Some(lists) = lists {
+            chores.spawn(follow(control.clone(), lists.to_owned()));
+        }
+        Self(chores)
+    }
+
+    /// What is half done is done again the next time.
+    pub(super) async fn stop(&mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+/// Renews what the local CA has signed.
+async fn renew(control: Control) {
+    loop {
+        sleep(RENEWAL).await;
+        if let Err(e) = local_ca::renew(&control).await {
+            warn(&format!("certificates of the local CA are not renewed: {e}"));
+        }
+    }
+}
+
+/// Finds what was written to objects that domains name, and got lost on its way to the settings.
+async fn catch_up(control: Control) {
+    loop {
+        if let Err(e) = control.catch_up().await {
+            warn(&format!("objects that domains name are not followed: {e}"));
+        }
+        sleep(CATCHING_UP).await;
+    }
+}
+
+/// Forgets truststores and lists that nothing names.
+async fn forget(control: Control) {
+    let mut unnamed = BTreeSet::new();
+    loop {
+        match control.settings().forget_blobs(&unnamed).await {
+            Ok(now) => unnamed = now,
+            Err(e) => warn(&e.to_string()),
+        }
+        sleep(FORGETTING).await;
+    }
+}
