@@ -3,13 +3,17 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use model::snapshot::Integration;
 
+use crate::forward;
+use crate::grpc::Messages;
 use crate::http1::inbound;
 use crate::record::Record;
 use crate::upstream::{BackendBody, BackendError, Upgraded};
@@ -38,6 +42,15 @@ struct Upload {
     payload: Payload,
     left: u64,
     progress: Rc<Progress>,
+    /// None: the backend speaks HTTP/1.1.
+    http2: Option<Box<OverHttp2>>,
+}
+
+/// What may be in a payload that goes on in HTTP/2.
+struct OverHttp2 {
+    integration: Arc<Integration>,
+    /// Of a gRPC stream each message is bounded, not the stream.
+    messages: Option<Messages>,
 }
 
 /// How a request's payload is doing; shared with whoever waits for the backend's answer.
@@ -60,7 +73,7 @@ pub(crate) struct ResponseBody {
 
 enum Content {
     Fixed(Option<Bytes>),
-    Backend(Box<BackendBody>),
+    Backend(BackendBody),
 }
 
 /// Why a payload ended early.
@@ -131,7 +144,14 @@ impl RequestBody {
             broken: Cell::new(false),
             waits: Cell::new(false),
         });
-        (Self(Some(Upload { payload, left: limit, progress: progress.clone() })), progress)
+        (Self(Some(Upload { payload, left: limit, progress: progress.clone(), http2: None })), progress)
+    }
+
+    /// The payload goes on in HTTP/2: with its trailers, and, of a gRPC stream, as long as the stream goes on.
+    pub(crate) fn over_http2(&mut self, integration: Arc<Integration>, is_grpc: bool) {
+        if let Some(upload) = &mut self.0 {
+            upload.http2 = Some(Box::new(OverHttp2 { integration, messages: is_grpc.then(Messages::default) }));
+        }
     }
 
     /// Nothing.
@@ -184,9 +204,15 @@ impl Body for RequestBody {
                 upload.progress.moved.set(Instant::now());
                 return Poll::Ready(None);
             };
-            // A trailer could carry what a header may not; backends that need them speak HTTP/2.
-            if let Ok(data) = frame.into_data() {
-                return Poll::Ready(Some(upload.pass(data).map(Frame::data)));
+            match (frame.into_data(), &upload.http2) {
+                (Ok(data), _) => return Poll::Ready(Some(upload.pass(data).map(Frame::data))),
+                (Err(frame), Some(http2)) => {
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    forward::rewrite_trailers(&mut trailers, &http2.integration.request_mapping);
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                // A trailer could carry what a header may not; backends that need them speak HTTP/2.
+                (Err(_), None) => {}
             }
         }
     }
@@ -206,7 +232,11 @@ impl Upload {
         let progress = &self.progress;
         progress.moved.set(Instant::now());
         progress.bytes.set(progress.bytes.get() + length);
-        let Some(left) = self.left.checked_sub(length) else {
+        let left = match self.http2.as_mut().and_then(|http2| http2.messages.as_mut()) {
+            Some(messages) => messages.pass(&data, self.left).then_some(self.left),
+            None => self.left.checked_sub(length),
+        };
+        let Some(left) = left else {
             progress.too_large.set(true);
             return Err(BodyError::TooLarge);
         };
@@ -225,7 +255,7 @@ impl ResponseBody {
             // Nobody asks for what is not there.
             record.complete();
         }
-        Self { content: Content::Backend(Box::new(body)), record }
+        Self { content: Content::Backend(body), record }
     }
 
     /// Whether the gateway answers itself.
@@ -265,9 +295,7 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let frame = match &mut this.content {
             Content::Fixed(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Backend(body) => {
-                ready!(Pin::new(&mut **body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from))
-            }
+            Content::Backend(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::from)),
         };
         match &frame {
             Some(Ok(frame)) => this.record.sent(frame.data_ref().map_or(0, |data| data.len() as u64)),

@@ -6,23 +6,24 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, UPGRADE, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderName, TE, UPGRADE, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use http_body::Body;
 use model::mapping::Mapping;
 use tokio::select;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::answer::{self, Answer};
 use crate::body::{Payload, Progress, RequestBody};
 use crate::exchange::Routed;
+use crate::grpc;
 use crate::http1::head;
 use crate::identity;
 use crate::mapping::Values;
 use crate::record::Record;
 use crate::runtime::Runtime;
-use crate::upstream::BackendBody;
+use crate::upstream::{BackendBody, Protocol};
 
 /// Whether a client's header is not for the backend. Many backends read `_` as `-`: what may not pass with one may not
 /// pass with the other.
@@ -84,9 +85,15 @@ pub(crate) async fn forward(
     payload: Payload,
 ) -> Result<(response::Parts, BackendBody), Answer> {
     let Routed { integration, path, forwarded, changes } = routed;
-    let (body, progress) = RequestBody::new(payload, runtime.limits().body_bytes);
+    let (mut body, progress) = RequestBody::new(payload, runtime.limits().body_bytes);
     record.upload = Some(progress.clone());
     let upgrade = upgrade(&parts, &body);
+    let is_grpc = grpc::is_grpc(&parts);
+    let is_http2 = upgrade.is_none() && integration.upstream.speaks_http2(is_grpc);
+    let takes_trailers = is_http2 && head::says(&parts.headers, TE, "trailers");
+    if is_http2 {
+        body.over_http2(integration.clone(), is_grpc);
+    }
     let mut request = Request::new(body);
     *request.uri_mut() = Uri::try_from(path).map_err(|_| Answer::NoIntegration)?;
     *request.method_mut() = match &integration.method {
@@ -105,13 +112,17 @@ pub(crate) async fn forward(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol.clone());
     }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     *request.headers_mut() = headers;
     record.integration_started = Some(std::time::Instant::now());
     let timeout = Duration::from_millis(integration.timeout_ms.into());
+    let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
     let answered = select! {
         biased;
-        answered = runtime.upstreams.send(&integration, request) => answered,
-        () = stalled(&progress, timeout) => {
+        answered = runtime.upstreams.send(&integration.upstream, protocol, request) => answered,
+        () = stalled(&progress, timeout, is_grpc && is_http2) => {
             let waits = progress.waits_for_client();
             return Err(if waits { Answer::PayloadTimeout } else { Answer::IntegrationTimeout });
         }
@@ -163,14 +174,15 @@ fn upgrade(parts: &Parts, body: &RequestBody) -> Option<HeaderValue> {
     is_plain.then(|| protocol.clone())
 }
 
-/// Ends when neither payload nor answer have moved for `timeout`.
-async fn stalled(progress: &Progress, timeout: Duration) {
+/// Ends when neither payload nor answer have moved for `timeout`. A stream of messages may rest for as long as its client wants.
+async fn stalled(progress: &Progress, timeout: Duration, is_stream: bool) {
     loop {
         let until = Instant::from_std(progress.moved()) + timeout;
-        if until <= Instant::now() {
-            return;
+        match until <= Instant::now() {
+            true if is_stream && progress.waits_for_client() => sleep(timeout).await,
+            true => return,
+            false => sleep_until(until).await,
         }
-        sleep_until(until).await;
     }
 }
 
@@ -181,6 +193,28 @@ fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderV
     }
     headers.append(VIA, VIA_US);
     headers.insert(FORWARDED, forwarded);
+}
+
+/// What a client may say in trailers: nothing that it may not say in headers, and nothing that has to be known before the
+/// payload (RFC 9110 section 6.5.1).
+pub(crate) fn rewrite_trailers(trailers: &mut HeaderMap, mapping: &Mapping) {
+    let comes_first = |name: &str| {
+        let plain = identity::plain(name);
+        plain.starts_with("content-")
+            || matches!(
+                &*plain,
+                "authorization"
+                    | "cache-control"
+                    | "cookie"
+                    | "host"
+                    | "if-match"
+                    | "if-none-match"
+                    | "max-forwards"
+                    | "range"
+                    | "via"
+            )
+    };
+    strip(trailers, |name| stays_here(name) || comes_first(name) || mapping.claims(name));
 }
 
 /// Removes the headers of whose (lowercase) names `drops` says so, and those that `Connection` names.
@@ -286,6 +320,26 @@ mod tests {
         for name in ["content-length", "x_request_id", "host", "accept", "x-forwarded-prefix"] {
             assert!(!stays_here(name), "{name}");
         }
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_headers_may_not() {
+        let mut map = headers(&[
+            ("grpc-status", "0"),
+            ("x-checksum", "1"),
+            ("client-cert", "forged"),
+            ("x_forwarded_for", "192.0.2.1"),
+            ("content-length", "3"),
+            ("content_type", "text/plain"),
+            ("authorization", "Bearer x"),
+            ("host", "a.test"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        rewrite_trailers(&mut map, &Mapping::default());
+        let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["grpc-status", "x-checksum"]);
     }
 
     #[test]

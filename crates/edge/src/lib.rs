@@ -22,6 +22,7 @@ mod counters;
 mod edge;
 mod exchange;
 mod forward;
+mod grpc;
 mod http1;
 mod identity;
 mod limits;

@@ -32,7 +32,9 @@ pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use snapshot::Snapshot;
 pub use state::{Corrupt, State};
-pub use tags::{ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError};
+pub use tags::{
+    ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError, UpstreamProtocol,
+};
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
 

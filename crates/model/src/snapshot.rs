@@ -4,6 +4,7 @@ mod authorization;
 mod compile;
 mod paths;
 mod rest;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 
 pub use self::paths::{Found, Mappings, Paths, RoutingRules};
 pub use self::rest::{Resource, ResourceName, setting_key};
+pub use self::upstream::Upstream;
 use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
 use crate::router::Router;
@@ -46,6 +48,7 @@ pub struct Snapshot {
     stages: HashMap<(String, String), Arc<Stage>>,
     /// None where no route asks for a signature: what nobody needs is not opened.
     access_keys: authorization::AccessKeys,
+    upstreams: upstream::Upstreams,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
 }
@@ -168,6 +171,8 @@ pub struct Stage {
     pub cors: Option<Cors>,
     /// `countersign:bound-tokens` of the API; none: its tags do not say.
     pub bound_tokens: Option<BoundTokens>,
+    /// What the API says about its backends.
+    upstream: upstream::UpstreamSettings,
     /// Whether a route of it has `AWS_IAM`.
     asks_for_signatures: bool,
     /// Where and how requests are logged.
@@ -213,8 +218,8 @@ pub struct Integration {
     pub path_mapping: Option<Vec<(String, Source)>>,
     /// Parameter mapping of the response, by the backend's status code.
     pub response_mappings: BTreeMap<u16, Mapping>,
-    /// Name that an https backend's certificate must have, where it is not the URI's host.
-    pub server_name: Option<String>,
+    /// Whom connections are to; shared by all integrations that may use the same ones.
+    pub upstream: Arc<Upstream>,
 }
 
 /// Where and how requests of a stage are logged.

@@ -34,6 +34,20 @@ pub struct DomainTags {
 pub struct ApiTags {
     /// `countersign:bound-tokens`
     pub bound_tokens: Option<BoundTokens>,
+    /// `countersign:upstream-protocol`
+    pub upstream_protocol: UpstreamProtocol,
+}
+
+/// In which HTTP an API's backends are spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1; gRPC in HTTP/2 where the backend is an https one.
+    #[default]
+    Auto,
+    /// HTTP/2 to https backends.
+    H2,
+    /// HTTP/2 to all backends; those without TLS are known to understand it (RFC 9113 section 3.3).
+    H2c,
 }
 
 /// Whether a token has to be bound to the client's certificate (RFC 8705 section 3). The later is the stricter.
@@ -104,6 +118,11 @@ pub enum TagError {
     /// No such extension.
     #[error("Unknown tag {0}: tags that start with countersign: are reserved. Known: {KNOWN}")]
     Unknown(String),
+    /// No such extension of an API.
+    #[error(
+        "Unknown tag {0} on an API: tags that start with countersign: are reserved. Known on APIs: {KNOWN_ON_APIS}; others belong on a custom domain name"
+    )]
+    UnknownOnApi(String),
     /// The extension has no such value.
     #[error("Invalid value '{value}' of tag {tag}. Expected: {expected}")]
     Value {
@@ -123,6 +142,7 @@ const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, counter
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
                      countersign:revocation-scope, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
+const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:upstream-protocol";
 const OBJECT: &str = "s3://bucket/key";
 /// What `countersign:client-rate` may be, requests a second.
 const CLIENT_RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
@@ -311,18 +331,41 @@ impl ApiTags {
     pub fn parse(tags: &Tags) -> Result<Self, TagError> {
         let mut parsed = Self::default();
         for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
-            match (name.as_str(), BoundTokens::parse(value)) {
-                ("countersign:bound-tokens", Some(bound)) => parsed.bound_tokens = Some(bound),
-                ("countersign:bound-tokens", None) => {
-                    let expected = BoundTokens::VALUES;
-                    return Err(TagError::Value { tag: "countersign:bound-tokens", value: value.clone(), expected });
-                }
-                (other, _) => {
-                    return Err(TagError::Unknown(format!("{other} on an API (it belongs on a custom domain name)")));
-                }
-            }
+            parsed.set(name, value)?;
         }
         Ok(parsed)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), TagError> {
+        let invalid = |tag, expected| TagError::Value { tag, value: value.to_owned(), expected };
+        match name {
+            "countersign:bound-tokens" => {
+                let bound = BoundTokens::parse(value);
+                self.bound_tokens =
+                    Some(bound.ok_or_else(|| invalid("countersign:bound-tokens", BoundTokens::VALUES))?);
+            }
+            "countersign:upstream-protocol" => {
+                let protocol = UpstreamProtocol::parse(value);
+                self.upstream_protocol =
+                    protocol.ok_or_else(|| invalid("countersign:upstream-protocol", UpstreamProtocol::VALUES))?;
+            }
+            other => return Err(TagError::UnknownOnApi(other.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+impl UpstreamProtocol {
+    /// What may be given.
+    pub const VALUES: &str = "auto, h2, h2c";
+
+    fn parse(value: &str) -> Option<Self> {
+        Some(match value {
+            "auto" => Self::Auto,
+            "h2" => Self::H2,
+            "h2c" => Self::H2c,
+            _ => return None,
+        })
     }
 }
 
@@ -508,7 +551,13 @@ mod tests {
             assert_eq!(BoundTokens::stricter(of_domain, of_api), holds, "{of_domain:?} {of_api:?}");
         }
         let of_api = |name, value| ApiTags::parse(&tags(&[(name, value), ("team", "edge")]));
-        assert_eq!(of_api("countersign:bound-tokens", "off"), Ok(ApiTags { bound_tokens: Some(Off) }));
+        assert_eq!(
+            of_api("countersign:bound-tokens", "off"),
+            Ok(ApiTags { bound_tokens: Some(Off), ..ApiTags::default() })
+        );
+        let protocol = of_api("countersign:upstream-protocol", "h2c").map(|tags| tags.upstream_protocol);
+        assert_eq!(protocol, Ok(UpstreamProtocol::H2c));
+        assert!(of_api("countersign:upstream-protocol", "http/2").unwrap_err().to_string().contains("auto, h2, h2c"));
         assert!(of_api("countersign:bound-tokens", "").is_err());
         assert!(of_api("countersign:crl", "file:a").unwrap_err().to_string().contains("custom domain name"));
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,7 +24,19 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 
 /// Verifies https servers that this program calls (backends, distribution points) by the system's CAs and those that were configured.
 #[derive(Clone)]
-pub struct UpstreamTls(TlsConnector);
+pub struct UpstreamTls {
+    http1: TlsConnector,
+    http2: TlsConnector,
+}
+
+/// What the other side is asked to speak (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    Http1,
+    Http2,
+}
+
+const H2: &[u8] = b"h2";
 
 /// A connection to a backend.
 pub enum UpstreamStream {
@@ -52,14 +64,42 @@ impl UpstreamTls {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        let mut http2 = config.clone();
+        http2.alpn_protocols = vec![H2.to_vec()];
+        Ok(Self { http1: Arc::new(config).into(), http2: Arc::new(http2).into() })
     }
 
     /// Secures `stream`; the backend's certificate must be for `name`.
     pub async fn connect(&self, name: &str, stream: TcpStream) -> io::Result<UpstreamStream> {
+        self.connect_as(Alpn::Http1, name, stream).await
+    }
+
+    /// The same, for a protocol.
+    pub(crate) async fn connect_as(&self, alpn: Alpn, name: &str, stream: TcpStream) -> io::Result<UpstreamStream> {
         let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        Ok(UpstreamStream::Tls(Box::new(self.0.connect(name, stream).await?)))
+        let connector = match alpn {
+            Alpn::Http1 => &self.http1,
+            Alpn::Http2 => &self.http2,
+        };
+        Ok(UpstreamStream::Tls(Box::new(connector.connect(name, stream).await?)))
+    }
+}
+
+impl UpstreamStream {
+    /// Whether HTTP/2 was agreed upon.
+    pub(crate) fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(H2),
+        }
+    }
+
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
     }
 }
 
@@ -76,6 +116,9 @@ pub(crate) fn failure(error: &io::Error) -> &'static str {
             }
             _ => "the certificate of the backend is not valid",
         },
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            "the backend does not offer HTTP/2"
+        }
         Some(rustls::Error::AlertReceived(_)) => "the backend ended the TLS handshake with an alert",
         Some(rustls::Error::InvalidMessage(_)) => "the backend does not speak TLS",
         _ => "the TLS handshake with the backend failed",

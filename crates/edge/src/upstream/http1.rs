@@ -10,10 +10,10 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, Method, Request, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 
-use super::Lease;
-use crate::body::{BodyError, RequestBody};
+use super::error::{BackendError, SendError};
+use super::pool::Lease;
+use crate::body::RequestBody;
 use crate::http1::buffer;
-use crate::http1::chunked::ChunkError;
 use crate::http1::head::{Framing, HeadError, ResponseHead};
 use crate::http1::outgoing::{Outgoing, WriteError, put_header};
 use crate::http1::payload::Decoder;
@@ -30,7 +30,7 @@ pub(super) struct Http1 {
 }
 
 /// A backend's payload as it comes, while the rest of the request goes. The connection is given back when both have ended.
-pub(crate) struct BackendBody {
+pub(crate) struct Http1Body {
     exchange: Option<Exchange>,
     decoder: Decoder,
     keep_alive: bool,
@@ -42,32 +42,6 @@ pub(crate) struct Upgraded {
     pub(crate) stream: UpstreamStream,
     /// What has come of it already.
     pub(crate) rest: BytesMut,
-}
-
-/// Why a backend's answer is none, or broke off.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BackendError {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("the connection ended")]
-    Closed,
-    #[error("{}", .0.why())]
-    Head(HeadError),
-    #[error("its head is too large")]
-    HeadTooLarge,
-    #[error("{0}")]
-    Chunks(#[from] ChunkError),
-    #[error("{0}")]
-    Request(Box<BodyError>),
-}
-
-/// Why there is no answer.
-pub(super) struct SendError {
-    pub(super) error: BackendError,
-    /// The request, where nothing was taken from its payload.
-    pub(super) request: Option<Request<RequestBody>>,
-    /// Whether the backend may have seen something of it.
-    pub(super) was_sent: bool,
 }
 
 /// A request on its way, and what has come back.
@@ -98,7 +72,7 @@ impl Http1 {
         self,
         request: Request<RequestBody>,
         lease: Lease,
-    ) -> Result<(response::Parts, BackendBody), SendError> {
+    ) -> Result<(response::Parts, Http1Body), SendError> {
         let framing = framing(&request);
         let mut head = buffer::take();
         put_head(&mut head, &request, framing);
@@ -108,7 +82,7 @@ impl Http1 {
         match exchange.head(&parts.method).await {
             Ok(ResponseHead { parts, framing, keep_alive }) => {
                 let decoder = Decoder::new(framing);
-                let mut body = BackendBody { exchange: Some(exchange), decoder, keep_alive, lease: Some(lease) };
+                let mut body = Http1Body { exchange: Some(exchange), decoder, keep_alive, lease: Some(lease) };
                 // Nobody asks for what is not there.
                 if parts.status != StatusCode::SWITCHING_PROTOCOLS {
                     body.settle();
@@ -195,7 +169,7 @@ impl Exchange {
     }
 }
 
-impl BackendBody {
+impl Http1Body {
     /// The connection, where it has changed to another protocol.
     pub(crate) fn take_upgraded(&mut self) -> Option<Upgraded> {
         let Exchange { stream, incoming, .. } = self.exchange.take()?;
@@ -218,7 +192,7 @@ impl BackendBody {
     }
 }
 
-impl Body for BackendBody {
+impl Body for Http1Body {
     type Data = Bytes;
     type Error = BackendError;
 

@@ -6,6 +6,7 @@ mod clients;
 mod cors;
 mod desync;
 mod http2;
+mod http2_backends;
 mod mapping;
 mod openssl;
 mod proxy_protocol;

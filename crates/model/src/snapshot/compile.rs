@@ -9,6 +9,7 @@ use std::sync::Arc;
 use trust::{Crl, Revocations, Truststore};
 
 use super::authorization::authorizers;
+use super::upstream::{UpstreamSettings, Upstreams};
 use super::{
     AccessKey, AccessLog, Authorization, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route,
     RoutingRules, ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
@@ -34,6 +35,7 @@ pub(super) fn compile(
     let mut compiler = Compiler { state, previous, blobs, keyring, defaults, at, next: Snapshot::default() };
     compiler.next.revision = state.revision;
     compiler.next.defaults = Some(defaults.clone());
+    compiler.next.upstreams = Upstreams::after(&previous.upstreams);
     compiler.stages();
     compiler.access_keys();
     for domain in state.domains.values() {
@@ -372,7 +374,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn stage(&self, api: &OfApi<'_>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+    fn stage(&mut self, api: &OfApi<'_>, stage: &Arc<resource::Stage>) -> Arc<Stage> {
         let OfApi { region, dialect, .. } = *api;
         let api_id = &stage.api_id;
         let deployment =
@@ -380,12 +382,17 @@ impl Compiler<'_> {
         let sources = (stage.clone(), deployment);
         let old = self.previous.stages.get(&(api_id.clone(), stage.name.clone()));
         let mut faults = Vec::new();
-        let bound_tokens = bound_tokens(api_id, api.tags, &mut faults);
-        if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources) && old.bound_tokens == bound_tokens) {
+        let tags = api_tags(api_id, api.tags, &mut faults);
+        let upstream = UpstreamSettings { protocol: tags.upstream_protocol };
+        let same = |old: &&Arc<Stage>| {
+            same_stage(&old.sources, &sources) && old.bound_tokens == tags.bound_tokens && old.upstream == upstream
+        };
+        if let Some(old) = old.filter(same) {
             return old.clone();
         }
         let deployment = sources.1.as_deref();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
+        let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, stage };
         let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
             api_id: api_id.clone(),
@@ -394,14 +401,15 @@ impl Compiler<'_> {
             dialect,
             router: deployment
                 .filter(|_| dialect == Dialect::Http)
-                .map(|deployment| router(stage, deployment, &throttles, &mut faults)),
+                .map(|deployment| router(&mut backends, deployment, &throttles, &mut faults)),
             resources: deployment
                 .filter(|_| dialect == Dialect::Rest)
-                .map(|deployment| rest::router(stage, deployment, &throttles, &mut faults)),
+                .map(|deployment| rest::router(&mut backends, deployment, &throttles, &mut faults)),
             deployment_id: stage.deployment_id.clone(),
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
-            bound_tokens,
+            bound_tokens: tags.bound_tokens,
+            upstream,
             asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
@@ -411,15 +419,23 @@ impl Compiler<'_> {
     }
 }
 
+/// What integrations of a stage become.
+pub(super) struct Backends<'a> {
+    pub(super) known: &'a mut Upstreams,
+    pub(super) settings: &'a UpstreamSettings,
+    pub(super) stage: &'a resource::Stage,
+}
+
 fn router(
-    stage: &resource::Stage,
+    backends: &mut Backends<'_>,
     deployment: &resource::Deployment,
     throttles: &BTreeMap<String, Arc<Throttle>>,
     faults: &mut Vec<Fault>,
 ) -> Router<Route> {
+    let stage = backends.stage;
     let mut integrations = HashMap::new();
     for integration in &deployment.integrations {
-        match Integration::of(integration, stage) {
+        match Integration::of(integration, backends) {
             Ok(compiled) => {
                 integrations.insert(integration.id.as_str(), Arc::new(compiled));
             }
@@ -447,11 +463,10 @@ fn router(
 }
 
 /// What cannot be read is as strict as can be: it was checked when it was set.
-fn bound_tokens(api_id: &str, tags: &resource::Tags, faults: &mut Vec<Fault>) -> Option<BoundTokens> {
-    let tags = ApiTags::parse(tags);
-    tags.map(|tags| tags.bound_tokens).unwrap_or_else(|error| {
+fn api_tags(api_id: &str, tags: &resource::Tags, faults: &mut Vec<Fault>) -> ApiTags {
+    ApiTags::parse(tags).unwrap_or_else(|error| {
         faults.push(Fault { name: format!("the tags of API {api_id}"), what: error.to_string() });
-        Some(BoundTokens::Required)
+        ApiTags { bound_tokens: Some(BoundTokens::Required), ..ApiTags::default() }
     })
 }
 
@@ -472,10 +487,13 @@ fn throttles(
 }
 
 impl Integration {
-    fn of(integration: &resource::Integration, stage: &resource::Stage) -> Result<Self, String> {
+    fn of(integration: &resource::Integration, backends: &mut Backends<'_>) -> Result<Self, String> {
+        let Backends { known, settings, stage } = backends;
+        let target = Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?;
         Ok(Self {
             id: integration.id.clone(),
-            target: Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
+            upstream: known.of(&target, integration.server_name_to_verify.as_deref(), settings),
+            target,
             method: integration.method.clone().filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
             request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
@@ -490,7 +508,6 @@ impl Integration {
                     Ok((status, mapping))
                 })
                 .collect::<Result<_, String>>()?,
-            server_name: integration.server_name_to_verify.clone(),
         })
     }
 }

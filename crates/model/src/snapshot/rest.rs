@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::compile::Backends;
 use super::{Fault, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
-use crate::resource::{self, Deployment, RestIntegration, RestResource};
+use crate::resource::{Deployment, RestIntegration, RestResource};
 use crate::router::Router;
 use crate::target::Target;
 
@@ -36,11 +37,12 @@ impl Resource {
 
 /// Resources that have methods; a path that leads to none but those below it is for a greedy one further up.
 pub(super) fn router(
-    stage: &resource::Stage,
+    backends: &mut Backends<'_>,
     deployment: &Deployment,
     throttles: &BTreeMap<String, Arc<Throttle>>,
     faults: &mut Vec<Fault>,
 ) -> Router<Resource> {
+    let stage = backends.stage;
     let resources = deployment.resources.iter().filter(|resource| !resource.methods.is_empty());
     Router::new(resources.filter_map(|resource| {
         let key = RouteKey::parse(&format!("ANY {}", resource.path)).ok()?;
@@ -48,7 +50,7 @@ pub(super) fn router(
         let mut compiled = Resource::default();
         for (method, settings) in &resource.methods {
             let integration = settings.integration.as_ref().and_then(|integration| {
-                let compiled = Integration::of_rest(resource, integration, stage);
+                let compiled = Integration::of_rest(resource, integration, backends);
                 let name = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
                 compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok().map(Arc::new)
             });
@@ -85,19 +87,21 @@ impl Integration {
     fn of_rest(
         resource: &RestResource,
         integration: &RestIntegration,
-        stage: &resource::Stage,
+        backends: &mut Backends<'_>,
     ) -> Result<Self, String> {
+        let Backends { known, settings, stage } = backends;
+        let target = Target::parse(&integration.uri, &stage.variables).map_err(|error| error.to_string())?;
         let RestMapping { mapping, path } =
             RestMapping::parse(&integration.request_parameters, &stage.variables).map_err(|error| error.to_string())?;
         Ok(Self {
             id: resource.id.clone(),
-            target: Target::parse(&integration.uri, &stage.variables).map_err(|error| error.to_string())?,
+            upstream: known.of(&target, None, settings),
+            target,
             method: Some(integration.method.clone()).filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
             request_mapping: mapping,
             path_mapping: Some(path),
             response_mappings: BTreeMap::<u16, Mapping>::new(),
-            server_name: None,
         })
     }
 }

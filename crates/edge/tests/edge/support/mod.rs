@@ -344,7 +344,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
     }
 }
 
-fn api() -> Api {
+pub fn api() -> Api {
     Api {
         id: "a1b2c3d4e5".into(),
         region: REGION.into(),

@@ -1,0 +1,115 @@
+//! Connections that wait for requests, by their backend.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::{self, Arc};
+use std::time::{Duration, Instant};
+
+use model::snapshot::Upstream;
+use tokio::sync::Semaphore;
+
+use super::http1::Http1;
+use super::http2::Http2;
+
+/// Idle connections that are kept to one backend: as many as HTTP/2 clients may have needed at a time. The last one used is the
+/// first that is used again, so that what is not needed any more grows old.
+const IDLE: usize = 1024;
+/// For how long.
+const IDLE_TIME: Duration = Duration::from_secs(50);
+/// HTTP/2 connections to one backend. When all are full, requests wait on the one that has the fewest.
+const SHARED: usize = 8;
+
+/// Connections by backend. Two backends are the same if they are one object, which is so where their connections can stand in
+/// for one another.
+#[derive(Default)]
+pub(super) struct Pools(RefCell<HashMap<*const Upstream, Rc<Pool>>>);
+
+/// Connections to one backend.
+pub(super) struct Pool {
+    /// As long as this is held nothing else gets the backend's place in memory. The backend itself may be gone: then nobody
+    /// comes for its connections any more.
+    upstream: sync::Weak<Upstream>,
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Rc<Http2>>>,
+    /// Whoever makes an HTTP/2 connection has its one permit.
+    pub(super) gate: Semaphore,
+}
+
+struct Idle {
+    connection: Http1,
+    since: Instant,
+}
+
+/// Where a connection goes back to when its answer has ended. Dropped, the connection is closed.
+pub(super) struct Lease(Weak<Pool>);
+
+impl Pools {
+    pub(super) fn of(&self, upstream: &Arc<Upstream>) -> Rc<Pool> {
+        let mut pools = self.0.borrow_mut();
+        pools.entry(Arc::as_ptr(upstream)).or_insert_with(|| Rc::new(Pool::new(upstream))).clone()
+    }
+
+    /// Closes what has been idle for too long, or is of a backend that is no more.
+    pub(super) fn sweep(&self) {
+        self.0.borrow_mut().retain(|_, pool| {
+            pool.sweep();
+            pool.upstream.strong_count() > 0
+        });
+    }
+}
+
+impl Pool {
+    fn new(upstream: &Arc<Upstream>) -> Self {
+        Self {
+            upstream: Arc::downgrade(upstream),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            gate: Semaphore::new(1),
+        }
+    }
+
+    /// A connection on which nothing is under way, and that the backend has not closed.
+    pub(super) fn idle(&self) -> Option<Http1> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(mut next) = idle.pop() {
+            if next.connection.is_ready() {
+                return Some(next.connection);
+            }
+        }
+        None
+    }
+
+    pub(super) fn lease(self: &Rc<Self>) -> Lease {
+        Lease(Rc::downgrade(self))
+    }
+
+    /// The HTTP/2 connection with the fewest requests, if it has room for one more, or there may be no other.
+    pub(super) fn shared(&self) -> Option<Rc<Http2>> {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| connection.is_open());
+        let emptiest = shared.iter().min_by_key(|connection| connection.streams())?;
+        (emptiest.has_room() || shared.len() >= SHARED).then(|| emptiest.clone())
+    }
+
+    /// Others may use it too.
+    pub(super) fn add(&self, connection: Rc<Http2>) {
+        self.shared.borrow_mut().push(connection);
+    }
+
+    fn sweep(&self) {
+        self.idle.borrow_mut().retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < IDLE_TIME);
+        self.shared.borrow_mut().retain(|connection| connection.is_open() && connection.idle_time() < IDLE_TIME);
+    }
+}
+
+impl Lease {
+    /// The next request may use the connection.
+    pub(super) fn give_back(self, connection: Http1) {
+        let Some(pool) = self.0.upgrade() else { return };
+        let mut idle = pool.idle.borrow_mut();
+        if idle.len() < IDLE {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+}
