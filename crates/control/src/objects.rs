@@ -311,6 +311,17 @@ impl Objects {
         })
     }
 
+    /// Closes the index, so that another process can open the directory. Until [`reclaim`](Self::reclaim) everything else
+    /// fails; an upload that has begun fails with it.
+    pub fn release(&self) {
+        self.index.release();
+    }
+
+    /// Opens the index again. Fails while another process has it.
+    pub fn reclaim(&self) -> Result<(), StorageError> {
+        self.index.reclaim()
+    }
+
     /// Deletes an empty bucket, with the uploads that were begun in it.
     pub fn delete_bucket(&self, name: &str) -> Result<()> {
         self.write(|tables| {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(crate) struct DataDir {
 /// Held by the one process that serves a data directory.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// `run.json`: where the server of a data directory listens.
@@ -37,10 +38,10 @@ pub(crate) struct Run {
     pub(crate) region: String,
 }
 
-/// Takes `run.json` away when the server ends.
+/// Takes `run.json` away when the server ends, unless it is another's by then.
 #[derive(Debug)]
 pub(crate) struct Running {
-    path: PathBuf,
+    dir: DataDir,
 }
 
 /// `credentials.json`: the access key that `countersign env` hands out.
@@ -94,7 +95,7 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| self.failure("create", "", &e))?;
         let file = private().truncate(false).open(self.file(LOCK)).map_err(|e| self.failure("open", LOCK, &e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(self.failure("lock", LOCK, &e)),
         }
@@ -120,7 +121,7 @@ impl DataDir {
     /// Tells other commands where this server listens, until the answer is dropped.
     pub(crate) fn announce(&self, run: &Run) -> Result<Running, Failure> {
         self.write_json(RUN, run)?;
-        Ok(Running { path: self.file(RUN) })
+        Ok(Running { dir: self.clone() })
     }
 
     /// The key that seals secrets in the store: made where there is neither it nor a store.
@@ -261,7 +262,21 @@ fn private() -> OpenOptions {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.dir.run().is_none_or(|run| run.pid == std::process::id()) {
+            let _ = fs::remove_file(self.dir.file(RUN));
+        }
+    }
+}
+
+impl Lock {
+    /// One that another process holds too, who handed it over.
+    pub(crate) fn handed(descriptor: OwnedFd) -> Self {
+        Self { file: descriptor.into() }
+    }
+
+    /// The same lock, for another process.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.file.try_clone()?.into())
     }
 }
 
@@ -317,7 +332,7 @@ mod tests {
     fn a_server_is_found_while_it_runs() {
         let (_base, dir) = scratch();
         let run = Run {
-            pid: 7,
+            pid: std::process::id(),
             control: "http://127.0.0.1:1".into(),
             https: "127.0.0.1:2".into(),
             region: "eu-west-1".into(),
@@ -325,13 +340,19 @@ mod tests {
         assert!(dir.running().unwrap_err().to_string().contains("countersign up"));
         let lock = dir.try_lock().unwrap().unwrap();
         assert!(dir.running().is_err(), "it has not said where it listens");
-        let running = dir.announce(&run).unwrap();
+        let first = dir.announce(&run).unwrap();
         assert_eq!(mode(&dir.file(RUN)), 0o600);
         assert_eq!(dir.running().unwrap(), run);
+        let others = Run { pid: 0, ..run.clone() };
+        drop(dir.announce(&others).unwrap());
+        assert_eq!(dir.running().unwrap(), others, "who took over has written it");
+        drop(dir.announce(&run).unwrap());
+        assert!(dir.running().is_err());
+        let running = dir.announce(&run).unwrap();
         // Killed: the file stays, the lock goes.
         drop(lock);
         assert!(dir.running().is_err());
-        drop(running);
+        drop((first, running));
         assert!(!dir.file(RUN).exists());
     }
 

@@ -50,7 +50,7 @@ async fn demo(args: &Args, base: &Path) -> Outcome {
     let files = base.join("guide");
     fs::create_dir(&files).map_err(|e| Failure::new(format!("cannot make {}: {e}", files.display())))?;
     let quiet = Arc::new(AtomicBool::new(true));
-    let server = Server::start(&dir, &config, quiet.clone()).await?;
+    let server = Server::start(&dir, &config, quiet.clone(), None).await?;
     let mut story = story(&server, &dir, &config, &files).await?;
     story.tell.title("Countersign: API Gateway's mutual TLS on this machine");
     let told = tokio::select! {

@@ -20,6 +20,7 @@ mod issuers;
 mod pem;
 mod revocation;
 mod server;
+mod takeover;
 mod truststore;
 mod up;
 mod verify;

@@ -8,13 +8,16 @@ mod drift;
 mod expiry;
 mod files;
 mod follow;
+mod handover;
 mod metrics;
 mod ration;
 mod records;
 mod refusals;
 mod sightings;
+mod sockets;
 mod tls;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,11 +27,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{Edge, EdgeConfig, UpstreamTls};
-use journal::Journal;
-use journal::ledger::Ledger;
 use model::UnixMillis;
 use model::snapshot::Defaults;
-use store::{Follower, Store};
+use store::{Follower, Store as _};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,13 +44,15 @@ use crate::fetch::Http;
 use crate::gateway::Gateway;
 use crate::issuers::Issuers;
 use crate::revocation::{Fetcher, OfRevocations};
+use crate::takeover::{Door, Handed, Successor};
 use crate::up::Signals;
 use chores::Chores;
 use expiry::Expiry;
-use files::Files;
+use files::{Files, Held};
 use follow::Publisher;
 use metrics::OfEdge;
 use refusals::Printer;
+use sockets::Sockets;
 use tls::Acceptor;
 
 /// A server that is ready.
@@ -58,43 +61,58 @@ pub(crate) struct Server {
     control: Control,
     credentials: Credentials,
     config: Config,
-    store: Arc<dyn Store>,
-    journal: Journal,
-    ledger: Ledger,
+    dir: DataDir,
+    held: Held,
     edge: Arc<Edge>,
     defaults: watch::Sender<Defaults>,
     chores: Chores,
     background: JoinSet<()>,
     serving: Serving,
+    /// Where another process may ask to take over.
+    door: Option<Door>,
+    /// The process that has taken over. It waits for what this one leaves until the connection ends.
+    taken_over_by: Option<Successor>,
     // In the order in which they are let go: other commands find no server before its lock is free.
     _follower: Follower,
-    _running: Running,
-    _lock: Lock,
+    running: Running,
+    lock: Lock,
 }
 
 /// The control address being served.
 struct Serving {
-    /// Dropped, it stops.
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    /// Stays open where nothing is accepted: who connects waits.
+    socket: std::net::TcpListener,
     acceptor: Option<watch::Sender<Acceptor>>,
+    /// The first, dropped, stops the other.
+    task: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 /// This node's name among those that report what they enforce.
 const NODE: &str = "local";
 
 impl Server {
-    /// Starts it, and returns once what was set before is enforced. Refusals are printed while `quiet` is not set.
-    pub(crate) async fn start(dir: &DataDir, config: &Config, quiet: Arc<AtomicBool>) -> Result<Self, Failure> {
+    /// Starts it, with what another process has `handed` over, and returns once what was set before is enforced. Refusals are
+    /// printed while `quiet` is not set.
+    pub(crate) async fn start(
+        dir: &DataDir,
+        config: &Config,
+        quiet: Arc<AtomicBool>,
+        mut handed: Option<Handed>,
+    ) -> Result<Self, Failure> {
         config.check_control_address()?;
         let acceptor = config.control.files().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
-        let lock = dir.lock().await?;
-        let files = Files::open(dir, config).await?;
+        let sockets = handover::sockets(&mut handed);
+        let is_successor = sockets.is_some();
+        let lock = match handed {
+            Some(handed) => Lock::handed(handed.lock),
+            None => dir.lock().await?,
+        };
+        let files = Files::open(dir, config, is_successor).await?;
+        let held = files.held();
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
-        let listener = TcpListener::bind(config.control_addr).await;
-        let listener = listener.map_err(|e| cannot_listen(config.control_addr, "--control-addr", &e))?;
-        let control_addr = listener.local_addr().map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
+        let sockets = Sockets::open(config, sockets)?;
+        let (https_addr, control_addr) = (sockets.https_addr()?, sockets.control_addr()?);
 
         let http = UpstreamTls::new(&[]).map(|tls| Http::new(tls, &config.revocation.allow));
         let http = http.map_err(|e| Failure::new(format!("cannot read the system's CAs: {e}")))?;
@@ -112,14 +130,15 @@ impl Server {
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
         let upstream_cas = config.upstream.cas()?;
-        let edge = Edge::start(
+        let edge = Edge::start_on(
+            sockets.https,
             config.edge(fetcher.clone(), issuers.clone(), upstream_cas),
             publisher.snapshot(),
             &files.journal,
             &files.ledger,
             told,
         );
-        let edge = Arc::new(edge.map_err(|e| cannot_listen(config.https_addr, "--https-addr", &e))?);
+        let edge = Arc::new(edge.map_err(|e| Failure::new(format!("cannot serve on {https_addr}: {e}")))?);
         metrics.register(OfEdge { counters: edge.counters().clone(), connections: edge.connections() });
         metrics.register(issuers);
         let snapshots = publisher.snapshots();
@@ -141,7 +160,7 @@ impl Server {
         background.spawn(fetcher.keep());
 
         let control = Control::new(ControlParts {
-            config: config.control(edge.local_addr()),
+            config: config.control(https_addr),
             settings: Settings::new(files.store.clone(), follower.state()),
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
@@ -150,34 +169,42 @@ impl Server {
             snapshots,
             metrics,
         });
-        let credentials = credentials(dir, &control).await?;
-        let root = local_ca::ensure(&control).await.map_err(|e| Failure::new(e.to_string()))?;
-        dir.keep_ca(&root)?;
+        let credentials = match begin(dir, &control).await {
+            Ok(credentials) => credentials,
+            Err(e) => {
+                // Somebody may have connected already.
+                let time = seconds_of(config.drain_timeout_seconds);
+                let _ = spawn_blocking(move || edge.drain(time)).await;
+                return Err(e);
+            }
+        };
         let chores = Chores::start(&control, config.revocation.directory.as_deref());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
             control: format!("{scheme}://{}", reachable(control_addr)),
-            https: reachable(edge.local_addr()).to_string(),
+            https: reachable(https_addr).to_string(),
             region: config.region.clone(),
         };
-        let serving = Serving::start(listener, control.clone(), acceptor);
+        let mut serving = Serving::new(sockets.control, acceptor);
+        serving.start(&control)?;
         Ok(Self {
             run: run.clone(),
             control,
             credentials,
             config: config.clone(),
-            store: files.store,
-            journal: files.journal,
-            ledger: files.ledger,
+            dir: dir.clone(),
+            held,
             edge,
             defaults,
             chores,
             background,
             serving,
+            door: None,
+            taken_over_by: None,
             _follower: follower,
-            _running: dir.announce(&run)?,
-            _lock: lock,
+            running: dir.announce(&run)?,
+            lock,
         })
     }
 
@@ -224,22 +251,25 @@ impl Server {
     /// what was begun is ended, within `drain_timeout_seconds`, and what was recorded is on disk. Whoever is asked to stop once
     /// more skips what is left of either time.
     pub(crate) async fn drain(mut self, signals: &mut Signals) {
-        self.control.announce_drain();
-        tokio::select! {
-            () = tokio::time::sleep(seconds_of(self.config.drain_delay_seconds)) => {}
-            () = signals.stop() => {}
+        if self.taken_over_by.is_none() {
+            self.door.iter().for_each(Door::close);
+            self.control.announce_drain();
+            tokio::select! {
+                () = tokio::time::sleep(seconds_of(self.config.drain_delay_seconds)) => {}
+                () = signals.stop() => {}
+            }
         }
         self.drain_edge(signals).await;
         self.serving.stop().await;
         self.chores.stop().await;
         self.background.shutdown().await;
-        let (journal, ledger) = (self.journal, self.ledger);
+        let held = self.held.clone();
         let closed = spawn_blocking(move || {
-            journal.close();
-            ledger.close();
+            held.journal.close();
+            held.ledger.close();
         });
         let _ = closed.await;
-        if let Err(e) = self.store.retire(NODE).await {
+        if let Err(e) = self.held.store.retire(NODE).await {
             warn(&e.to_string());
         }
     }
@@ -267,28 +297,40 @@ impl Server {
     async fn enforced(&self) {
         let revision = self.control.settings().state().revision;
         // It ends with the store, which is this process's own.
-        let _ = self.store.applied().wait_for(|applied| *applied >= revision).await;
+        let _ = self.held.store.applied().wait_for(|applied| *applied >= revision).await;
     }
 }
 
 impl Serving {
-    fn start(listener: TcpListener, control: Control, acceptor: Option<Acceptor>) -> Self {
+    fn new(socket: std::net::TcpListener, acceptor: Option<Acceptor>) -> Self {
+        Self { socket, acceptor: acceptor.map(|acceptor| watch::channel(acceptor).0), task: None }
+    }
+
+    fn start(&mut self, control: &Control) -> Result<(), Failure> {
+        let listener = self.socket().and_then(TcpListener::from_std);
+        let listener = listener.map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let (acceptor, task) = match acceptor {
-            None => (None, tokio::spawn(control::serve(listener, control, stopped))),
-            Some(acceptor) => {
-                let (sender, acceptors) = watch::channel(acceptor);
-                (Some(sender), tokio::spawn(tls::serve(listener, acceptors, control, stopped)))
-            }
+        let control = control.clone();
+        let task = match &self.acceptor {
+            None => tokio::spawn(control::serve(listener, control, stopped)),
+            Some(acceptor) => tokio::spawn(tls::serve(listener, acceptor.subscribe(), control, stopped)),
         };
-        Self { stop: Some(stop), task, acceptor }
+        self.task = Some((stop, task));
+        Ok(())
     }
 
     /// Takes no more requests, and returns once those under way are answered.
     async fn stop(&mut self) {
-        drop(self.stop.take());
-        let _ = (&mut self.task).await;
+        if let Some((stop, task)) = self.task.take() {
+            drop(stop);
+            let _ = task.await;
+        }
+    }
+
+    /// On which it listens, for another process.
+    fn socket(&self) -> io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
     }
 }
 
@@ -340,6 +382,14 @@ fn fetcher(dir: &DataDir, http: Http) -> Result<Fetcher, Failure> {
     fetcher.map_err(|e| Failure::new(format!("cannot use {}: {e}", directory.display())))
 }
 
+/// What a server makes at its first start, and finds at each that follows.
+async fn begin(dir: &DataDir, control: &Control) -> Result<Credentials, Failure> {
+    let credentials = credentials(dir, control).await?;
+    let root = local_ca::ensure(control).await.map_err(|e| Failure::new(e.to_string()))?;
+    dir.keep_ca(&root)?;
+    Ok(credentials)
+}
+
 /// The administrator's access key, which `countersign env` hands out.
 async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Failure> {
     let had_keys = !control.settings().state().access_keys.is_empty();
@@ -358,10 +408,6 @@ async fn credentials(dir: &DataDir, control: &Control) -> Result<Credentials, Fa
     }
     dir.write_credentials(&credentials)?;
     Ok(credentials)
-}
-
-fn cannot_listen(address: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot listen on {address}: {error}; choose another address with {option}"))
 }
 
 /// By which this machine can reach a listening address.

@@ -1,7 +1,8 @@
 //! `countersign up`: the server, until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -10,12 +11,14 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::answer::{self, Answer, Failure, Outcome, warn};
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::gateway;
+use crate::gateway::{self, Gateway};
 use crate::server::Server;
+use crate::takeover::{Handed, Predecessor};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,6 +34,10 @@ pub(crate) struct Args {
     /// countersign.toml; SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take over from the server that runs on the data directory, without a moment in which nobody listens; where none runs,
+    /// just start
+    #[arg(long)]
+    takeover: bool,
     #[command(flatten)]
     gateway: gateway::Args,
 }
@@ -40,6 +47,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user2: Signal,
 }
 
 /// What a signal asks for.
@@ -47,6 +55,8 @@ pub(crate) struct Signals {
 pub(crate) enum Asked {
     Stop,
     Reread,
+    /// Start the program anew, to take over from this process.
+    Replace,
 }
 
 /// Time for what blocks to end after the server has.
@@ -57,21 +67,87 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let gateway = args.gateway.read()?;
     let dir = DataDir::find(config.data_dir.as_deref())?;
     let runtime = prepare()?;
+    // Later it may have been replaced, and the system would not name the new file.
+    let program = std::env::current_exe().map_err(|e| Failure::new(format!("cannot find this program: {e}")))?;
     let served = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false))).await?;
-        if let Some(gateway) = &gateway {
-            server.apply(gateway).await?;
+        let before = if args.takeover { takeover(&dir).await? } else { None };
+        let (predecessor, handed) = before.unzip();
+        let mut server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false)), handed).await?;
+        if let Err(e) = begin(&mut server, gateway.as_ref(), predecessor).await {
+            server.drain(&mut signals).await;
+            return Err(e);
         }
         answer::print(&server.run().ready());
-        while signals.next().await == Asked::Reread {
-            reread(args, &mut server).await;
-        }
+        serve(args, &program, &mut server, &mut signals).await;
         server.drain(&mut signals).await;
         Ok(Answer::Yes)
     });
     runtime.shutdown_timeout(LAST_MOMENTS);
     served
+}
+
+/// All that the server of the directory has; `None`: there is none.
+async fn takeover(dir: &DataDir) -> Result<Option<(Predecessor, Handed)>, Failure> {
+    let dir = dir.clone();
+    let asked = spawn_blocking(move || Predecessor::ask(&dir)).await;
+    asked.unwrap_or_else(|_| Err(Failure::new("the running server cannot be asked")))
+}
+
+/// What is still to be done before others can rely on it.
+async fn begin(
+    server: &mut Server,
+    gateway: Option<&Gateway>,
+    predecessor: Option<Predecessor>,
+) -> Result<(), Failure> {
+    if let Some(gateway) = gateway {
+        server.apply(gateway).await?;
+    }
+    server.settle(predecessor)
+}
+
+/// Until it is to end.
+async fn serve(args: &Args, program: &Path, server: &mut Server, signals: &mut Signals) {
+    loop {
+        let successor = tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return,
+                Asked::Reread => {
+                    reread(args, server).await;
+                    continue;
+                }
+                Asked::Replace => {
+                    replace(program);
+                    continue;
+                }
+            },
+            successor = server.successor() => successor,
+        };
+        if server.hand_over(successor, signals).await {
+            return;
+        }
+    }
+}
+
+/// Starts the program as it lies on the disk now, as this process was started, to take over from it.
+fn replace(program: &Path) {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if !arguments.iter().any(|argument| argument == "--takeover") {
+        arguments.push("--takeover".into());
+    }
+    let cannot = |e: std::io::Error| warn(&format!("cannot start {}: {e}", program.display()));
+    match Command::new(program).args(arguments).spawn() {
+        Ok(mut child) => {
+            // It outlives this process, or it has failed.
+            let waits = std::thread::Builder::new().name("successor".to_owned()).spawn(move || {
+                if let Ok(status) = child.wait() {
+                    warn(&format!("the process that was to take over has ended ({status})"));
+                }
+            });
+            waits.map_or_else(cannot, drop);
+        }
+        Err(e) => cannot(e),
+    }
 }
 
 /// Makes what this process writes its user's own, raises the limit of open files, and gives a runtime for everything but the
@@ -120,6 +196,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            user2: listen(SignalKind::user_defined2())?,
         })
     }
 
@@ -128,6 +205,7 @@ impl Signals {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reread,
+            _ = self.user2.recv() => Asked::Replace,
         }
     }
 

@@ -51,6 +51,7 @@ pub use counters::{Bound, Counters, Totals};
 pub use edge::Edge;
 #[cfg(fuzzing)]
 pub use http1::reading::read_twice;
+pub use listen::sockets as listen;
 pub use network::{Network, NoNetwork};
 pub use record::{DOMAIN_LOG_FORMAT, Line, RefusalLine};
 pub use shadow::ShadowLine;

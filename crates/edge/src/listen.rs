@@ -8,8 +8,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted; the kernel's own limit (net.core.somaxconn) also holds.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// Binds `count` sockets to `address`. With port 0 the first picks a port and the others take the same.
-pub(crate) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+/// Binds `count` sockets to `address` and listens on them. With port 0 the first picks a port and the others take the same.
+/// Fails where somebody else listens there.
+pub fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     // Alone, and so an error where another process listens there: sockets that share would quietly take turns with it.
     let alone = socket(address, false)?;
     if count == 1 {

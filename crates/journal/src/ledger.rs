@@ -20,7 +20,7 @@ mod thread;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 
 use redb::Database;
@@ -88,6 +88,7 @@ impl Ledger {
             strangers: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             error: Mutex::default(),
+            released: AtomicBool::new(false),
         });
         let (thread, notices) = Thread::start(shared.clone(), bounds, at_ms);
         (Self { shared, thread: Arc::new(thread) }, notices)
@@ -108,6 +109,19 @@ impl Ledger {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.shared.queue.request(sender);
         receiver.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Writes what was recorded and closes the file, so that another process can open it. What is recorded until
+    /// [`reclaim`](Self::reclaim) is lost, and counted as that. Blocks.
+    pub fn release(&self) {
+        self.shared.released.store(true, Ordering::SeqCst);
+        // A file that cannot be written is closed already.
+        let _ = self.sync();
+    }
+
+    /// Opens the file again, with the next that is recorded.
+    pub fn reclaim(&self) {
+        self.shared.released.store(false, Ordering::SeqCst);
     }
 
     /// How it is doing.
@@ -142,6 +156,8 @@ struct Shared {
     strangers: AtomicU64,
     dropped: AtomicU64,
     error: Mutex<Option<String>>,
+    /// Another process has the file.
+    released: AtomicBool,
 }
 
 impl Shared {

@@ -43,6 +43,14 @@ impl Feed {
         self.shared.newest.send_replace(revision);
     }
 
+    /// The store is at `revision` by commits that nobody was told of: who follows loads again, if there are any.
+    pub(crate) fn skip_to(&self, revision: Revision) {
+        if *self.shared.newest.borrow() != revision {
+            lock(&self.shared.commits).clear();
+            self.shared.newest.send_replace(revision);
+        }
+    }
+
     pub(crate) fn watch(&self, after: Revision) -> BoxStream<'static, Event> {
         let newest = self.shared.newest.subscribe();
         // Weak: a watch must not keep a closed store alive, and ends with it.

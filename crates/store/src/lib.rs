@@ -96,6 +96,9 @@ pub enum StoreError {
     /// Another process has it open.
     #[error("the settings file {} is in use by another process", .0.display())]
     InUse(PathBuf),
+    /// It was handed to another process.
+    #[error("the settings file {} was handed to another process", .0.display())]
+    Released(PathBuf),
     /// Written by a version of this program that is newer than this one.
     #[error("the settings file {} has format {format}; this version reads format {known}", path.display())]
     Format {

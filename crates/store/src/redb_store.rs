@@ -4,9 +4,10 @@ mod upgrade;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -23,9 +24,13 @@ pub struct Redb {
     inner: Arc<Inner>,
 }
 
+/// The database for the time of one operation.
+struct Open<'a>(RwLockReadGuard<'a, Option<Database>>);
+
 struct Inner {
     path: PathBuf,
-    database: Database,
+    /// None while another process has it.
+    database: RwLock<Option<Database>>,
     /// Held over a commit and its publication, so that commits are published in their order.
     commit: Mutex<()>,
     feed: Feed,
@@ -55,8 +60,27 @@ impl Redb {
         // redb may panic on a damaged file; on a thread of its own that is an answer like any other.
         let opened = std::thread::spawn(move || open_checked(&owned)).join();
         let (database, revision) = opened.map_err(|_| damaged(path, "its structure is broken"))??;
-        let inner = Inner { path: path.to_owned(), database, commit: Mutex::default(), feed: Feed::new(revision) };
+        let (database, commit) = (RwLock::new(Some(database)), Mutex::default());
+        let inner = Inner { path: path.to_owned(), database, commit, feed: Feed::new(revision) };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Closes the file, so that another process can open it. Until [`reclaim`](Self::reclaim) every operation fails with
+    /// [`StoreError::Released`]; who follows has the last state. Blocks while operations are under way.
+    pub fn release(&self) {
+        *self.inner.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Opens the file again. Followers get what was committed meanwhile. Fails with [`StoreError::InUse`] while another process
+    /// has it. Blocks.
+    pub fn reclaim(&self) -> Result<(), StoreError> {
+        let mut open = self.inner.database.write().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none() {
+            let (database, revision) = open_checked(&self.inner.path)?;
+            *open = Some(database);
+            self.inner.feed.skip_to(revision);
+        }
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static, E: From<StoreError> + Send + 'static>(
@@ -72,7 +96,7 @@ impl Redb {
 #[async_trait]
 impl Store for Redb {
     async fn load(&self) -> Result<(Revision, Vec<Change>), StoreError> {
-        self.blocking(|inner| read_all(&inner.database, &inner.path)).await
+        self.blocking(|inner| read_all(&*inner.database()?, &inner.path)).await
     }
 
     async fn commit(&self, expected: Revision, changes: Vec<Change>) -> Result<Revision, CommitError> {
@@ -95,8 +119,9 @@ impl Store for Redb {
 
     async fn blobs(&self) -> Result<BTreeSet<String>, StoreError> {
         self.blocking(|inner| {
+            let database = inner.database()?;
             let read = || -> Result<BTreeSet<String>, redb::Error> {
-                let blobs = inner.database.begin_read()?.open_table(BLOBS)?;
+                let blobs = database.begin_read()?.open_table(BLOBS)?;
                 Ok(blobs.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect::<Result<_, StorageError>>()?)
             };
             read().map_err(|error| storing(&inner.path, error))
@@ -127,6 +152,11 @@ impl Store for Redb {
 }
 
 impl Inner {
+    fn database(&self) -> Result<Open<'_>, StoreError> {
+        let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        if open.is_some() { Ok(Open(open)) } else { Err(StoreError::Released(self.path.clone())) }
+    }
+
     fn commit(&self, expected: Revision, changes: Vec<Change>) -> Result<Revision, CommitError> {
         let _in_order = lock(&self.commit);
         let revision = self.write(expected, &changes)?;
@@ -138,8 +168,9 @@ impl Inner {
         &self,
         change: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>) -> Result<(), StorageError>,
     ) -> Result<(), StoreError> {
+        let database = self.database()?;
         let write = || -> Result<(), redb::Error> {
-            let mut transaction = self.database.begin_write()?;
+            let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             change(&mut transaction.open_table(BLOBS)?)?;
             Ok(transaction.commit()?)
@@ -148,8 +179,9 @@ impl Inner {
     }
 
     fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError> {
+        let database = self.database()?;
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let blobs = self.database.begin_read()?.open_table(BLOBS)?;
+            let blobs = database.begin_read()?.open_table(BLOBS)?;
             Ok(blobs.get(digest)?.map(|guard| guard.value().to_vec()))
         };
         let Some(blob) = read().map_err(|error| storing(&self.path, error))?.map(Blob::of) else { return Ok(None) };
@@ -161,7 +193,8 @@ impl Inner {
 
     fn write(&self, expected: Revision, changes: &[Change]) -> Result<Revision, CommitError> {
         let failed = |error: redb::Error| storing(&self.path, error);
-        let mut transaction = self.database.begin_write().map_err(|e| failed(e.into()))?;
+        let database = self.database()?;
+        let mut transaction = database.begin_write().map_err(|e| failed(e.into()))?;
         // Two phases: after a crash, a damaged last commit is an error, never a silent step back to the one before.
         transaction.set_two_phase_commit(true);
         let revision = {
@@ -184,6 +217,14 @@ impl Inner {
         };
         transaction.commit().map_err(|e| failed(e.into()))?;
         Ok(revision)
+    }
+}
+
+impl Deref for Open<'_> {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is made of an open one")
     }
 }
 

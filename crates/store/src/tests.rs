@@ -210,3 +210,28 @@ fn a_value_under_another_key_does_not_pass_its_checksum() {
     let error = Redb::open(&path).err().unwrap().to_string();
     assert!(error.contains("the checksum of domains/x does not match"), "{error}");
 }
+
+#[tokio::test]
+async fn a_store_that_was_handed_on_can_be_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.redb");
+    let old = Arc::new(Redb::open(&path).unwrap());
+    let follower = Follower::start(old.clone()).await.unwrap();
+    old.commit(0, Vec::new()).await.unwrap();
+    assert!(matches!(Redb::open(&path), Err(StoreError::InUse(_))));
+
+    old.release();
+    assert!(matches!(old.load().await, Err(StoreError::Released(_))));
+    assert!(matches!(old.commit(1, Vec::new()).await, Err(CommitError::Unavailable(_))));
+    let new = Redb::open(&path).unwrap();
+    new.commit(1, Vec::new()).await.unwrap();
+    assert!(matches!(old.reclaim(), Err(StoreError::InUse(_))));
+    drop(new);
+
+    old.reclaim().unwrap();
+    old.reclaim().unwrap();
+    let mut states = follower.state();
+    states.wait_for(|state| state.revision == 2).await.unwrap();
+    assert_eq!(old.commit(2, Vec::new()).await.unwrap(), 3);
+    states.wait_for(|state| state.revision == 3).await.unwrap();
+}

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
@@ -34,10 +34,12 @@ const AGES: TableDefinition<'static, (), u64> = TableDefinition::new("ages");
 pub(super) type VersionKey<'a> = (&'a str, &'a str, u64);
 
 const CACHE_BYTES: usize = 8 << 20;
+const RELEASED: &str = "was handed to another process";
 
 /// The tables.
 pub(super) struct Index {
-    database: Database,
+    /// None while another process has it.
+    database: RwLock<Option<Database>>,
     path: PathBuf,
     /// Held over a commit and the removal of contents after it: a put of the same content must not come between.
     writing: Mutex<()>,
@@ -71,23 +73,33 @@ impl Index {
         if length == 0 && contents_exist {
             return Err(broken("is empty, but there are contents of objects beside it".to_owned()));
         }
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(length > 0)
-            .create(&path)
-            .map_err(|e| broken(format!("cannot be opened: {e}")))?;
+        let database = open(&path, length > 0)?;
         if length == 0
             && let Some(directory) = path.parent()
         {
             sync_directory(directory)?;
         }
-        let index = Self { database, path, writing: Mutex::new(()) };
+        let index = Self { database: RwLock::new(Some(database)), path, writing: Mutex::new(()) };
         // A read of a table that was never made fails: make them all.
         index.commit(|_| Ok(())).map_err(|e| match e {
             ObjectError::Storage(e) => e,
             e => index.fault(e),
         })?;
         Ok(index)
+    }
+
+    /// Closes the file, so that another process can open it. Until [`reclaim`](Self::reclaim) everything else fails.
+    pub(super) fn release(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Opens the file again.
+    pub(super) fn reclaim(&self) -> Result<(), StorageError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if database.is_none() {
+            *database = Some(open(&self.path, true)?);
+        }
+        Ok(())
     }
 
     /// Commits a change, then names the contents that it left without a use.
@@ -147,7 +159,9 @@ impl Index {
         &self,
         table: TableDefinition<'static, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, StorageError> {
-        let transaction: ReadTransaction = self.database.begin_read().map_err(|e| self.fault(e))?;
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(|| self.fault(RELEASED))?;
+        let transaction: ReadTransaction = database.begin_read().map_err(|e| self.fault(e))?;
         transaction.open_table(table).map_err(|e| self.fault(e))
     }
 
@@ -160,11 +174,19 @@ impl Index {
     }
 
     fn commit<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.database.begin_write().map_err(|e| self.fault(e))?;
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(|| self.fault(RELEASED))?;
+        let transaction = database.begin_write().map_err(|e| self.fault(e))?;
         let answer = change(&mut Tables::open(&self.path, &transaction).map_err(|e| self.fault(e))?)?;
         transaction.commit().map_err(|e| self.fault(e))?;
         Ok(answer)
     }
+}
+
+fn open(path: &Path, check_integrity: bool) -> Result<Database, StorageError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(check_integrity);
+    builder.create(path).map_err(|e| fault(path, format_args!("cannot be opened: {e}")))
 }
 
 impl<'t> Tables<'t> {

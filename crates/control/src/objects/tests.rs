@@ -383,3 +383,17 @@ proptest! {
         prop_assert!(versions.iter().filter(|v| v.version.content.is_none()).all(|v| v.latest));
     }
 }
+
+#[test]
+fn what_was_handed_on_can_be_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = Objects::open(directory.path()).unwrap();
+    old.release();
+    assert!(old.buckets().unwrap_err().to_string().contains("handed to another process"));
+    let new = Objects::open(directory.path()).unwrap();
+    new.create_bucket("bucket", "us-east-1", 0).unwrap();
+    assert!(old.reclaim().is_err(), "it is in use");
+    drop(new);
+    old.reclaim().unwrap();
+    assert_eq!(old.buckets().unwrap().len(), 1);
+}

@@ -1,17 +1,19 @@
 //! What lies in the data directory, opened; what is wrong with it is told by name.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::objects::Objects;
 use journal::Journal;
 use journal::ledger::Ledger;
 use model::Keyring;
-use store::{Redb, Store};
+use store::Redb;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, warn};
@@ -21,17 +23,62 @@ use crate::data_dir::DataDir;
 /// What lies in the data directory.
 pub(super) struct Files {
     pub(super) keyring: Arc<Keyring>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<Redb>,
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
 }
 
+/// Those that one process at a time has open.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) store: Arc<Redb>,
+    pub(super) objects: Arc<Objects>,
+    pub(super) journal: Journal,
+    pub(super) ledger: Ledger,
+}
+
+impl Held {
+    /// Lets another process open them. Blocks.
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.journal.release()?;
+        self.ledger.release();
+        self.objects.release();
+        self.store.release();
+        Ok(())
+    }
+
+    /// Opens again what was released. Fails while another process has any of it. Blocks.
+    pub(super) fn reclaim(&self) -> Result<(), Failure> {
+        self.store.reclaim().map_err(|e| Failure::new(e.to_string()))?;
+        self.objects.reclaim().map_err(|e| Failure::new(e.to_string()))?;
+        self.ledger.reclaim();
+        self.journal.reclaim().map_err(|e| Failure::new(e.to_string()))
+    }
+}
+
 impl Files {
-    pub(super) async fn open(dir: &DataDir, config: &Config) -> Result<Self, Failure> {
-        let (dir, source) = (dir.clone(), config.sealing_key.clone());
-        let opened = spawn_blocking(move || Self::open_blocking(&dir, &source)).await;
-        opened.unwrap_or_else(|_| Err(Failure::new("the data directory cannot be opened")))
+    pub(super) fn held(&self) -> Held {
+        Held {
+            store: self.store.clone(),
+            objects: self.objects.clone(),
+            journal: self.journal.clone(),
+            ledger: self.ledger.clone(),
+        }
+    }
+
+    /// Where another process has handed them over (`is_successor`), what it had under way may hold them for a moment yet.
+    pub(super) async fn open(dir: &DataDir, config: &Config, is_successor: bool) -> Result<Self, Failure> {
+        let mut tries = if is_successor { SUCCESSORS_TRIES } else { 1 };
+        loop {
+            tries -= 1;
+            let (dir, source) = (dir.clone(), config.sealing_key.clone());
+            let opened = spawn_blocking(move || Self::open_blocking(&dir, &source)).await;
+            match opened.unwrap_or_else(|_| Err(Failure::new("the data directory cannot be opened"))) {
+                Err(_) if tries > 0 => sleep(PAUSE).await,
+                opened => return opened,
+            }
+        }
     }
 
     fn open_blocking(dir: &DataDir, source: &SealingKey) -> Result<Self, Failure> {
@@ -115,6 +162,8 @@ impl SealingKey {
     }
 }
 
+const SUCCESSORS_TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 const KEY_BYTES: usize = 32;
 /// Records that are read whole before the server is ready: well under a second's worth.
 const READ_AT_START_BYTES: u64 = 64 * 1024 * 1024;

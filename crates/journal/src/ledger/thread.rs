@@ -94,6 +94,10 @@ impl Writer {
             if is_due || waiting.closed || !waiting.requests.is_empty() || batch.is_full() {
                 let began = Instant::now();
                 let written = self.write(std::mem::take(&mut batch));
+                if self.keeper.is_some() && self.shared.released.load(Ordering::SeqCst) {
+                    self.close_file("another process has them".to_owned());
+                    self.failed = None;
+                }
                 rested = Instant::now() + began.elapsed() * REST;
                 deadline = None;
                 for request in waiting.requests {
@@ -112,6 +116,7 @@ impl Writer {
         let at_ms = batch.time();
         if let Some(at_ms) = at_ms
             && self.keeper.is_none()
+            && !self.shared.released.load(Ordering::SeqCst)
             && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY)
         {
             self.open(at_ms);

@@ -1,0 +1,121 @@
+//! Handing over to the next process, and taking over from the one before: see [`crate::takeover`].
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::Server;
+use super::chores::Chores;
+use crate::answer::{Failure, warn};
+use crate::takeover::{Door, Handed, Predecessor, Successor};
+use crate::up::Signals;
+
+/// Between two tries to take back what another process has not let go of yet.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Lets others take over from it, from now on; who served before is told that it can end, and what it leaves is taken in.
+    pub(crate) fn settle(&mut self, predecessor: Option<Predecessor>) -> Result<(), Failure> {
+        self.door = Some(Door::open(&self.dir)?);
+        if let Some(mut predecessor) = predecessor {
+            predecessor.ready();
+            let journal = self.held.journal.clone();
+            let inherit = spawn_blocking(move || {
+                predecessor.ended();
+                journal.take_what_is_left()
+            });
+            self.background.spawn(async {
+                match inherit.await {
+                    Ok(Ok(lines)) => {
+                        warn(&format!("the process before has ended; it left {lines} records, which are taken in"))
+                    }
+                    Ok(Err(e)) => {
+                        warn(&format!("what the process before has left is not taken in before the next start: {e}"))
+                    }
+                    Err(_) => {}
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// The next process that wants to take over.
+    pub(crate) async fn successor(&self) -> Successor {
+        match &self.door {
+            Some(door) => door.knock().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hands everything over. `true`: the other one serves, and this one has only to be drained. Else it goes on as if nothing
+    /// had happened; requests to the control address have waited.
+    pub(crate) async fn hand_over(&mut self, successor: Successor, signals: &mut Signals) -> bool {
+        warn("another process takes over");
+        self.serving.stop().await;
+        self.chores.stop().await;
+        let given = self.give(&successor).await;
+        if let Err(e) = &given {
+            warn(&format!("it cannot be given what it needs: {e}"));
+        }
+        if given.is_ok() && self.is_ready(&successor, signals).await {
+            self.taken_over_by = Some(successor);
+            return true;
+        }
+        drop(successor);
+        self.take_back().await;
+        false
+    }
+
+    async fn give(&self, successor: &Successor) -> io::Result<()> {
+        let handed = Handed { https: self.edge.sockets()?, control: self.serving.socket()?, lock: self.lock.share()? };
+        let (held, successor) = (self.held.clone(), successor.try_clone()?);
+        let given = spawn_blocking(move || held.release().and_then(|()| successor.hand(&handed)));
+        given.await.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+
+    /// Waits for it. Whoever stops this process meanwhile leaves everything to the other one.
+    async fn is_ready(&self, successor: &Successor, signals: &mut Signals) -> bool {
+        let Ok(waiting) = successor.try_clone() else { return false };
+        let ready = spawn_blocking(move || waiting.is_ready());
+        tokio::select! {
+            ready = ready => ready.unwrap_or_default(),
+            () = signals.stop() => {
+                successor.leave();
+                true
+            }
+        }
+    }
+
+    /// Until it works: there is nothing better to do, and the gateway serves.
+    async fn take_back(&mut self) {
+        warn("it did not get ready: this process takes everything back");
+        let mut told = false;
+        loop {
+            let held = self.held.clone();
+            match spawn_blocking(move || held.reclaim()).await {
+                Ok(Ok(())) => break,
+                Ok(Err(e)) if !told => {
+                    warn(&e.to_string());
+                    told = true;
+                }
+                _ => {}
+            }
+            sleep(RETRY).await;
+        }
+        self.chores = Chores::start(&self.control, self.config.revocation.directory.as_deref());
+        let again = self.serving.start(&self.control).and_then(|()| self.dir.announce(&self.run));
+        match again {
+            Ok(running) => self.running = running,
+            Err(e) => warn(&e.to_string()),
+        }
+    }
+}
+
+/// What a process that takes over has of the one before.
+pub(super) fn sockets(handed: &mut Option<Handed>) -> Option<(Vec<TcpListener>, TcpListener)> {
+    let handed = handed.as_mut()?;
+    Some((std::mem::take(&mut handed.https), handed.control.try_clone().ok()?))
+}
