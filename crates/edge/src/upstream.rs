@@ -92,7 +92,7 @@ impl Upstreams {
                 Err(failed) => request = failed.again().map_err(UpstreamError::Http)?,
             }
         }
-        let connection = Http1::new(self.connect(upstream, Alpn::Http1).await?);
+        let connection = Http1::new(self.connect(upstream, &pool, Alpn::Http1).await?);
         connection.send(request, pool.lease()).await.map_err(|failed| UpstreamError::Http(failed.error))
     }
 
@@ -116,28 +116,28 @@ impl Upstreams {
 
     /// A connection with room for one more request. While one is being made everybody waits for it.
     async fn shared(&self, upstream: &Upstream, pool: &Pool) -> Result<Rc<Http2>, UpstreamError> {
-        loop {
-            if let Some(connection) = pool.shared() {
-                return Ok(connection);
-            }
-            let Ok(_only_one) = pool.gate.try_acquire() else {
-                // It is never closed. Whoever comes next looks again.
-                let _ = pool.gate.acquire().await;
-                continue;
-            };
-            let stream = self.connect(upstream, Alpn::Http2).await?;
-            let connection = Http2::start(stream).await.map_err(UpstreamError::Http)?;
-            pool.add(connection.clone());
+        if let Some(connection) = pool.shared() {
             return Ok(connection);
         }
+        // It is never closed, so that this is the permit.
+        let _only_one = pool.gate.acquire().await;
+        // Somebody else may have made one meanwhile.
+        if let Some(connection) = pool.shared() {
+            return Ok(connection);
+        }
+        let stream = self.connect(upstream, pool, Alpn::Http2).await?;
+        let connection = Http2::start(stream).await.map_err(UpstreamError::Http)?;
+        pool.add(connection.clone());
+        Ok(connection)
     }
 
-    async fn connect(&self, upstream: &Upstream, alpn: Alpn) -> Result<UpstreamStream, UpstreamError> {
+    async fn connect(&self, upstream: &Upstream, pool: &Pool, alpn: Alpn) -> Result<UpstreamStream, UpstreamError> {
         let stream = self.dialer.connect(&upstream.host, upstream.port).await?;
         if !upstream.tls {
             return Ok(UpstreamStream::Plain(stream));
         }
-        let stream = self.tls.connect_as(alpn, &upstream.server_name, stream).await.map_err(UpstreamError::Tls)?;
+        let tls = pool.tls(upstream, &self.tls).map_err(UpstreamError::Identity)?;
+        let stream = tls.connect_as(alpn, &upstream.server_name, stream).await.map_err(UpstreamError::Tls)?;
         match alpn == Alpn::Http2 && !stream.is_http2() {
             true => Err(UpstreamError::NotHttp2),
             false => Ok(stream),

@@ -1,7 +1,8 @@
 //! Connections that wait for requests, by their backend.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::{self, Arc};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::http1::Http1;
 use super::http2::Http2;
+use crate::tls::UpstreamTls;
 
 /// Idle connections that are kept to one backend: as many as HTTP/2 clients may have needed at a time. The last one used is the
 /// first that is used again, so that what is not needed any more grows old.
@@ -32,6 +34,7 @@ pub(super) struct Pool {
     upstream: sync::Weak<Upstream>,
     idle: RefCell<Vec<Idle>>,
     shared: RefCell<Vec<Rc<Http2>>>,
+    tls: OnceCell<UpstreamTls>,
     /// Whoever makes an HTTP/2 connection has its one permit.
     pub(super) gate: Semaphore,
 }
@@ -65,8 +68,19 @@ impl Pool {
             upstream: Arc::downgrade(upstream),
             idle: RefCell::default(),
             shared: RefCell::default(),
+            tls: OnceCell::new(),
             gate: Semaphore::new(1),
         }
+    }
+
+    /// How connections are secured.
+    pub(super) fn tls(&self, upstream: &Upstream, of_all: &UpstreamTls) -> io::Result<&UpstreamTls> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls);
+        }
+        let is_common = upstream.identity.is_none() && upstream.ca.is_none();
+        let tls = if is_common { of_all.clone() } else { of_all.for_backend(upstream)? };
+        Ok(self.tls.get_or_init(|| tls))
     }
 
     /// A connection on which nothing is under way, and that the backend has not closed.
