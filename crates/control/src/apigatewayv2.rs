@@ -22,9 +22,9 @@ mod routing_rule;
 mod source;
 pub(crate) mod stage;
 pub(crate) mod tags;
-pub(crate) mod upstream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

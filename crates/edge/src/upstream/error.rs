@@ -98,7 +98,7 @@ impl BackendError {
     }
 
     /// Its connection ended, so that it may have been under way when the backend closed it.
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         match self {
             Self::Io(_) | Self::Closed => true,
             Self::Http2(error) => error.is_io(),
@@ -108,7 +108,7 @@ impl BackendError {
 
     /// The backend says that it has done nothing of the request (RFC 9113 sections 6.8 and 8.7): it refused the stream, or
     /// names an earlier one as the last that it has looked at.
-    fn is_unprocessed(&self) -> bool {
+    pub(super) fn is_unprocessed(&self) -> bool {
         let Self::Http2(error) = self else { return false };
         error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
     }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -35,6 +36,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     load: Rc<Load>,
+    pub(super) address: SocketAddr,
 }
 
 /// What goes on on a connection.
@@ -71,7 +73,7 @@ struct AbortOnDrop(JoinHandle<()>);
 
 impl Http2 {
     /// Begins to speak HTTP/2 (RFC 9113 section 3.4).
-    pub(super) async fn start(stream: UpstreamStream) -> Result<Rc<Self>, BackendError> {
+    pub(super) async fn start(stream: UpstreamStream, address: SocketAddr) -> Result<Rc<Self>, BackendError> {
         notice_death(&stream);
         let (sender, connection) = Builder::new()
             .enable_push(false)
@@ -89,7 +91,7 @@ impl Http2 {
             let _ = connection.await;
             of_connection.has_ended.set(true);
         });
-        Ok(Rc::new(Self { sender, load }))
+        Ok(Rc::new(Self { sender, load, address }))
     }
 
     /// Whether requests may still be begun.
