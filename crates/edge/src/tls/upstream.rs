@@ -192,7 +192,7 @@ fn alerted(alert: AlertDescription) -> &'static str {
         AlertDescription::CertificateRequired => "the backend demands a client certificate",
         alert if ABOUT_CERTIFICATES.contains(&alert) => "the backend refused the client certificate",
         AlertDescription::NoApplicationProtocol => "the backend does not offer HTTP/2",
-        AlertDescription::UnrecognizedName => "the backend does not know the server name",
+        AlertDescription::UnrecognisedName => "the backend does not know the server name",
         AlertDescription::ProtocolVersion => "the backend speaks no version of TLS that is spoken here",
         _ => "the backend ended the TLS handshake with an alert",
     }
