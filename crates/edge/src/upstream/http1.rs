@@ -131,8 +131,10 @@ impl Exchange {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, BackendError>> {
         self.poll_request(context)?;
         loop {
-            if let Some(end) = ResponseHead::end(&self.incoming, self.searched) {
-                return Poll::Ready(Ok(end));
+            match ResponseHead::end(&self.incoming, self.searched) {
+                Some(end) if end <= MAX_HEAD => return Poll::Ready(Ok(end)),
+                Some(_) => return Poll::Ready(Err(BackendError::HeadTooLarge)),
+                None => {}
             }
             self.searched = self.incoming.len();
             if self.incoming.len() > MAX_HEAD {
