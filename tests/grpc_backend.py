@@ -9,12 +9,13 @@ SERVICE = "/test.Echo/"
 
 
 class GrpcBackend:
-    """Serves `test.Echo` on localhost: `Unary`, `ServerStream`, `ClientStream`, `Bidi`, `Fail`, `Slow`. With an `identity` on TLS."""
+    """Serves `test.Echo` on localhost: `Unary`, `ServerStream`, `ClientStream`, `Bidi`, `Fail`, `Slow`. With an `identity` on TLS,
+    and with `trusted` for clients with a certificate of that CA only."""
 
-    def __init__(self, identity=None, options=()):
+    def __init__(self, identity=None, trusted=None):
         self.metadata = []
         self.cancelled = threading.Event()
-        self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0), *options])
+        self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "ServerStream": grpc.unary_stream_rpc_method_handler(self.server_stream),
@@ -24,7 +25,8 @@ class GrpcBackend:
             "Slow": grpc.unary_unary_rpc_method_handler(self.slow),
         }),))
         if identity:
-            credentials = grpc.ssl_server_credentials([(identity.key.read_bytes(), identity.cert.read_bytes())])
+            pair = (identity.key.read_bytes(), identity.cert.read_bytes())
+            credentials = grpc.ssl_server_credentials([pair], trusted and trusted.cert.read_bytes(), trusted is not None)
             self.port = self.server.add_secure_port("127.0.0.1:0", credentials)
         else:
             self.port = self.server.add_insecure_port("127.0.0.1:0")

@@ -4,6 +4,7 @@
 //! deployments and mappings are those of v2: both APIs see the same.
 
 mod base_path;
+pub(crate) mod client_certificate;
 mod deployment;
 mod domain_name;
 mod method;
@@ -20,6 +21,7 @@ use aws::{Caller, Error};
 use crate::Control;
 use crate::apigatewayv2::draft::Draft;
 use crate::apigatewayv2::tags;
+use crate::control::blocking;
 use crate::local_ca::endpoint_change;
 
 impl ApiGateway for Control {
@@ -124,6 +126,48 @@ impl ApiGateway for Control {
 
     async fn get_stages(&self, caller: &Caller, input: GetStagesRequest) -> Result<Stages, Error> {
         stage::list(&self.draft(caller), &input)
+    }
+
+    async fn generate_client_certificate(
+        &self,
+        caller: &Caller,
+        input: GenerateClientCertificateRequest,
+    ) -> Result<ClientCertificate, Error> {
+        let at = caller.at.saturating_mul(1000);
+        let made = blocking(move || client_certificate::Made::new(at)).await?;
+        self.edit(caller, |draft| client_certificate::generate(draft, &input, &made, self.keyring())).await
+    }
+
+    async fn get_client_certificate(
+        &self,
+        caller: &Caller,
+        input: GetClientCertificateRequest,
+    ) -> Result<ClientCertificate, Error> {
+        client_certificate::get(&self.draft(caller), &input)
+    }
+
+    async fn get_client_certificates(
+        &self,
+        caller: &Caller,
+        input: GetClientCertificatesRequest,
+    ) -> Result<ClientCertificates, Error> {
+        client_certificate::list(&self.draft(caller), &input)
+    }
+
+    async fn update_client_certificate(
+        &self,
+        caller: &Caller,
+        input: UpdateClientCertificateRequest,
+    ) -> Result<ClientCertificate, Error> {
+        self.edit(caller, |draft| client_certificate::update(draft, &input)).await
+    }
+
+    async fn delete_client_certificate(
+        &self,
+        caller: &Caller,
+        input: DeleteClientCertificateRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| client_certificate::delete(draft, &input)).await
     }
 
     async fn create_base_path_mapping(

@@ -24,6 +24,7 @@ pub(crate) mod stage;
 pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
+pub(crate) mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,11 +61,15 @@ impl Control {
     /// could not be stored: a revocation must not get lost so. To be called at the start and now and then.
     pub async fn catch_up(&self) -> Result<(), Error> {
         let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for domain in self.settings().state().domains.values() {
-            for object in domain.mutual_tls.iter().chain(&domain.shadow).chain(&domain.crls) {
-                let version = object.newest.as_ref().map_or(&object.read_version, |newest| &newest.version);
-                known.entry(object.uri.clone()).or_default().insert(version.clone());
-            }
+        let state = self.settings().state();
+        let of_domain = |domain: &'_ Arc<Domain>| {
+            let Domain { mutual_tls, shadow, crls, .. } = &**domain;
+            mutual_tls.iter().chain(shadow).chain(crls).cloned().collect::<Vec<_>>()
+        };
+        let of_apis = state.upstream_cas.values().map(|ca| ca.object.clone());
+        for object in state.domains.values().flat_map(of_domain).chain(of_apis) {
+            let version = object.newest.map_or(object.read_version, |newest| newest.version);
+            known.entry(object.uri).or_default().insert(version);
         }
         for (uri, versions) in known {
             let Ok(location) = Location::parse(&uri) else { continue };

@@ -270,7 +270,7 @@ fn root_params(now: OffsetDateTime) -> CertificateParams {
     params
 }
 
-fn random_serial() -> Result<SerialNumber, Error> {
+pub(crate) fn random_serial() -> Result<SerialNumber, Error> {
     let mut bytes = [0; 16];
     ids::fill(&mut bytes)?;
     // Positive, and of full length.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use model::snapshot::Upstream;
 use trust::Code;
 
 use crate::authorize::Denial;
@@ -18,6 +19,18 @@ pub struct Counters(Arc<Mutex<Vec<OfRuntime>>>);
 struct OfRuntime {
     bounds: Arc<Bounds>,
     domains: Vec<(String, Arc<Counts>)>,
+    upstreams: Vec<(String, Arc<UpstreamCounts>)>,
+}
+
+/// What became of connections to one backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTotals {
+    /// Connections that came about.
+    pub connections: u64,
+    /// Names without an address, connections that did not come about, and requests without an answer of the backend's own.
+    pub failures: u64,
+    /// How often an address was passed over from then on.
+    pub ejections: u64,
 }
 
 /// Totals of one domain.
@@ -147,6 +160,15 @@ impl Counters {
         Bound::ALL.into_iter().map(|bound| (bound, total(bound))).collect()
     }
 
+    /// By the backend's scheme, host and port; beyond a number of them, all others together under `other`.
+    pub fn upstreams(&self) -> BTreeMap<String, UpstreamTotals> {
+        let mut totals: BTreeMap<String, UpstreamTotals> = BTreeMap::new();
+        for (upstream, counts) in self.lock().iter().flat_map(|runtime| &runtime.upstreams) {
+            counts.add_to(totals.entry(upstream.clone()).or_default());
+        }
+        totals
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<OfRuntime>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,9 +205,14 @@ impl RuntimeCounters {
         let bounds = Arc::new(Bounds::default());
         let mut runtimes = all.lock();
         let number = runtimes.len();
-        runtimes.push(OfRuntime { bounds: bounds.clone(), domains: Vec::new() });
+        runtimes.push(OfRuntime { bounds: bounds.clone(), ..OfRuntime::default() });
         drop(runtimes);
         Self { all, number, bounds, domains: RefCell::default() }
+    }
+
+    /// Those of backends.
+    pub(crate) fn upstreams(&self) -> UpstreamCounters {
+        UpstreamCounters { all: self.all.clone(), number: self.number }
     }
 
     /// Something was closed or refused by `bound`.
@@ -206,6 +233,62 @@ impl RuntimeCounters {
         }
         domains.insert(domain.to_owned(), counts.clone());
         counts
+    }
+}
+
+/// Backends that are counted apart.
+const UPSTREAMS: usize = 200;
+
+/// One runtime's part of what is counted of backends.
+#[derive(Debug)]
+pub(crate) struct UpstreamCounters {
+    all: Counters,
+    number: usize,
+}
+
+/// Of one backend on one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamCounts {
+    connections: AtomicU64,
+    failures: AtomicU64,
+    ejections: AtomicU64,
+}
+
+impl UpstreamCounters {
+    /// Those of a backend, for its connections to keep.
+    pub(crate) fn of(&self, upstream: &Upstream) -> Arc<UpstreamCounts> {
+        let Upstream { tls, host, port, .. } = upstream;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let name = format!("{}://{host}:{port}", if *tls { "https" } else { "http" });
+        let mut runtimes = self.all.lock();
+        let Some(mine) = runtimes.get_mut(self.number) else { return Arc::default() };
+        let is_known = mine.upstreams.iter().any(|(known, _)| *known == name);
+        let name = if is_known || mine.upstreams.len() < UPSTREAMS { name } else { "other".to_owned() };
+        if let Some((_, counts)) = mine.upstreams.iter().find(|(known, _)| *known == name) {
+            return counts.clone();
+        }
+        let counts = Arc::<UpstreamCounts>::default();
+        mine.upstreams.push((name, counts.clone()));
+        counts
+    }
+}
+
+impl UpstreamCounts {
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self, is_ejected: bool) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if is_ejected {
+            self.ejections.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn add_to(&self, totals: &mut UpstreamTotals) {
+        totals.connections += self.connections.load(Ordering::Relaxed);
+        totals.failures += self.failures.load(Ordering::Relaxed);
+        totals.ejections += self.ejections.load(Ordering::Relaxed);
     }
 }
 

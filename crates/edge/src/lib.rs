@@ -47,7 +47,7 @@ pub use addresses::Connections;
 pub use authorize::{IssuerKeys, KeySet, KeySetError, NoIssuers};
 pub use clock::Clock;
 pub use config::{EdgeConfig, Limits};
-pub use counters::{Bound, Counters, Totals};
+pub use counters::{Bound, Counters, Totals, UpstreamTotals};
 pub use edge::Edge;
 #[cfg(fuzzing)]
 pub use http1::reading::read_twice;

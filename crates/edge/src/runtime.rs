@@ -124,6 +124,7 @@ pub(crate) struct Registered {
 impl Runtime {
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
         let format = Template::parse(DOMAIN_LOG_FORMAT).expect("a constant, tested to be within AWS's limit");
+        let counters = RuntimeCounters::new(parts.counters);
         Rc::new(Self {
             limits: RefCell::new(Rc::new(parts.config.limits.clone())),
             balancers: RefCell::new(parts.config.proxy_protocol_from.as_slice().into()),
@@ -132,13 +133,13 @@ impl Runtime {
             generation: Cell::new(0),
             tls: parts.tls,
             domain_tls: DomainTlsCache::default(),
-            upstreams: Upstreams::new(parts.upstream_tls),
+            upstreams: Upstreams::new(parts.upstream_tls, counters.upstreams()),
             tokens: VerifiedTokens::default(),
             held_bytes: Cell::new(0),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
             lines: parts.lines,
-            counters: RuntimeCounters::new(parts.counters),
+            counters,
             ids: RequestIds::new(),
             time_text: TimeText::common_log(),
             http_date: TimeText::http_date(),

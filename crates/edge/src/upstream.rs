@@ -1,11 +1,13 @@
 //! Connections to backends, kept by the runtime that made them.
 
+mod addresses;
 mod dial;
 mod error;
 mod http1;
 mod http2;
 mod pool;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +19,9 @@ use http_body::{Body, Frame, SizeHint};
 use model::snapshot::Upstream;
 
 use crate::body::RequestBody;
+use crate::counters::UpstreamCounters;
 use crate::tls::{Alpn, UpstreamStream, UpstreamTls};
-use dial::Dialer;
+use addresses::{Resolve, SystemResolver};
 pub(crate) use error::{BackendError, UpstreamError};
 pub(crate) use http1::Upgraded;
 use http1::{Http1, Http1Body};
@@ -32,7 +35,8 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct Upstreams {
     pools: Rc<Pools>,
     tls: UpstreamTls,
-    dialer: Dialer,
+    resolver: Rc<dyn Resolve>,
+    counters: UpstreamCounters,
 }
 
 /// Which HTTP a request is sent in.
@@ -49,8 +53,8 @@ pub(crate) enum BackendBody {
 }
 
 impl Upstreams {
-    pub(crate) fn new(tls: UpstreamTls) -> Self {
-        Self { pools: Rc::default(), tls, dialer: Dialer::default() }
+    pub(crate) fn new(tls: UpstreamTls, counters: UpstreamCounters) -> Self {
+        Self { pools: Rc::default(), tls, resolver: Rc::new(SystemResolver), counters }
     }
 
     /// Sends a request (origin form, with Host) and waits for the head of the answer.
@@ -75,7 +79,7 @@ impl Upstreams {
 
     /// Closes what has been idle for too long, or is of a backend that no setting names any more.
     pub(crate) fn sweep(&self) {
-        self.pools.sweep();
+        self.pools.sweep(&self.resolver);
     }
 
     /// On a connection that was idle the backend may have closed it in the same moment: what was not sent is sent again on
@@ -85,15 +89,34 @@ impl Upstreams {
         upstream: &Arc<Upstream>,
         mut request: Request<RequestBody>,
     ) -> Result<(response::Parts, Http1Body), UpstreamError> {
-        let pool = self.pools.of(upstream);
+        let pool = self.pools.of(upstream, &self.counters);
         while let Some(connection) = pool.idle() {
+            let address = connection.address;
             match connection.send(request, pool.lease()).await {
-                Ok(answered) => return Ok(answered),
-                Err(failed) => request = failed.again().map_err(UpstreamError::Http)?,
+                Ok((head, body)) => {
+                    pool.answered(address, head.status);
+                    return Ok((head, body));
+                }
+                Err(failed) => {
+                    // That a backend closes what was idle says nothing of it.
+                    if !failed.error.has_ended() {
+                        pool.failed_by(address, &failed.error);
+                    }
+                    request = failed.again().map_err(UpstreamError::Http)?;
+                }
             }
         }
-        let connection = Http1::new(self.connect(upstream, Alpn::Http1).await?);
-        connection.send(request, pool.lease()).await.map_err(|failed| UpstreamError::Http(failed.error))
+        let (stream, address) = self.connect(upstream, &pool, Alpn::Http1).await?;
+        match Http1::new(stream, address).send(request, pool.lease()).await {
+            Ok((head, body)) => {
+                pool.answered(address, head.status);
+                Ok((head, body))
+            }
+            Err(failed) => {
+                pool.failed_by(address, &failed.error);
+                Err(UpstreamError::Http(failed.error))
+            }
+        }
     }
 
     async fn send_http2(
@@ -101,14 +124,25 @@ impl Upstreams {
         upstream: &Arc<Upstream>,
         mut request: Request<RequestBody>,
     ) -> Result<(response::Parts, Http2Body), UpstreamError> {
-        let pool = self.pools.of(upstream);
+        let pool = self.pools.of(upstream, &self.counters);
         let mut attempt = 1;
         loop {
             let connection = self.shared(upstream, &pool).await?;
             match connection.send(request, upstream.tls).await {
-                Ok(answered) => return Ok(answered),
-                Err(failed) if attempt == ATTEMPTS => return Err(UpstreamError::Http(failed.error)),
-                Err(failed) => request = failed.again().map_err(UpstreamError::Http)?,
+                Ok((head, body)) => {
+                    pool.answered(connection.address, head.status);
+                    return Ok((head, body));
+                }
+                Err(failed) => {
+                    // One that goes away has done nothing wrong.
+                    if !failed.error.is_unprocessed() {
+                        pool.failed_by(connection.address, &failed.error);
+                    }
+                    if attempt == ATTEMPTS {
+                        return Err(UpstreamError::Http(failed.error));
+                    }
+                    request = failed.again().map_err(UpstreamError::Http)?;
+                }
             }
             attempt += 1;
         }
@@ -116,31 +150,41 @@ impl Upstreams {
 
     /// A connection with room for one more request. While one is being made everybody waits for it.
     async fn shared(&self, upstream: &Upstream, pool: &Pool) -> Result<Rc<Http2>, UpstreamError> {
-        loop {
-            if let Some(connection) = pool.shared() {
-                return Ok(connection);
-            }
-            let Ok(_only_one) = pool.gate.try_acquire() else {
-                // It is never closed. Whoever comes next looks again.
-                let _ = pool.gate.acquire().await;
-                continue;
-            };
-            let stream = self.connect(upstream, Alpn::Http2).await?;
-            let connection = Http2::start(stream).await.map_err(UpstreamError::Http)?;
-            pool.add(connection.clone());
+        if let Some(connection) = pool.shared() {
             return Ok(connection);
         }
+        // It is never closed, so that this is the permit.
+        let _only_one = pool.gate.acquire().await;
+        // Somebody else may have made one meanwhile.
+        if let Some(connection) = pool.shared() {
+            return Ok(connection);
+        }
+        let (stream, address) = self.connect(upstream, pool, Alpn::Http2).await?;
+        let started = Http2::start(stream, address).await.inspect_err(|error| pool.failed_by(address, error));
+        let connection = started.map_err(UpstreamError::Http)?;
+        pool.add(connection.clone());
+        Ok(connection)
     }
 
-    async fn connect(&self, upstream: &Upstream, alpn: Alpn) -> Result<UpstreamStream, UpstreamError> {
-        let stream = self.dialer.connect(&upstream.host, upstream.port).await?;
+    async fn connect(
+        &self,
+        upstream: &Upstream,
+        pool: &Pool,
+        alpn: Alpn,
+    ) -> Result<(UpstreamStream, SocketAddr), UpstreamError> {
+        let addresses = pool.addresses.in_turn(&self.resolver, &upstream.host, upstream.port).await;
+        let addresses = addresses.inspect_err(|_| pool.counts.failed(false)).map_err(UpstreamError::Resolve)?;
+        let (stream, address) = dial::connect(&addresses, |address| pool.failed(address)).await?;
+        pool.counts.connected();
         if !upstream.tls {
-            return Ok(UpstreamStream::Plain(stream));
+            return Ok((UpstreamStream::Plain(stream), address));
         }
-        let stream = self.tls.connect_as(alpn, &upstream.server_name, stream).await.map_err(UpstreamError::Tls)?;
+        let tls = pool.tls(upstream, &self.tls).map_err(UpstreamError::Identity)?;
+        let secured = tls.connect_as(alpn, &upstream.server_name, stream).await;
+        let stream = secured.inspect_err(|_| pool.failed(address)).map_err(UpstreamError::Tls)?;
         match alpn == Alpn::Http2 && !stream.is_http2() {
             true => Err(UpstreamError::NotHttp2),
-            false => Ok(stream),
+            false => Ok((stream, address)),
         }
     }
 }
@@ -178,5 +222,120 @@ impl Body for BackendBody {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::Future;
+    use std::io;
+
+    use http::Method;
+    use model::UpstreamProtocol;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::counters::{Counters, RuntimeCounters};
+
+    /// Resolves the one name there is to these.
+    struct Fixed(RefCell<Vec<SocketAddr>>);
+
+    impl Resolve for Fixed {
+        fn resolve(&self, _: &str, _: u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>> {
+            let found = self.0.borrow().clone();
+            Box::pin(async move { Ok(found) })
+        }
+    }
+
+    fn upstream(port: u16) -> Arc<Upstream> {
+        Arc::new(Upstream {
+            tls: false,
+            host: "b.test".to_owned(),
+            port,
+            server_name: "b.test".to_owned(),
+            protocol: UpstreamProtocol::Auto,
+            identity: None,
+            ca: None,
+        })
+    }
+
+    /// Answers every request so; counts them.
+    fn serve(listener: TcpListener, answer: &'static str) -> Rc<Cell<usize>> {
+        let served = Rc::<Cell<usize>>::default();
+        let counter = served.clone();
+        tokio::task::spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let counter = counter.clone();
+                tokio::task::spawn_local(async move {
+                    let mut bytes = [0; 1024];
+                    while let Ok(1..) = stream.read(&mut bytes).await {
+                        counter.set(counter.get() + 1);
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        served
+    }
+
+    async fn get(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> u16 {
+        let request = Request::builder().method(Method::GET).uri("/").header("host", "b.test");
+        let request = request.body(RequestBody::empty()).unwrap();
+        let (head, mut body) = upstreams.send(upstream, Protocol::Http1, request).await.unwrap();
+        while std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
+        head.status.as_u16()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_keeps_failing_gets_no_more_requests() {
+        let test = async {
+            let (bad, good) = (TcpListener::bind("127.0.0.2:0").await.unwrap(), "127.0.0.3");
+            let port = bad.local_addr().unwrap().port();
+            let good = TcpListener::bind((good, port)).await.unwrap();
+            let found = vec![bad.local_addr().unwrap(), good.local_addr().unwrap()];
+            let refusing = SocketAddr::from(([127, 0, 0, 1], 1));
+            let counters = Counters::default();
+            let runtime = RuntimeCounters::new(counters.clone());
+            let resolver = Rc::new(Fixed(RefCell::new([found, vec![refusing]].concat())));
+            let tls = UpstreamTls::new(&[]).unwrap();
+            let upstreams = Upstreams { resolver, ..Upstreams::new(tls, runtime.upstreams()) };
+            let bad = serve(bad, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+            let good = serve(good, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            let upstream = upstream(port);
+            for _ in 0..40 {
+                get(&upstreams, &upstream).await;
+            }
+            assert_eq!((bad.get(), good.get()), (5, 35));
+            let totals = counters.upstreams()[&format!("http://b.test:{port}")];
+            assert_eq!(totals.ejections, 1);
+            assert!(totals.failures >= 5 && totals.connections >= 2, "{totals:?}");
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn connections_of_a_backend_that_is_no_more_are_closed() {
+        let test = async {
+            let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let runtime = RuntimeCounters::new(Counters::default());
+            let resolver = Rc::new(Fixed(RefCell::new(vec![address])));
+            let tls = UpstreamTls::new(&[]).unwrap();
+            let upstreams = Upstreams { resolver, ..Upstreams::new(tls, runtime.upstreams()) };
+            serve(listener, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            let first = upstream(address.port());
+            assert_eq!(get(&upstreams, &first).await, 200);
+            let pool = upstreams.pools.of(&first, &upstreams.counters);
+            assert!(pool.has_connections());
+            upstreams.sweep();
+            assert!(pool.has_connections());
+            let weak = Rc::downgrade(&pool);
+            drop((pool, first));
+            upstreams.sweep();
+            assert!(weak.upgrade().is_none());
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    RestApi, RestResource, Route, RoutingRule, Stage,
+    AccessKey, Api, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint, Integration,
+    LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -92,6 +92,7 @@ resources! {
     ApiMapping = "mappings" [domain, id];
     Authorizer = "authorizers" [api_id, id];
     Certificate = "certificates" [arn];
+    ClientCertificate = "client-certificates" [id];
     Deployment = "deployments" [api_id, id];
     Domain = "domains" [name];
     Endpoint = "endpoints" [region];
@@ -103,4 +104,5 @@ resources! {
     RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
+    UpstreamCa = "upstream-cas" [api_id];
 }

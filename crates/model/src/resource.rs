@@ -222,6 +222,9 @@ pub struct Stage {
     pub created: UnixMillis,
     /// `lastUpdatedDate`
     pub updated: UnixMillis,
+    /// `clientCertificateId` of a REST API's stage: what it shows to backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_id: Option<String>,
     /// `lastDeploymentStatusMessage`
     pub last_deployment_status_message: Option<String>,
     /// Made by quick create.
@@ -375,14 +378,19 @@ pub struct EarlierTruststore {
     pub until: UnixMillis,
 }
 
+impl NamedObject {
+    /// Digests of its bytes, and of those of the newest version.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        let newest = self.newest.as_ref().and_then(|newest| newest.digest.as_deref());
+        std::iter::once(self.digest.as_str()).chain(newest)
+    }
+}
+
 impl Domain {
     /// Digests of the bytes that it needs, or may need again.
     pub fn blobs(&self) -> impl Iterator<Item = &str> {
         let named = self.mutual_tls.iter().chain(&self.shadow).chain(&self.crls);
-        let named = named.flat_map(|object| {
-            let newest = object.newest.as_ref().and_then(|newest| newest.digest.as_deref());
-            std::iter::once(object.digest.as_str()).chain(newest)
-        });
+        let named = named.flat_map(NamedObject::blobs);
         named.chain(self.history.iter().map(|earlier| earlier.digest.as_str()))
     }
 }
@@ -466,6 +474,51 @@ pub struct Certificate {
     /// `tags`
     #[serde(default)]
     pub tags: Tags,
+}
+
+/// A certificate that API Gateway has made, which a stage of a REST API shows to its backends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCertificate {
+    /// `clientCertificateId`: six lowercase letters and digits.
+    pub id: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `pemEncodedCertificate`
+    pub certificate: String,
+    /// PKCS#8 PEM, sealed with `client-certificates/{id}`.
+    pub private_key: Sealed,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `expirationDate`
+    pub expires: UnixMillis,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+impl ClientCertificate {
+    /// The additional data that the key of the certificate with this id is sealed with.
+    pub fn sealed_for(id: &str) -> String {
+        format!("client-certificates/{id}")
+    }
+}
+
+/// What `countersign:upstream-ca` of an API names: the CAs by which its https backends are certified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamCa {
+    /// The API, of either kind.
+    pub api_id: String,
+    /// PEM.
+    pub object: NamedObject,
+}
+
+impl Certificate {
+    /// PEM of the leaf and what is above it.
+    pub fn whole_chain(&self) -> String {
+        format!("{}\n{}", self.certificate.trim_end(), self.chain.as_deref().unwrap_or_default())
+    }
 }
 
 /// Where a certificate of ACM comes from.

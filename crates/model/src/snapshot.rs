@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 pub use self::paths::{Found, Mappings, Paths, RoutingRules};
 pub use self::rest::{Resource, ResourceName, setting_key};
-pub use self::upstream::Upstream;
+pub use self::upstream::{Upstream, UpstreamIdentity};
 use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
 use crate::router::Router;
@@ -44,6 +44,8 @@ pub struct Snapshot {
     truststores: HashMap<String, Truststore>,
     /// By the digest of the bytes that they were read from.
     crls: HashMap<String, Vec<Arc<Crl>>>,
+    /// PEM of CAs of backends, by digest.
+    upstream_cas: HashMap<String, Arc<[u8]>>,
     /// By API id and name.
     stages: HashMap<(String, String), Arc<Stage>>,
     /// None where no route asks for a signature: what nobody needs is not opened.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    RestApi, RestResource, Route, RoutingRule, Stage,
+    AccessKey, Api, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint, Integration,
+    LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa,
 };
 use crate::{Change, Key, Revision};
 
@@ -25,6 +25,8 @@ pub struct State {
     pub mappings: Nested<ApiMapping>,
     /// By ARN.
     pub certificates: Table<Certificate>,
+    /// By id.
+    pub client_certificates: Table<ClientCertificate>,
     /// By API id, then id.
     pub deployments: Nested<Deployment>,
     /// By name.
@@ -47,6 +49,8 @@ pub struct State {
     pub routing_rules: Nested<RoutingRule>,
     /// By API id, then name.
     pub stages: Nested<Stage>,
+    /// By API id.
+    pub upstream_cas: Table<UpstreamCa>,
 }
 
 /// Resources by one segment.
@@ -83,6 +87,7 @@ impl State {
             Authorizer::KIND => two(&mut self.authorizers, change),
             ApiMapping::KIND => two(&mut self.mappings, change),
             Certificate::KIND => one(&mut self.certificates, change),
+            ClientCertificate::KIND => one(&mut self.client_certificates, change),
             Deployment::KIND => two(&mut self.deployments, change),
             Domain::KIND => one(&mut self.domains, change),
             Endpoint::KIND => one(&mut self.endpoints, change),
@@ -94,13 +99,15 @@ impl State {
             Route::KIND => two(&mut self.routes, change),
             RoutingRule::KIND => two(&mut self.routing_rules, change),
             Stage::KIND => two(&mut self.stages, change),
+            UpstreamCa::KIND => one(&mut self.upstream_cas, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
     }
 
     /// Digests of the bytes that are named anywhere.
     pub fn blobs(&self) -> BTreeSet<&str> {
-        self.domains.values().flat_map(|domain| domain.blobs()).collect()
+        let of_apis = self.upstream_cas.values().flat_map(|ca| ca.object.blobs());
+        self.domains.values().flat_map(|domain| domain.blobs()).chain(of_apis).collect()
     }
 
     /// The resources of an API, of a kind.

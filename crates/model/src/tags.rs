@@ -36,6 +36,10 @@ pub struct ApiTags {
     pub bound_tokens: Option<BoundTokens>,
     /// `countersign:upstream-protocol`
     pub upstream_protocol: UpstreamProtocol,
+    /// `countersign:upstream-certificate`: ARN of the certificate that is shown to https backends.
+    pub upstream_certificate: Option<String>,
+    /// `countersign:upstream-ca`
+    pub upstream_ca: Option<ObjectTag>,
 }
 
 /// In which HTTP an API's backends are spoken to.
@@ -142,7 +146,9 @@ const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, counter
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
                      countersign:revocation-scope, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
-const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:upstream-protocol";
+const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:upstream-ca, countersign:upstream-ca-version, \
+                             countersign:upstream-certificate, countersign:upstream-protocol";
+const UPSTREAM_CA_VERSION: &str = "countersign:upstream-ca-version";
 const OBJECT: &str = "s3://bucket/key";
 /// What `countersign:client-rate` may be, requests a second.
 const CLIENT_RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
@@ -333,6 +339,11 @@ impl ApiTags {
         for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             parsed.set(name, value)?;
         }
+        if let Some(version) = tags.get(UPSTREAM_CA_VERSION) {
+            let expected = "no version without countersign:upstream-ca";
+            let alone = || TagError::Value { tag: UPSTREAM_CA_VERSION, value: version.clone(), expected };
+            parsed.upstream_ca.as_mut().ok_or_else(alone)?.version = Some(version.clone());
+        }
         Ok(parsed)
     }
 
@@ -349,6 +360,17 @@ impl ApiTags {
                 self.upstream_protocol =
                     protocol.ok_or_else(|| invalid("countersign:upstream-protocol", UpstreamProtocol::VALUES))?;
             }
+            "countersign:upstream-certificate" => {
+                let arn = Some(value).filter(|value| value.starts_with("arn:"));
+                let arn =
+                    arn.ok_or_else(|| invalid("countersign:upstream-certificate", "the ARN of a certificate in ACM"));
+                self.upstream_certificate = Some(arn?.to_owned());
+            }
+            "countersign:upstream-ca" => {
+                let object = ObjectTag::parse(value);
+                self.upstream_ca = Some(object.ok_or_else(|| invalid("countersign:upstream-ca", OBJECT))?);
+            }
+            UPSTREAM_CA_VERSION => {}
             other => return Err(TagError::UnknownOnApi(other.to_owned())),
         }
         Ok(())
@@ -557,6 +579,18 @@ mod tests {
         );
         let protocol = of_api("countersign:upstream-protocol", "h2c").map(|tags| tags.upstream_protocol);
         assert_eq!(protocol, Ok(UpstreamProtocol::H2c));
+        assert!(
+            of_api("countersign:upstream-ca-version", "v1").unwrap_err().to_string().contains("no version without")
+        );
+        assert!(of_api("countersign:upstream-certificate", "mine").unwrap_err().to_string().contains("the ARN"));
+        let ca = ApiTags::parse(&tags(&[
+            ("countersign:upstream-ca", "s3://b/ca.pem"),
+            ("countersign:upstream-ca-version", "v1"),
+            ("countersign:upstream-certificate", "arn:aws:acm:r:1:certificate/x"),
+        ]));
+        let ca = ca.unwrap();
+        assert_eq!(ca.upstream_ca, Some(ObjectTag { uri: "s3://b/ca.pem".into(), version: Some("v1".into()) }));
+        assert_eq!(ca.upstream_certificate.as_deref(), Some("arn:aws:acm:r:1:certificate/x"));
         assert!(of_api("countersign:upstream-protocol", "http/2").unwrap_err().to_string().contains("auto, h2, h2c"));
         assert!(of_api("countersign:bound-tokens", "").is_err());
         assert!(of_api("countersign:crl", "file:a").unwrap_err().to_string().contains("custom domain name"));

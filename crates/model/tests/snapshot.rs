@@ -137,6 +137,7 @@ fn stage(name: &str) -> Stage {
         route_settings: BTreeMap::new(),
         created: 0,
         updated: 0,
+        client_certificate_id: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),

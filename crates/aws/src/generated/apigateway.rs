@@ -200,11 +200,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteClientCertificate",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_CLIENT_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -389,11 +389,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GenerateClientCertificate",
-        served: false,
+        served: true,
         method: "POST",
         path: "/clientcertificates",
         status: 201,
-        input: &[],
+        input: shape::GENERATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -461,20 +461,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetClientCertificate",
-        served: false,
+        served: true,
         method: "GET",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 200,
-        input: &[],
+        input: shape::GET_CLIENT_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetClientCertificates",
-        served: false,
+        served: true,
         method: "GET",
         path: "/clientcertificates",
         status: 200,
-        input: &[],
+        input: shape::GET_CLIENT_CERTIFICATES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -983,11 +983,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateClientCertificate",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1182,6 +1182,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteBasePathMappingRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_client_certificate(
+        &self,
+        caller: &Caller,
+        input: DeleteClientCertificateRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_deployment(
         &self,
         caller: &Caller,
@@ -1217,6 +1222,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteStageRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn generate_client_certificate(
+        &self,
+        caller: &Caller,
+        input: GenerateClientCertificateRequest,
+    ) -> impl Future<Output = Result<ClientCertificate, Error>> + Send;
     fn get_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1227,6 +1237,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetBasePathMappingsRequest,
     ) -> impl Future<Output = Result<BasePathMappings, Error>> + Send;
+    fn get_client_certificate(
+        &self,
+        caller: &Caller,
+        input: GetClientCertificateRequest,
+    ) -> impl Future<Output = Result<ClientCertificate, Error>> + Send;
+    fn get_client_certificates(
+        &self,
+        caller: &Caller,
+        input: GetClientCertificatesRequest,
+    ) -> impl Future<Output = Result<ClientCertificates, Error>> + Send;
     fn get_deployment(
         &self,
         caller: &Caller,
@@ -1309,6 +1329,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateBasePathMappingRequest,
     ) -> impl Future<Output = Result<BasePathMapping, Error>> + Send;
+    fn update_client_certificate(
+        &self,
+        caller: &Caller,
+        input: UpdateClientCertificateRequest,
+    ) -> impl Future<Output = Result<ClientCertificate, Error>> + Send;
     fn update_domain_name(
         &self,
         caller: &Caller,
@@ -1355,6 +1380,9 @@ async fn dispatch<S: ApiGateway>(
         "CreateRestApi" => answer(&service.create_rest_api(caller, parse(input)?).await?),
         "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
         "DeleteBasePathMapping" => service.delete_base_path_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteClientCertificate" => {
+            service.delete_client_certificate(caller, parse(input)?).await.map(|()| Vec::new())
+        }
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1362,8 +1390,11 @@ async fn dispatch<S: ApiGateway>(
         "DeleteResource" => service.delete_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRestApi" => service.delete_rest_api(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
+        "GenerateClientCertificate" => answer(&service.generate_client_certificate(caller, parse(input)?).await?),
         "GetBasePathMapping" => answer(&service.get_base_path_mapping(caller, parse(input)?).await?),
         "GetBasePathMappings" => answer(&service.get_base_path_mappings(caller, parse(input)?).await?),
+        "GetClientCertificate" => answer(&service.get_client_certificate(caller, parse(input)?).await?),
+        "GetClientCertificates" => answer(&service.get_client_certificates(caller, parse(input)?).await?),
         "GetDeployment" => answer(&service.get_deployment(caller, parse(input)?).await?),
         "GetDeployments" => answer(&service.get_deployments(caller, parse(input)?).await?),
         "GetDomainName" => answer(&service.get_domain_name(caller, parse(input)?).await?),
@@ -1382,6 +1413,7 @@ async fn dispatch<S: ApiGateway>(
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateBasePathMapping" => answer(&service.update_base_path_mapping(caller, parse(input)?).await?),
+        "UpdateClientCertificate" => answer(&service.update_client_certificate(caller, parse(input)?).await?),
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateRestApi" => answer(&service.update_rest_api(caller, parse(input)?).await?),
         "UpdateStage" => answer(&service.update_stage(caller, parse(input)?).await?),
@@ -1425,6 +1457,40 @@ pub struct CanarySettings {
     pub stage_variable_overrides: Option<BTreeMap<String, String>>,
     #[serde(rename = "useStageCache", skip_serializing_if = "Option::is_none")]
     pub use_stage_cache: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ClientCertificate {
+    #[serde(rename = "clientCertificateId", skip_serializing_if = "Option::is_none")]
+    pub client_certificate_id: Option<String>,
+    #[serde(
+        rename = "createdDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub created_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(
+        rename = "expirationDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub expiration_date: Option<Timestamp>,
+    #[serde(rename = "pemEncodedCertificate", skip_serializing_if = "Option::is_none")]
+    pub pem_encoded_certificate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ClientCertificates {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<ClientCertificate>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1556,6 +1622,12 @@ pub struct DeleteBasePathMappingRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
     pub domain_name_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteClientCertificateRequest {
+    #[serde(rename = "clientcertificate_id")]
+    pub client_certificate_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1717,6 +1789,12 @@ pub struct EndpointConfiguration {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GenerateClientCertificateRequest {
+    pub description: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetBasePathMappingRequest {
     pub base_path: String,
     pub domain_name: String,
@@ -1729,6 +1807,18 @@ pub struct GetBasePathMappingsRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
     pub domain_name_id: Option<String>,
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetClientCertificateRequest {
+    #[serde(rename = "clientcertificate_id")]
+    pub client_certificate_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetClientCertificatesRequest {
     pub limit: Option<i32>,
     pub position: Option<String>,
 }
@@ -2203,6 +2293,14 @@ pub struct UpdateBasePathMappingRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateClientCertificateRequest {
+    #[serde(rename = "clientcertificate_id")]
+    pub client_certificate_id: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateDomainNameRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
@@ -2426,6 +2524,9 @@ mod shape {
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
     ];
 
+    pub(super) static DELETE_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "clientcertificate_id", location: Location::Path, required: true, shape: &STRING }];
+
     pub(super) static DELETE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "deployment_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
@@ -2495,6 +2596,11 @@ mod shape {
         sensitive: false,
     };
 
+    pub(super) static GENERATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "description", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
+    ];
+
     pub(super) static GET_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
@@ -2504,6 +2610,14 @@ mod shape {
     pub(super) static GET_BASE_PATH_MAPPINGS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+    ];
+
+    pub(super) static GET_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "clientcertificate_id", location: Location::Path, required: true, shape: &STRING }];
+
+    pub(super) static GET_CLIENT_CERTIFICATES_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
         Member { name: "position", location: Location::Query, required: false, shape: &STRING },
     ];
@@ -2742,6 +2856,11 @@ mod shape {
         Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
+
+    pub(super) static UPDATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "clientcertificate_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
     ];
 

@@ -4,8 +4,8 @@ use aws::Timestamp;
 use aws::acm::*;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{Certificate, CertificateOrigin};
-use model::{State, UnixMillis};
+use model::resource::{self, Certificate, CertificateOrigin};
+use model::{ApiTags, State, UnixMillis};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix;
 
@@ -113,13 +113,21 @@ pub(super) fn wanted(
         && includes.managed_by.is_none()
 }
 
-/// ARNs of the domains that show a certificate, or prove their ownership by it.
+/// ARNs of the domains that show a certificate, or prove their ownership by it, and of the APIs that show it to backends.
 pub(super) fn in_use_by(state: &State, arn: &str) -> Vec<String> {
     let uses = state
         .domains
         .values()
         .filter(|domain| domain.certificate_arn == arn || domain.ownership_certificate_arn.as_deref() == Some(arn));
-    uses.map(|domain| format!("arn:aws:apigateway:{}::/domainnames/{}", domain.region, domain.name)).collect()
+    let domains = uses.map(|domain| format!("arn:aws:apigateway:{}::/domainnames/{}", domain.region, domain.name));
+    let names = |tags: &resource::Tags| {
+        ApiTags::parse(tags).is_ok_and(|tags| tags.upstream_certificate.as_deref() == Some(arn))
+    };
+    let apis = state.apis.values().filter(|api| names(&api.tags));
+    let apis = apis.map(|api| format!("arn:aws:apigateway:{}::/apis/{}", api.region, api.id));
+    let rest_apis = state.rest_apis.values().filter(|api| names(&api.tags));
+    let rest_apis = rest_apis.map(|api| format!("arn:aws:apigateway:{}::/restapis/{}", api.region, api.id));
+    domains.chain(apis).chain(rest_apis).collect()
 }
 
 impl Leaf {

@@ -10,9 +10,9 @@ use model::resource::{Deployment, RestApi, RestResource, Stage};
 
 use super::Draft;
 use super::patch::Patch;
-use crate::apigatewayv2::check::{NOT_HERE, length, optional, other_tags, refuse};
+use crate::apigatewayv2::check::{NOT_HERE, api_tags, length, optional, refuse};
 use crate::apigatewayv2::draft::api_id_is_taken;
-use crate::apigatewayv2::page;
+use crate::apigatewayv2::{page, upstream};
 
 const MAX_NAME_CHARS: usize = 1024;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
@@ -23,7 +23,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
     length("name", &input.name, 1, MAX_NAME_CHARS)?;
     unsupported(input)?;
     let tags = input.tags.clone().unwrap_or_default();
-    other_tags(&tags)?;
+    api_tags(&tags)?;
     let id = draft.fresh_id(10, api_id_is_taken)?;
     let api = RestApi {
         root_resource_id: draft.fresh_id(10, |_, _| false)?,
@@ -36,6 +36,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
         tags,
         id,
     };
+    upstream::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
     draft.put(&RestResource {
         id: api.root_resource_id.clone(),
@@ -82,6 +83,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.rest_resources, &api.id).try_for_each(|resource| draft.delete::<RestResource>(resource))?;
+    upstream::forget(draft, &api.id)?;
     draft.delete::<RestApi>(&api)
 }
 

@@ -8,14 +8,14 @@ use model::State;
 use model::resource::{Deployment, RestApi, RouteSettings, Stage};
 
 use super::patch::Patch;
-use super::{Draft, deployment, rest_api};
+use super::{Draft, client_certificate, deployment, rest_api};
 use crate::apigatewayv2::check::{NOT_HERE, optional, other_tags, refuse};
 use crate::apigatewayv2::stage::{access_log, check_variables};
 
 const MAX_STAGES: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
-const PATHS: &str = "/deploymentId, /description, /variables/{variable_name}, /accessLogSettings, \
+const PATHS: &str = "/clientCertificateId, /deploymentId, /description, /variables/{variable_name}, /accessLogSettings, \
                      /accessLogSettings/destinationArn, /accessLogSettings/format, \
                      /{resourcePath}/{httpMethod}/throttling/burstLimit, /{resourcePath}/{httpMethod}/throttling/rateLimit";
 
@@ -70,6 +70,10 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateStageRequest) ->
             (wire::Op::Replace, ["deploymentId"]) => {
                 stage.deployment_id = Some(deployment::find(draft, &api, &patch.value)?.id.clone());
             }
+            (wire::Op::Replace | wire::Op::Add, ["clientCertificateId"]) if !patch.value.is_empty() => {
+                stage.client_certificate_id = Some(client_certificate::find(draft, &patch.value)?.id.clone());
+            }
+            (_, ["clientCertificateId"]) => stage.client_certificate_id = None,
             (wire::Op::Replace, ["description"]) => {
                 stage.description = optional("description", Some(patch.value), MAX_DESCRIPTION_CHARS)?;
             }
@@ -165,6 +169,7 @@ fn empty(draft: &Draft<'_>, api: &RestApi, name: &str) -> Result<Stage, Error> {
         route_settings: BTreeMap::new(),
         created: draft.at,
         updated: draft.at,
+        client_certificate_id: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),
@@ -218,6 +223,7 @@ fn show(stage: &Stage) -> wire::Stage {
             format: Some(log.format.clone()),
         }),
         cache_cluster_enabled: Some(false),
+        client_certificate_id: stage.client_certificate_id.clone(),
         cache_cluster_status: Some(wire::CacheClusterStatus::NotAvailable),
         created_date: Some(Timestamp(stage.created)),
         deployment_id: stage.deployment_id.clone(),

@@ -57,7 +57,7 @@ pub(super) fn domain_tags(tags: &Tags) -> Result<(), Error> {
 }
 
 /// Checks all tags of an API, extensions included.
-pub(super) fn api_tags(tags: &Tags) -> Result<(), Error> {
+pub(crate) fn api_tags(tags: &Tags) -> Result<(), Error> {
     common_tags(tags)?;
     ApiTags::parse(tags).map(drop).map_err(|error| Error::bad_request(error.to_string()))
 }

@@ -233,7 +233,7 @@ fn configure(
     Ok(())
 }
 
-fn certificate(draft: &Draft<'_>, arn: &str) -> Result<Arc<Certificate>, Error> {
+pub(super) fn certificate(draft: &Draft<'_>, arn: &str) -> Result<Arc<Certificate>, Error> {
     let region = draft.region;
     if !arn.starts_with(&format!("arn:aws:acm:{region}:")) {
         let message = format!("Invalid certificate ARN: {arn}. Certificate must be in '{region}'.");

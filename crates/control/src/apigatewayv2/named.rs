@@ -9,6 +9,7 @@ use model::{CrlSource, DomainTags, State, UnixMillis};
 use super::draft::Draft;
 use super::object::{Kind, Newest, ObjectRef, Usable};
 use super::source::Location;
+use super::upstream;
 
 /// What a request says of a domain's mutual TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub(super) fn read_tagged(draft: &mut Draft<'_>, domain: &mut Domain) -> Result<
     Ok(())
 }
 
-fn named(
+pub(super) fn named(
     draft: &mut Draft<'_>,
     kind: Kind,
     location: Location,
@@ -85,10 +86,10 @@ fn named(
 }
 
 /// What a domain's use of an object becomes when its newest version is known.
-struct Followed<'a> {
-    newest: Option<&'a Newest>,
-    uri: &'a str,
-    at: UnixMillis,
+pub(super) struct Followed<'a> {
+    pub(super) newest: Option<&'a Newest>,
+    pub(super) uri: &'a str,
+    pub(super) at: UnixMillis,
 }
 
 impl Followed<'_> {
@@ -101,7 +102,7 @@ impl Followed<'_> {
 
     /// Takes the newest version, unless one is pinned, it is not usable, or it would take revocations back: who may write an
     /// object could put yesterday's list there again.
-    fn take(&self, object: &mut NamedObject) {
+    pub(super) fn take(&self, object: &mut NamedObject) {
         let is_followed = object.uri == self.uri && object.version.is_none();
         let is_older = |usable: &Usable| {
             let older = |(issuer, made)| usable.lists.get(issuer).is_some_and(|newest| newest < made);
@@ -125,15 +126,19 @@ impl Followed<'_> {
 
 /// As what the settings name the object at `uri`.
 pub(super) fn kinds(state: &State, uri: &str) -> Vec<Kind> {
-    [Kind::Truststore, Kind::RevocationLists]
+    let of_domains = [Kind::Truststore, Kind::RevocationLists]
         .into_iter()
-        .filter(|kind| state.domains.values().any(|domain| is_named(*kind, domain, uri)))
-        .collect()
+        .filter(|kind| state.domains.values().any(|domain| is_named(*kind, domain, uri)));
+    let of_apis = state.upstream_cas.values().any(|ca| ca.object.uri == uri).then_some(Kind::UpstreamCa);
+    of_domains.chain(of_apis).collect()
 }
 
-/// Tells every domain that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
+/// Tells every domain (or API) that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
 /// stays; what follows its object moves on.
 pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
+    if kind == Kind::UpstreamCa {
+        return upstream::note_newest(draft, uri, newest, draft.at);
+    }
     let followed = Followed { newest, uri, at: draft.at };
     let domains = draft.state.domains.clone();
     for domain in domains.values() {
@@ -144,6 +149,7 @@ pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: 
                 next.shadow.iter_mut().for_each(|object| followed.take(object));
             }
             Kind::RevocationLists => next.crls.iter_mut().for_each(|object| followed.take(object)),
+            Kind::UpstreamCa => {}
         }
         if next == **domain {
             continue;
@@ -163,6 +169,7 @@ fn is_named(kind: Kind, domain: &Domain, uri: &str) -> bool {
     match kind {
         Kind::Truststore => domain.mutual_tls.iter().chain(&domain.shadow).any(is_it),
         Kind::RevocationLists => domain.crls.iter().any(is_it),
+        Kind::UpstreamCa => false,
     }
 }
 

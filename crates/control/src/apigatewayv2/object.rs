@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Truststore,
     /// CRLs: one in DER, or several in PEM.
     RevocationLists,
+    /// CAs of backends, in PEM.
+    UpstreamCa,
 }
 
 /// An object that was read and found usable.
@@ -138,19 +140,20 @@ impl Kind {
         match self {
             Self::Truststore => "truststore",
             Self::RevocationLists => "revocation list",
+            Self::UpstreamCa => "upstream CA",
         }
     }
 
     fn max_bytes(self) -> u64 {
         match self {
-            Self::Truststore => trust::MAX_BYTES as u64,
+            Self::Truststore | Self::UpstreamCa => trust::MAX_BYTES as u64,
             Self::RevocationLists => MAX_LIST_BYTES,
         }
     }
 
     fn check(self, blob: Blob, at: UnixMillis) -> Result<Usable, String> {
         match self {
-            Self::Truststore => {
+            Self::Truststore | Self::UpstreamCa => {
                 let compiled = Truststore::compile(blob.bytes(), at.div_euclid(1000));
                 let (_, findings) = compiled.map_err(|error| error.to_string())?;
                 let worth_telling = findings.iter().filter(|finding| finding.severity >= Severity::Warning);

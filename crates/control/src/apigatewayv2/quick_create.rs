@@ -37,6 +37,7 @@ pub(super) fn quick_create(draft: &mut Draft<'_>, api: &Api, target: String, key
         route_settings: Default::default(),
         created: draft.at,
         updated: draft.at,
+        client_certificate_id: None,
         last_deployment_status_message: None,
         api_gateway_managed: true,
         tags: Default::default(),

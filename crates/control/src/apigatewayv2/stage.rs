@@ -42,6 +42,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
         route_settings: BTreeMap::new(),
         created: draft.at,
         updated: draft.at,
+        client_certificate_id: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags,

@@ -2,16 +2,18 @@
 
 use aws::Error;
 use model::State;
-use model::resource::{Api, Domain, RestApi, Stage, Tags};
+use model::resource::{Api, ClientCertificate, Domain, RestApi, Stage, Tags};
 
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
-use crate::apigateway::rest_api;
+use super::upstream;
+use crate::apigateway::{client_certificate, rest_api};
 
 /// A resource that can have tags.
 enum Tagged {
     Api(Api),
+    ClientCertificate(Box<ClientCertificate>),
     Domain(Box<Domain>),
     RestApi(RestApi),
     Stage(Stage),
@@ -57,6 +59,10 @@ impl Tagged {
                 let api = rest_api::find(draft, id)?;
                 Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
             }
+            ["clientcertificates", id] => {
+                let certificate = client_certificate::find(draft, id)?;
+                Ok(Self::ClientCertificate(Box::new(ClientCertificate::clone(&certificate))))
+            }
             ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
@@ -65,6 +71,7 @@ impl Tagged {
     fn tags(&mut self) -> &mut Tags {
         match self {
             Self::Api(api) => &mut api.tags,
+            Self::ClientCertificate(certificate) => &mut certificate.tags,
             Self::Domain(domain) => &mut domain.tags,
             Self::RestApi(api) => &mut api.tags,
             Self::Stage(stage) => &mut stage.tags,
@@ -78,11 +85,17 @@ impl Tagged {
             Self::Api(api) if state.apis.get(&api.id).is_some_and(|now| **now == api) => Ok(()),
             Self::Api(api) => {
                 api_tags(&api.tags)?;
+                upstream::read_tagged(draft, &api.id, &api.tags)?;
                 draft.put(&api)
             }
             Self::RestApi(api) => {
-                other_tags(&api.tags)?;
+                api_tags(&api.tags)?;
+                upstream::read_tagged(draft, &api.id, &api.tags)?;
                 draft.put(&api)
+            }
+            Self::ClientCertificate(certificate) => {
+                other_tags(&certificate.tags)?;
+                draft.put(&*certificate)
             }
             Self::Stage(stage) => {
                 other_tags(&stage.tags)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
-use edge::{Connections, Counters};
+use edge::{Connections, Counters, UpstreamTotals};
 
 /// Requests and refusals of each domain; what bounds closed or refused; connections.
 #[derive(Debug)]
@@ -47,6 +47,16 @@ impl Collector for OfEdge {
         let bounds = self.counters.bounds().into_iter().map(|(bound, count)| ([("limit", bound.as_str())], count));
         let help = "Connections, handshakes and requests that were closed or refused, by the limit that they met.";
         counter(&mut encoder, "limits", help, bounds)?;
+        let upstreams = self.counters.upstreams();
+        let of_each = |total: fn(&UpstreamTotals) -> u64| {
+            upstreams.iter().map(move |(upstream, totals)| ([("upstream", upstream.as_str())], total(totals)))
+        };
+        let help = "Connections to backends that were made.";
+        counter(&mut encoder, "upstream_connections", help, of_each(|totals| totals.connections))?;
+        let help = "Connections to backends that did not come about, and requests that a backend left without a proper answer.";
+        counter(&mut encoder, "upstream_failures", help, of_each(|totals| totals.failures))?;
+        let help = "How often an address of a backend was passed over because it kept failing.";
+        counter(&mut encoder, "upstream_ejections", help, of_each(|totals| totals.ejections))?;
         let connections = [([], self.connections.total() as f64)];
         gauge(&mut encoder, "connections", "Connections of clients that are open.", connections)
     }

@@ -7,7 +7,7 @@ mod verifier;
 
 pub(crate) use domain::{DomainTlsCache, SharedTls};
 pub(crate) use handshake::{Failure, Hello, PlainAlert, Session, Stream, drain};
-pub(crate) use upstream::{Alpn, failure as upstream_failure};
+pub(crate) use upstream::{Alpn, failure as upstream_failure, late_failure as late_upstream_failure};
 pub use upstream::{UpstreamStream, UpstreamTls};
 
 use std::sync::{Arc, LazyLock};

@@ -5,8 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use model::snapshot::Upstream;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,6 +28,7 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 /// Verifies https servers that this program calls (backends, distribution points) by the system's CAs and those that were configured.
 #[derive(Clone)]
 pub struct UpstreamTls {
+    verifier: Arc<WebPkiServerVerifier>,
     http1: TlsConnector,
     http2: TlsConnector,
 }
@@ -37,6 +41,9 @@ pub(crate) enum Alpn {
 }
 
 const H2: &[u8] = b"h2";
+
+/// A certificate, what is above it, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// A connection to a backend.
 pub enum UpstreamStream {
@@ -58,15 +65,50 @@ impl UpstreamTls {
             let certificate = certificate.map_err(|e| invalid(e.to_string()))?;
             roots.add(certificate).map_err(|e| invalid(e.to_string()))?;
         }
-        let mut config = ClientConfig::builder_with_provider(PROVIDER.clone())
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone()).build();
+        Self::by(verifier.map_err(|e| invalid(e.to_string()))?, None)
+    }
+
+    /// For a backend that has CAs of its own, or wants to know whose request it is. Nothing that it remembers of sessions is shared
+    /// with anybody else's.
+    pub(crate) fn for_backend(&self, upstream: &Upstream) -> io::Result<Self> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let verifier = match &upstream.ca {
+            None => self.verifier.clone(),
+            Some(pem) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone()).build();
+                verifier.map_err(|e| invalid(e.to_string()))?
+            }
+        };
+        let identity = upstream.identity.as_ref().map(|identity| -> io::Result<Identity> {
+            let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect::<Result<_, _>>();
+            let key = PrivateKeyDer::from_pem_slice(&identity.key);
+            Ok((chain.map_err(|e| invalid(e.to_string()))?, key.map_err(|e| invalid(e.to_string()))?))
+        });
+        Self::by(verifier, identity.transpose()?)
+    }
+
+    fn by(verifier: Arc<WebPkiServerVerifier>, identity: Option<Identity>) -> io::Result<Self> {
+        let invalid = |e: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, e);
+        let config = ClientConfig::builder_with_provider(PROVIDER.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|e| invalid(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut http2 = config.clone();
+            .map_err(invalid)?
+            .with_webpki_verifier(verifier.clone());
+        let mut http1 = match identity {
+            None => config.with_no_client_auth(),
+            // That they belong together was checked when they were set. rustls would not take a certificate of X.509 v1.
+            Some((chain, key)) => {
+                let key = PROVIDER.key_provider.load_private_key(key).map_err(invalid)?;
+                let certified = Arc::new(CertifiedKey::new(chain, key));
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+            }
+        };
+        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http2 = http1.clone();
         http2.alpn_protocols = vec![H2.to_vec()];
-        Ok(Self { http1: Arc::new(config).into(), http2: Arc::new(http2).into() })
+        Ok(Self { verifier, http1: Arc::new(http1).into(), http2: Arc::new(http2).into() })
     }
 
     /// Secures `stream`; the backend's certificate must be for `name`.
@@ -116,12 +158,43 @@ pub(crate) fn failure(error: &io::Error) -> &'static str {
             }
             _ => "the certificate of the backend is not valid",
         },
-        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            "the backend does not offer HTTP/2"
-        }
-        Some(rustls::Error::AlertReceived(_)) => "the backend ended the TLS handshake with an alert",
+        Some(rustls::Error::AlertReceived(alert)) => alerted(*alert),
         Some(rustls::Error::InvalidMessage(_)) => "the backend does not speak TLS",
         _ => "the TLS handshake with the backend failed",
+    }
+}
+
+/// The same of an alert that came later, as a backend's that looks at certificates when the handshake is over for us (TLS 1.3).
+pub(crate) fn late_failure(error: &io::Error) -> Option<&'static str> {
+    let inner = error.get_ref()?;
+    if let Some(rustls::Error::AlertReceived(alert)) = inner.downcast_ref() {
+        return Some(alerted(*alert));
+    }
+    // h2 keeps no more of it than its words.
+    let words = inner.to_string();
+    let known = ABOUT_CERTIFICATES.iter().find(|alert| words.ends_with(&format!("alert: {alert:?}")));
+    known.map(|alert| alerted(*alert))
+}
+
+const ABOUT_CERTIFICATES: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+];
+
+fn alerted(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRequired => "the backend demands a client certificate",
+        alert if ABOUT_CERTIFICATES.contains(&alert) => "the backend refused the client certificate",
+        AlertDescription::NoApplicationProtocol => "the backend does not offer HTTP/2",
+        AlertDescription::UnrecognisedName => "the backend does not know the server name",
+        AlertDescription::ProtocolVersion => "the backend speaks no version of TLS that is spoken here",
+        _ => "the backend ended the TLS handshake with an alert",
     }
 }
 

@@ -8,7 +8,7 @@ use http::Request;
 use crate::body::{BodyError, RequestBody};
 use crate::http1::chunked::ChunkError;
 use crate::http1::head::HeadError;
-use crate::tls::upstream_failure;
+use crate::tls::{late_upstream_failure, upstream_failure};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,8 @@ pub(crate) enum UpstreamError {
     Connect(io::Error),
     #[error("no address accepted a connection in time")]
     ConnectTimeout,
+    #[error("the certificate for backends, or their CA: {0}")]
+    Identity(io::Error),
     #[error("TLS: {0}")]
     Tls(io::Error),
     #[error("it does not agree to HTTP/2")]
@@ -57,6 +59,8 @@ pub(super) struct SendError {
     pub(super) was_sent: bool,
 }
 
+const CLOSED: &str = "the backend closed the connection";
+
 impl UpstreamError {
     /// What an operator is told: `$context.integration.error`.
     pub(crate) fn reason(&self) -> &'static str {
@@ -67,6 +71,7 @@ impl UpstreamError {
             }
             Self::Connect(_) => "the backend cannot be reached",
             Self::ConnectTimeout => "the backend did not accept a connection in time",
+            Self::Identity(_) => "the certificate for backends, or their CA, cannot be used",
             Self::Tls(error) => upstream_failure(error),
             Self::NotHttp2 => "the backend does not offer HTTP/2",
             Self::Http(error) => error.reason(),
@@ -77,9 +82,10 @@ impl UpstreamError {
 impl BackendError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Io(_) | Self::Closed => "the backend closed the connection",
+            Self::Io(error) => late_upstream_failure(error).unwrap_or(CLOSED),
+            Self::Closed => CLOSED,
             Self::HeadTooLarge => "the head of the backend's answer is too large",
-            Self::Http2(error) if error.is_io() => "the backend closed the connection",
+            Self::Http2(error) if error.is_io() => error.get_io().and_then(late_upstream_failure).unwrap_or(CLOSED),
             Self::Http2(error) if error.is_go_away() && error.is_remote() => "the backend is going away",
             Self::Http2(error) => match error.reason() {
                 Some(Reason::REFUSED_STREAM) => "the backend refused the stream",
@@ -92,7 +98,7 @@ impl BackendError {
     }
 
     /// Its connection ended, so that it may have been under way when the backend closed it.
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         match self {
             Self::Io(_) | Self::Closed => true,
             Self::Http2(error) => error.is_io(),
@@ -102,7 +108,7 @@ impl BackendError {
 
     /// The backend says that it has done nothing of the request (RFC 9113 sections 6.8 and 8.7): it refused the stream, or
     /// names an earlier one as the last that it has looked at.
-    fn is_unprocessed(&self) -> bool {
+    pub(super) fn is_unprocessed(&self) -> bool {
         let Self::Http2(error) = self else { return false };
         error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
     }

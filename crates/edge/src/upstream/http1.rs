@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -27,6 +28,7 @@ const MAX_INTERIM: usize = 16;
 /// A connection on which nothing is under way.
 pub(super) struct Http1 {
     stream: UpstreamStream,
+    pub(super) address: SocketAddr,
 }
 
 /// A backend's payload as it comes, while the rest of the request goes. The connection is given back when both have ended.
@@ -47,6 +49,7 @@ pub(crate) struct Upgraded {
 /// A request on its way, and what has come back.
 struct Exchange {
     stream: UpstreamStream,
+    address: SocketAddr,
     /// None once it is written, or nobody takes it any more.
     request: Option<Outgoing<RequestBody>>,
     /// It could not be written to its end.
@@ -57,8 +60,8 @@ struct Exchange {
 }
 
 impl Http1 {
-    pub(super) fn new(stream: UpstreamStream) -> Self {
-        Self { stream }
+    pub(super) fn new(stream: UpstreamStream, address: SocketAddr) -> Self {
+        Self { stream, address }
     }
 
     /// Whether the backend has neither closed the connection nor sent what nobody asked for.
@@ -78,7 +81,7 @@ impl Http1 {
         put_head(&mut head, &request, framing);
         let (parts, body) = request.into_parts();
         let request = Some(Outgoing::new(head, body, framing, false));
-        let mut exchange = Exchange::new(self.stream, request);
+        let mut exchange = Exchange::new(self, request);
         match exchange.head(&parts.method).await {
             Ok(ResponseHead { parts, framing, keep_alive }) => {
                 let decoder = Decoder::new(framing);
@@ -104,8 +107,9 @@ impl Http1 {
 }
 
 impl Exchange {
-    fn new(stream: UpstreamStream, request: Option<Outgoing<RequestBody>>) -> Self {
-        Self { stream, request, is_cut: false, incoming: BytesMut::new(), searched: 0, is_long: false }
+    fn new(connection: Http1, request: Option<Outgoing<RequestBody>>) -> Self {
+        let Http1 { stream, address } = connection;
+        Self { stream, address, request, is_cut: false, incoming: BytesMut::new(), searched: 0, is_long: false }
     }
 
     /// The head of the answer that counts.
@@ -127,8 +131,10 @@ impl Exchange {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, BackendError>> {
         self.poll_request(context)?;
         loop {
-            if let Some(end) = ResponseHead::end(&self.incoming, self.searched) {
-                return Poll::Ready(Ok(end));
+            match ResponseHead::end(&self.incoming, self.searched) {
+                Some(end) if end <= MAX_HEAD => return Poll::Ready(Ok(end)),
+                Some(_) => return Poll::Ready(Err(BackendError::HeadTooLarge)),
+                None => {}
             }
             self.searched = self.incoming.len();
             if self.incoming.len() > MAX_HEAD {
@@ -186,7 +192,7 @@ impl Http1Body {
         if is_clean && exchange.incoming.is_empty() {
             buffer::give(&mut exchange.incoming);
             if let Some(lease) = self.lease.take() {
-                lease.give_back(Http1::new(exchange.stream));
+                lease.give_back(Http1::new(exchange.stream, exchange.address));
             }
         }
     }

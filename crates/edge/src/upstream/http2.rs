@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -35,6 +36,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     load: Rc<Load>,
+    pub(super) address: SocketAddr,
 }
 
 /// What goes on on a connection.
@@ -71,9 +73,10 @@ struct AbortOnDrop(JoinHandle<()>);
 
 impl Http2 {
     /// Begins to speak HTTP/2 (RFC 9113 section 3.4).
-    pub(super) async fn start(stream: UpstreamStream) -> Result<Rc<Self>, BackendError> {
+    pub(super) async fn start(stream: UpstreamStream, address: SocketAddr) -> Result<Rc<Self>, BackendError> {
         notice_death(&stream);
-        let (sender, connection) = Builder::new()
+        let (sender, mut connection) = Builder::new()
+            .initial_max_send_streams(0)
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * STREAMS as u32)
@@ -81,6 +84,13 @@ impl Http2 {
             .max_send_buffer_size(64 * 1024)
             .handshake(stream)
             .await?;
+        // The backend says first how many requests it takes at a time; what comes before that it may refuse.
+        poll_fn(|context| match Pin::new(&mut connection).poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended.err().map_or(BackendError::Closed, BackendError::from))),
+            Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
         let load = Rc::<Load>::default();
         load.idle_since.set(Some(Instant::now()));
         let of_connection = load.clone();
@@ -89,7 +99,7 @@ impl Http2 {
             let _ = connection.await;
             of_connection.has_ended.set(true);
         });
-        Ok(Rc::new(Self { sender, load }))
+        Ok(Rc::new(Self { sender, load, address }))
     }
 
     /// Whether requests may still be begun.

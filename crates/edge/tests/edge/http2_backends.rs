@@ -155,7 +155,7 @@ async fn what_a_backend_refuses_unseen_is_sent_again() {
         assert_eq!((answer.status, answer.body.as_str()), (200, "answer"), "{method}");
     }
     assert_eq!(backend.requests.load(Ordering::SeqCst), 6);
-    assert_eq!(backend.connections(), 1);
+    assert!(backend.connections() <= 2, "one for each core");
 }
 
 #[tokio::test]

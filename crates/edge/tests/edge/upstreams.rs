@@ -145,6 +145,53 @@ async fn answers_without_payload_and_of_unknown_length_pass() {
     }
 }
 
+#[tokio::test]
+async fn backends_that_fail_are_told_apart_in_the_log() {
+    let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "a".repeat(100_000));
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(30);
+    let (closed, no_http) = ("the backend closed the connection", "the backend's answer is no HTTP");
+    let cases: [(&str, &str); 10] = [
+        ("", closed),
+        ("HTTP/1.1 200 OK\r\ncontent-le", closed),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n", closed),
+        ("SSH-2.0-OpenSSH_9\r\n\r\n", no_http),
+        ("HTTP/1.1 2x0 OK\r\n\r\n", no_http),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", no_http),
+        ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", no_http),
+        ("HTTP/1.1 200 OK\r\nno header\r\n\r\n", no_http),
+        (&long, "the head of the backend's answer is too large"),
+        (&interim, no_http),
+    ];
+    let answers: Vec<String> = cases.iter().map(|(answer, _)| (*answer).to_owned()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answers = answers.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                let count = stream.read(&mut bytes).await.unwrap_or(0);
+                let path = String::from_utf8_lossy(&bytes[..count]).split(' ').nth(1).unwrap_or("/0").to_owned();
+                let _ = stream.write_all(answers[path[1..].parse::<usize>().unwrap()].as_bytes()).await;
+            });
+        }
+    });
+    let mut world = Setup::new().start().await;
+    send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
+    let client = world.client(Some(&world.ca.client("alice")));
+    for (number, (sent, _)) in cases.iter().enumerate() {
+        let answer = client.get(Http::V1, &format!("/proxy/{number}")).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"message":"Service Unavailable"}"#), "{sent:?}");
+    }
+    let log = world.finish().await;
+    for line in &log.stage {
+        let number = line["path"].as_str().unwrap().rsplit_once('/').unwrap().1;
+        let (sent, why) = cases[number.parse::<usize>().unwrap()];
+        assert_eq!(line["why"], why, "{sent:?}");
+    }
+    assert_eq!(log.stage.len(), cases.len());
+}
+
 /// Serves the first request of each connection and closes at the second, without an answer.
 async fn closes_each_second_request() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use trust::{Crl, Revocations, Truststore};
 
 use super::authorization::authorizers;
-use super::upstream::{UpstreamSettings, Upstreams};
+use super::upstream::{Backends, ClientSource, UpstreamSettings, UpstreamTrust, Upstreams};
 use super::{
     AccessKey, AccessLog, Authorization, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route,
     RoutingRules, ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
@@ -36,6 +36,7 @@ pub(super) fn compile(
     compiler.next.revision = state.revision;
     compiler.next.defaults = Some(defaults.clone());
     compiler.next.upstreams = Upstreams::after(&previous.upstreams);
+    compiler.upstream_cas();
     compiler.stages();
     compiler.access_keys();
     for domain in state.domains.values() {
@@ -60,7 +61,9 @@ pub(super) fn missing<'s>(state: &'s State, previous: &Snapshot) -> BTreeSet<&'s
     let named = state.domains.values().flat_map(|domain| compiled_blobs(domain));
     let named = named.filter(|digest| !previous.truststores.contains_key(*digest));
     let lists = state.domains.values().flat_map(|domain| crl_blobs(domain));
-    named.chain(lists.filter(|digest| !previous.crls.contains_key(*digest))).collect()
+    let of_backends = state.upstream_cas.values().map(|ca| ca.object.digest.as_str());
+    let of_backends = of_backends.filter(|digest| !previous.upstream_cas.contains_key(*digest));
+    named.chain(lists.filter(|digest| !previous.crls.contains_key(*digest))).chain(of_backends).collect()
 }
 
 /// Revocation lists that a domain names.
@@ -210,9 +213,7 @@ impl Compiler<'_> {
     fn open_certificate(&self, source: &ServerSource) -> Result<Arc<ServerCertificate>, String> {
         let (resource, sealed, chain) = match source {
             ServerSource::Imported(certificate) => {
-                let above = certificate.chain.as_deref().unwrap_or_default();
-                let chain = format!("{}\n{above}", certificate.certificate.trim_end());
-                (certificate.arn.clone(), &certificate.private_key, chain)
+                (certificate.arn.clone(), &certificate.private_key, certificate.whole_chain())
             }
             ServerSource::Endpoint(endpoint) => {
                 (format!("endpoints/{}", endpoint.region), &endpoint.private_key, endpoint.certificate.clone())
@@ -383,16 +384,17 @@ impl Compiler<'_> {
         let old = self.previous.stages.get(&(api_id.clone(), stage.name.clone()));
         let mut faults = Vec::new();
         let tags = api_tags(api_id, api.tags, &mut faults);
-        let upstream = UpstreamSettings { protocol: tags.upstream_protocol };
+        let upstream = self.upstream_settings(stage, &tags);
         let same = |old: &&Arc<Stage>| {
-            same_stage(&old.sources, &sources) && old.bound_tokens == tags.bound_tokens && old.upstream == upstream
+            same_stage(&old.sources, &sources) && old.bound_tokens == tags.bound_tokens && old.upstream.same(&upstream)
         };
         if let Some(old) = old.filter(same) {
             return old.clone();
         }
         let deployment = sources.1.as_deref();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
-        let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, stage };
+        let trust = self.upstream_trust(&upstream);
+        let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, trust: &trust, stage };
         let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
             api_id: api_id.clone(),
@@ -419,11 +421,53 @@ impl Compiler<'_> {
     }
 }
 
-/// What integrations of a stage become.
-pub(super) struct Backends<'a> {
-    pub(super) known: &'a mut Upstreams,
-    pub(super) settings: &'a UpstreamSettings,
-    pub(super) stage: &'a resource::Stage,
+/// How stages reach https backends.
+impl Compiler<'_> {
+    /// CAs of backends stay as long as an API names them.
+    fn upstream_cas(&mut self) {
+        for ca in self.state.upstream_cas.values() {
+            let digest = &ca.object.digest;
+            let read = || self.blobs.get(digest).map(|blob| Arc::from(blob.bytes()));
+            if let Some(pem) = self.previous.upstream_cas.get(digest).cloned().or_else(read) {
+                self.next.upstream_cas.insert(digest.clone(), pem);
+            }
+        }
+    }
+
+    /// What a stage shows goes before what its API's tag names.
+    fn upstream_settings(&self, stage: &resource::Stage, tags: &ApiTags) -> UpstreamSettings {
+        let mut settings = UpstreamSettings { protocol: tags.upstream_protocol, ..UpstreamSettings::default() };
+        let state = self.state;
+        let (named, found) = match (&stage.client_certificate_id, &tags.upstream_certificate) {
+            (Some(id), _) => (Some(id), state.client_certificates.get(id).cloned().map(ClientSource::ApiGateway)),
+            (None, Some(arn)) => (Some(arn), state.certificates.get(arn).cloned().map(ClientSource::Acm)),
+            (None, None) => (None, None),
+        };
+        settings.certificate = found;
+        if let Some(named) = named.filter(|_| settings.certificate.is_none()) {
+            settings.fault = Some(format!("the certificate for backends {named} does not exist"));
+        }
+        if tags.upstream_ca.is_some() {
+            settings.ca = state.upstream_cas.get(&stage.api_id).map(|ca| ca.object.digest.clone());
+            if settings.ca.is_none() {
+                settings.fault = Some("the CA of the backends was not read".to_owned());
+            }
+        }
+        settings
+    }
+
+    /// Where something of it is missing, nothing is sent: not without the certificate, nor to whoever else a CA certifies.
+    fn upstream_trust(&self, settings: &UpstreamSettings) -> Result<UpstreamTrust, String> {
+        if let Some(fault) = &settings.fault {
+            return Err(fault.clone());
+        }
+        let ca = settings.ca.as_ref().map(|digest| {
+            let found = self.next.upstream_cas.get(digest).cloned();
+            found.ok_or_else(|| format!("the CA of the backends {digest} is missing from the store"))
+        });
+        let identity = settings.certificate.as_ref().map(|source| source.open(self.keyring).map(Arc::new));
+        Ok(UpstreamTrust { identity: identity.transpose()?, ca: ca.transpose()? })
+    }
 }
 
 fn router(
@@ -488,11 +532,11 @@ fn throttles(
 
 impl Integration {
     fn of(integration: &resource::Integration, backends: &mut Backends<'_>) -> Result<Self, String> {
-        let Backends { known, settings, stage } = backends;
+        let stage = backends.stage;
         let target = Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?;
         Ok(Self {
             id: integration.id.clone(),
-            upstream: known.of(&target, integration.server_name_to_verify.as_deref(), settings),
+            upstream: backends.of(&target, integration.server_name_to_verify.as_deref())?,
             target,
             method: integration.method.clone().filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::compile::Backends;
+use super::upstream::Backends;
 use super::{Fault, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
@@ -89,13 +89,13 @@ impl Integration {
         integration: &RestIntegration,
         backends: &mut Backends<'_>,
     ) -> Result<Self, String> {
-        let Backends { known, settings, stage } = backends;
+        let stage = backends.stage;
         let target = Target::parse(&integration.uri, &stage.variables).map_err(|error| error.to_string())?;
         let RestMapping { mapping, path } =
             RestMapping::parse(&integration.request_parameters, &stage.variables).map_err(|error| error.to_string())?;
         Ok(Self {
             id: resource.id.clone(),
-            upstream: known.of(&target, None, settings),
+            upstream: backends.of(&target, None)?,
             target,
             method: Some(integration.method.clone()).filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
