@@ -42,6 +42,11 @@ impl Upstream {
         }
     }
 
+    /// One that no integration names: an API of AWS's, say.
+    pub fn of(target: &Target) -> Self {
+        Self::new(target, None, &UpstreamSettings::default())
+    }
+
     fn new(target: &Target, server_name: Option<&str>, settings: &UpstreamSettings) -> Self {
         let (host, port) = host_and_port(&target.authority, target.tls);
         let server_name = server_name.filter(|_| target.tls).unwrap_or(host).to_owned();
