@@ -1,5 +1,6 @@
 //! `countersign.toml`: what belongs to the server as a whole.
 
+mod lambda;
 mod limits;
 
 use std::fs;
@@ -7,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use edge::Network;
+pub(crate) use lambda::Lambda;
 pub(crate) use limits::Limits;
 use model::Rejection;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -42,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) drain_timeout_seconds: u32,
     pub(crate) control: Control,
     pub(crate) expiry: Expiry,
+    pub(crate) lambda: Lambda,
     pub(crate) limits: Limits,
     pub(crate) proxy_protocol: ProxyProtocol,
     pub(crate) revocation: Revocation,
@@ -129,6 +132,7 @@ impl Config {
             &mut config.control.certificate,
             &mut config.control.key,
             &mut config.control.metrics_token_file,
+            &mut config.lambda.credentials_file,
             &mut config.revocation.directory,
             &mut config.sealing_key.file,
             &mut config.upstream.ca_file,
@@ -136,6 +140,7 @@ impl Config {
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
         }
+        config.lambda.check().map_err(Failure::new)?;
         config.limits.check().map_err(Failure::new)?;
         if config.control.certificate.is_some() != config.control.key.is_some() {
             return Err(Failure::new("control.certificate and control.key belong together: set both"));
@@ -172,6 +177,7 @@ impl Config {
             drain_timeout_seconds,
             control,
             expiry,
+            lambda,
             limits,
             proxy_protocol,
             revocation,
@@ -191,6 +197,7 @@ impl Config {
             ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
             ("control", *control != other.control),
             ("expiry", *expiry != other.expiry),
+            ("lambda", *lambda != other.lambda),
             ("limits", *limits != other.limits),
             ("proxy_protocol", *proxy_protocol != other.proxy_protocol),
             ("revocation", *revocation != other.revocation),
@@ -254,6 +261,7 @@ impl Default for Config {
             drain_timeout_seconds: 30,
             control: Control::default(),
             expiry: Expiry::default(),
+            lambda: Lambda::default(),
             limits: Limits::default(),
             proxy_protocol: ProxyProtocol::default(),
             revocation: Revocation::default(),
@@ -315,6 +323,10 @@ mod tests {
             names = ["gw.internal"]
             [expiry]
             days = 14
+            [lambda]
+            endpoint = "https://lambda.{region}.amazonaws.com"
+            credentials_file = "aws"
+            profile = "gateway"
             [limits]
             connections_per_address = 7
             handshake_timeout_seconds = 3
@@ -336,6 +348,7 @@ mod tests {
         assert_eq!(config.rejection(), Rejection::Aws);
         assert_eq!((config.drain_delay_seconds, config.drain_timeout_seconds), (20, 60));
         assert_eq!(config.expiry.days, 14);
+        assert_eq!(config.lambda.credentials_file.as_deref(), Some(Path::new("/etc/countersign/aws")));
         assert_eq!(config.limits.edge().connections_per_address, 7);
         assert_eq!(config.limits.edge().handshake_timeout.as_secs(), 3);
         assert_eq!(config.proxy_protocol.from.len(), 2);
@@ -352,6 +365,9 @@ mod tests {
             ("https_addr = \"localhost\"", "invalid socket address"),
             ("account = \"12\"", "12 digits"),
             ("rejection = \"no\"", "unknown variant `no`"),
+            ("[lambda]\nendpoint = \"lambda\"", "no URL of the Lambda Invoke API"),
+            ("[lambda]\ncredentials = \"x\"", "unknown variant `x`"),
+            ("[lambda]\ncredentials = \"environment\"\ncredentials_file = \"f\"", "keep one"),
             ("[limits]\nconnection = 1", "unknown field `connection`"),
             ("[limits]\nconnections = 0", "limits.connections is 0; it has to be 1 at least"),
             ("[limits]\nheader_bytes = 100", "limits.header_bytes is 100; it has to be 1024 at least"),

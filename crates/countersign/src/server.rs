@@ -132,7 +132,7 @@ impl Server {
         let upstream_cas = config.upstream.cas()?;
         let edge = Edge::start_on(
             sockets.https,
-            config.edge(fetcher.clone(), issuers.clone(), upstream_cas),
+            EdgeConfig { lambda: config.lambda.edge()?, ..config.edge(fetcher.clone(), issuers.clone(), upstream_cas) },
             publisher.snapshot(),
             &files.journal,
             &files.ledger,
@@ -226,16 +226,19 @@ impl Server {
         Ok(())
     }
 
-    /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, the
-    /// times for a drain, and the control address's certificate. Names what has changed and waits for a restart.
+    /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, how
+    /// functions are called, the times for a drain, and the control address's certificate. Names what has changed and waits for a
+    /// restart.
     pub(crate) fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
+        let lambda = config.lambda.edge()?;
         if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
             acceptor.send_replace(tls::acceptor(certificate, key)?);
             self.config.control = config.control.clone();
         }
         self.config.rejection = config.rejection;
         self.defaults.send_replace(self.config.defaults());
-        self.edge.reconfigure(config.limits.edge(), &config.proxy_protocol.from);
+        self.edge.reconfigure(config.limits.edge(), &config.proxy_protocol.from, lambda);
+        self.config.lambda = config.lambda.clone();
         self.config.limits = config.limits.clone();
         self.config.proxy_protocol = config.proxy_protocol.clone();
         self.config.drain_delay_seconds = config.drain_delay_seconds;

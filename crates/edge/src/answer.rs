@@ -1,8 +1,9 @@
 //! The gateway's own answers, in the words of the API's kind: HTTP APIs and REST APIs say the same things differently.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body;
 use model::snapshot::Dialect;
 
 use crate::body::ResponseBody;
@@ -59,6 +60,8 @@ pub(crate) enum Answer {
     IntegrationFailure,
     /// The backend's answer did not come in time.
     IntegrationTimeout,
+    /// The function could not be called, ended in an error, or returned what is no answer.
+    FunctionFailed,
 }
 
 /// What an answer says.
@@ -116,7 +119,7 @@ impl Answer {
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => {
                 form!(TOO_MANY_REQUESTS, "TooManyRequestsException", "Too Many Requests")
             }
-            Self::NoIntegration | Self::AuthorizerUnusable => {
+            Self::NoIntegration | Self::AuthorizerUnusable | Self::FunctionFailed => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
             }
             Self::IntegrationFailure | Self::IntegrationTimeout => {
@@ -136,6 +139,7 @@ impl Answer {
             Self::NoIntegration => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
             }
+            Self::FunctionFailed => form!(BAD_GATEWAY, "InternalServerErrorException", "Internal server error", " "),
             Self::IntegrationFailure => {
                 form!(GATEWAY_TIMEOUT, "InternalServerErrorException", "Network error communicating with endpoint", " ")
             }
@@ -174,7 +178,7 @@ impl Answer {
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => "THROTTLED",
             Self::NoIntegration => "DEFAULT_5XX",
-            Self::IntegrationFailure => "INTEGRATION_FAILURE",
+            Self::IntegrationFailure | Self::FunctionFailed => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
         }
     }
@@ -230,6 +234,15 @@ impl Answer {
         *response.status_mut() = form.status;
         *response.headers_mut() = headers;
         response
+    }
+}
+
+/// Leaves the head of an answer to HEAD over HTTP/2, where hyper would send a payload of ours (RFC 9110 section 9.3.2).
+pub(crate) fn forget_payload(response: &mut Response<ResponseBody>) {
+    if response.body().is_ours() {
+        let length = response.body().size_hint().exact().unwrap_or_default();
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        response.body_mut().forget();
     }
 }
 

@@ -250,6 +250,15 @@ impl ResponseBody {
         Self { content: Content::Fixed(Some(bytes).filter(|bytes| !bytes.is_empty())), record }
     }
 
+    /// All that a function has returned.
+    pub(crate) fn whole(bytes: Bytes, mut record: Box<Record>) -> Self {
+        if bytes.is_empty() {
+            // Nobody asks for what is not there.
+            record.complete();
+        }
+        Self::fixed(bytes, record)
+    }
+
     pub(crate) fn backend(body: BackendBody, mut record: Box<Record>) -> Self {
         if body.is_end_stream() {
             // Nobody asks for what is not there.
@@ -258,7 +267,7 @@ impl ResponseBody {
         Self { content: Content::Backend(body), record }
     }
 
-    /// Whether the gateway answers itself.
+    /// Whether all of it is known: the gateway answers itself, or a function has returned it.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self.content, Content::Fixed(_))
     }

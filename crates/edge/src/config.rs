@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use trust::NothingFetched;
 
-use crate::{Clock, IssuerKeys, Network, NoIssuers, StatusFetcher};
+use crate::{Clock, IssuerKeys, Lambda, Network, NoIssuers, StatusFetcher};
 
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct EdgeConfig {
     /// Peers that pass connections on and say whose they are, by PROXY protocol version 2. They have to; nobody else's
     /// bytes are read as such. Default: none.
     pub proxy_protocol_from: Vec<Network>,
+    /// Where Lambda functions are called. Default: nowhere.
+    pub lambda: Option<Lambda>,
     /// PEM of CAs that https backends may be certified by, besides those of the system.
     pub upstream_cas: Vec<String>,
     /// The time by which certificates are judged and requests are recorded. Default: the system's.
@@ -69,6 +71,7 @@ impl Default for EdgeConfig {
             aws_exact: false,
             account_id: "123456789012".to_owned(),
             proxy_protocol_from: Vec::new(),
+            lambda: None,
             upstream_cas: Vec::new(),
             clock: Clock::system(),
             status_fetcher: Arc::new(NothingFetched),

@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::record::Line;
 use crate::runtime::{Command, Parts, Runtime};
 use crate::tls::{SharedTls, UpstreamTls};
-use crate::{EdgeConfig, Limits, Network, listen};
+use crate::{EdgeConfig, Lambda, Limits, Network, listen};
 
 /// A running data plane. Dropped, it stops at once; see [`drain`](Self::drain).
 pub struct Edge {
@@ -112,13 +112,14 @@ impl Edge {
     }
 
     /// From now on `limits` hold for new connections and new requests (for waiting, on those that are there too), and
-    /// `proxy_protocol_from` are the peers that speak PROXY protocol.
-    pub fn reconfigure(&self, limits: Limits, proxy_protocol_from: &[Network]) {
+    /// `proxy_protocol_from` are the peers that speak PROXY protocol. Functions are called by `lambda`.
+    pub fn reconfigure(&self, limits: Limits, proxy_protocol_from: &[Network], lambda: Option<Lambda>) {
         self.addresses.limit(&limits);
         let (limits, balancers) = (Arc::new(limits), Arc::<[Network]>::from(proxy_protocol_from));
+        let lambda = lambda.map(Arc::new);
         for commands in &self.commands {
             // A runtime that is gone has nobody to bound.
-            let _ = commands.send(Command::Reconfigure(limits.clone(), balancers.clone()));
+            let _ = commands.send(Command::Reconfigure(limits.clone(), balancers.clone(), lambda.clone()));
         }
     }
 

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
-use model::snapshot::{Domain, Integration, Paths, Snapshot};
+use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::authorize::authorize;
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
 use crate::forward;
+use crate::lambda::proxy::Call;
 use crate::mapping::{Changes, Values};
 use crate::record::Record;
 use crate::rest_api;
@@ -32,16 +33,26 @@ pub(crate) async fn serve(
     let (parts, payload) = request.into_parts();
     let mut payload = payload.into();
     let has_payload = !payload.is_end_stream();
+    let is_head = parts.method == Method::HEAD;
     let mut record = Record::of_request(&runtime, &connection, &parts);
     let is_known = connection.reviewed(&runtime).await;
     let routed = route(&runtime, &connection, &mut record, &parts, &mut payload, is_known).await;
     let cors = record.cross_origin(&parts);
     let outcome = match routed {
-        Ok(routed) => forward::forward(&runtime, &mut record, routed, parts, payload).await,
+        Ok(Routed::Onward(onward)) => {
+            let answered = forward::forward(&runtime, &mut record, onward, parts, payload).await;
+            answered.map(|(head, body)| (head, Ok(body)))
+        }
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        Ok(Routed::Call(call)) => {
+            let answered = Box::pin(call.answer(&runtime, &mut record, parts, payload)).await;
+            answered.map(|(head, whole)| (head, Err(whole)))
+        }
         Err(answer) => Err(answer),
     };
     let mut response = match outcome {
-        Ok((head, body)) => Response::from_parts(head, ResponseBody::backend(body, record)),
+        Ok((head, Ok(body))) => Response::from_parts(head, ResponseBody::backend(body, record)),
+        Ok((head, Err(whole))) => Response::from_parts(head, ResponseBody::whole(whole, record)),
         Err(answer) => {
             if answer == Answer::Refused {
                 connection.close(Close::Refused);
@@ -56,11 +67,22 @@ pub(crate) async fn serve(
     if let Some(cors) = cors {
         cors.apply(&mut response);
     }
+    if is_head && version == Version::HTTP_2 {
+        answer::forget_payload(&mut response);
+    }
     Ok(response)
 }
 
 /// Where a request goes.
-pub(crate) struct Routed {
+enum Routed {
+    /// To a backend.
+    Onward(Onward),
+    /// To a Lambda function.
+    Call(Box<Call>),
+}
+
+/// How a request goes to its backend.
+pub(crate) struct Onward {
     pub(crate) integration: Arc<Integration>,
     /// Path and query for the backend.
     pub(crate) path: String,
@@ -115,7 +137,12 @@ async fn route(
         // In a box, so that requests to which it does not matter carry nothing of it.
         Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
     }
-    let integration = route.integration.clone().ok_or(Answer::NoIntegration)?;
+    let integration = match route.backend.as_ref().ok_or(Answer::NoIntegration)? {
+        Backend::Http(integration) => integration.clone(),
+        Backend::Function(function) => {
+            return Ok(Routed::Call(Box::new(Call::new(function, &stage, parts, rest, &variables, record))));
+        }
+    };
     let mut target = String::with_capacity(parts.uri.path().len() + 16);
     let appended = route.is_default.then_some(rest);
     match &integration.path_mapping {
@@ -130,7 +157,7 @@ async fn route(
             return Err(Answer::BadRequest("the mapped path has dot segments"));
         }
     }
-    Ok(Routed { integration, path: target, forwarded: connection.forwarded(&host), changes })
+    Ok(Routed::Onward(Onward { integration, path: target, forwarded: connection.forwarded(&host), changes }))
 }
 
 /// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.

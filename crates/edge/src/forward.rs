@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::answer::{self, Answer};
 use crate::body::{Payload, Progress, RequestBody};
-use crate::exchange::Routed;
+use crate::exchange::Onward;
 use crate::grpc;
 use crate::http1::head;
 use crate::identity;
@@ -44,7 +44,7 @@ fn is_disguised_framing(name: &str) -> bool {
 }
 
 /// Headers of one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
-fn is_hop_by_hop(name: &str) -> bool {
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -80,11 +80,11 @@ const VIA_US: HeaderValue = HeaderValue::from_static("HTTP/1.1 AmazonAPIGateway"
 pub(crate) async fn forward(
     runtime: &Rc<Runtime>,
     record: &mut Record,
-    routed: Routed,
+    routed: Onward,
     parts: Parts,
     payload: Payload,
 ) -> Result<(response::Parts, BackendBody), Answer> {
-    let Routed { integration, path, forwarded, changes } = routed;
+    let Onward { integration, path, forwarded, changes } = routed;
     let (mut body, progress) = RequestBody::new(payload, runtime.limits().body_bytes);
     record.upload = Some(progress.clone());
     let upgrade = upgrade(&parts, &body);
@@ -186,11 +186,16 @@ async fn stalled(progress: &Progress, timeout: Duration, is_stream: bool) {
     }
 }
 
-fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderValue, mapping: &Mapping) {
+/// Takes out of a request's headers what is not for whoever answers it.
+pub(crate) fn strip_request(headers: &mut HeaderMap, version: Version, mapping: &Mapping) {
     strip(headers, |name| stays_here(name) || mapping.claims(name));
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
+}
+
+fn rewrite_request(headers: &mut HeaderMap, version: Version, forwarded: HeaderValue, mapping: &Mapping) {
+    strip_request(headers, version, mapping);
     headers.append(VIA, VIA_US);
     headers.insert(FORWARDED, forwarded);
 }

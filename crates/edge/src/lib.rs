@@ -23,8 +23,10 @@ mod edge;
 mod exchange;
 mod forward;
 mod grpc;
+mod hold;
 mod http1;
 mod identity;
+mod lambda;
 mod limits;
 mod listen;
 mod mapping;
@@ -51,6 +53,7 @@ pub use counters::{Bound, Counters, Totals, UpstreamTotals};
 pub use edge::Edge;
 #[cfg(fuzzing)]
 pub use http1::reading::read_twice;
+pub use lambda::{Lambda, LambdaEndpoint, LambdaEndpointError};
 pub use listen::sockets as listen;
 pub use network::{Network, NoNetwork};
 pub use record::{DOMAIN_LOG_FORMAT, Line, RefusalLine};

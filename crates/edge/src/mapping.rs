@@ -187,7 +187,8 @@ pub(crate) fn query_values<'p>(parts: &'p Parts, name: &'p str) -> impl Iterator
     fields(parts.uri.query().unwrap_or_default()).filter(move |(field, _)| field == name).map(|(_, value)| value)
 }
 
-fn fields(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+/// Names and values of a query string, decoded.
+pub(crate) fn fields(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').map(|field| {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         (decoded(name), decoded(value))

@@ -21,6 +21,7 @@ use crate::body::Progress;
 use crate::connection::Connection;
 use crate::cors::CrossOrigin;
 use crate::counters::{Limit, Stopped};
+use crate::lambda::Invoked;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
@@ -97,7 +98,9 @@ pub(crate) struct Record {
     pub(crate) integration_started: Option<Instant>,
     integration_millis: Option<u64>,
     integration_status: Option<StatusCode>,
-    integration_error: Option<&'static str>,
+    integration_error: Option<Cow<'static, str>>,
+    /// What the call of a function came to.
+    invocation: Option<Box<Invocation>>,
     /// What the client was sent.
     status: Option<StatusCode>,
     answer: Option<Answer>,
@@ -111,6 +114,12 @@ struct Request {
     method: Method,
     uri: Uri,
     user_agent: Option<HeaderValue>,
+}
+
+/// The Invoke API's answer to the call of a function.
+struct Invocation {
+    status: StatusCode,
+    request_id: Option<HeaderValue>,
 }
 
 impl Record {
@@ -154,6 +163,7 @@ impl Record {
             integration_millis: None,
             integration_status: None,
             integration_error: None,
+            invocation: None,
             status: None,
             answer: None,
             sent: 0,
@@ -221,6 +231,18 @@ impl Record {
         denial.answer()
     }
 
+    /// `scopes` of events: those of the route that the token has; none where the route asks for none.
+    pub(crate) fn granted_scopes(&self) -> Option<Vec<&str>> {
+        let scopes = self.scopes.as_deref().filter(|scopes| !scopes.is_empty())?;
+        let Some(Authorized::Token(token)) = &self.authorized else { return None };
+        Some(scopes.iter().map(String::as_str).filter(|scope| token.has_scope(scope)).collect())
+    }
+
+    /// On which it has come.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// `WWW-Authenticate` of the answer.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         self.denied?.challenge(self.scopes.as_deref().unwrap_or_default())
@@ -245,14 +267,21 @@ impl Record {
         self.status = Some(answer.status(self.dialect()));
         if matches!(answer, Answer::IntegrationFailure | Answer::IntegrationTimeout) {
             let message = answer.message(self.dialect());
-            self.integration_error.get_or_insert(message);
+            self.integration_error.get_or_insert(message.into());
         }
         self.integration_ended();
     }
 
     /// The backend gave no answer, and why.
-    pub(crate) fn integration_failed(&mut self, reason: &'static str) {
-        self.integration_error = Some(reason);
+    pub(crate) fn integration_failed(&mut self, reason: impl Into<Cow<'static, str>>) {
+        self.integration_error = Some(reason.into());
+    }
+
+    /// A function was called.
+    pub(crate) fn invoked(&mut self, invoked: &Invoked) {
+        let (status, request_id) = (invoked.status, invoked.request_id.clone());
+        self.invocation = Some(Box::new(Invocation { status, request_id }));
+        self.integration_ended();
     }
 
     /// The gateway refuses without an answer.
@@ -485,11 +514,18 @@ impl Record {
                 number(Some(self.sent + self.upload.as_ref().map_or(0, |progress| progress.bytes())));
             }
             Variable::IntegrationLatency | Variable::IntegrationLatencyOf => number(self.integration_millis),
-            Variable::IntegrationStatus | Variable::IntegrationStatusOf | Variable::IntegrationIntegrationStatus => {
-                number(self.integration_status.map(|status| status.as_u16().into()));
+            Variable::IntegrationStatusOf => number(self.integration_status.map(|status| status.as_u16().into())),
+            // Of a function this is the Invoke API's.
+            Variable::IntegrationStatus | Variable::IntegrationIntegrationStatus => {
+                let of_call = self.invocation.as_ref().map(|invocation| invocation.status);
+                number(of_call.or(self.integration_status).map(|status| status.as_u16().into()));
+            }
+            Variable::IntegrationRequestId => {
+                let id = self.invocation.as_ref().and_then(|invocation| invocation.request_id.as_ref());
+                out.push_bytes(id.map_or(b"", |id| id.as_bytes()));
             }
             Variable::IntegrationError | Variable::IntegrationErrorMessage => {
-                out.push_str(self.integration_error.unwrap_or_default());
+                out.push_str(self.integration_error.as_deref().unwrap_or_default());
             }
             Variable::ErrorMessage => out.push_str(self.error_message().unwrap_or_default()),
             Variable::ErrorMessageString => {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use trust::Code;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::body::ResponseBody;
 use crate::connection::{Connection, LocalExecutor};
 use crate::counters::Bound;
@@ -109,5 +109,9 @@ fn forbid<B>(runtime: &Rc<Runtime>, connection: &Rc<Connection>, request: Reques
     let (parts, _unread) = request.into_parts();
     let mut record = Record::of_request(runtime, connection, &parts);
     record.find_stage(&parts);
-    Answer::Refused.response(parts.version, record)
+    let mut response = Answer::Refused.response(parts.version, record);
+    if parts.method == Method::HEAD && parts.version == Version::HTTP_2 {
+        answer::forget_payload(&mut response);
+    }
+    response
 }

@@ -22,6 +22,7 @@ use crate::authorize::VerifiedTokens;
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
 use crate::counters::{Bound, Counters, RuntimeCounters};
+use crate::lambda::Caller;
 use crate::proxy_protocol::{self, Source};
 use crate::record::{self, DOMAIN_LOG_FORMAT, Line};
 use crate::request_id::RequestIds;
@@ -29,7 +30,7 @@ use crate::sightings::Sightings;
 use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
 use crate::upstream::Upstreams;
 use crate::verdicts::Client;
-use crate::{EdgeConfig, Limits, Network, listen};
+use crate::{EdgeConfig, Lambda, Limits, Network, listen};
 
 /// How often connections are looked at, and the ledger is told who was seen.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -47,6 +48,7 @@ pub(crate) struct Runtime {
     limits: RefCell<Rc<Limits>>,
     /// Peers that have to say whose connection they pass on.
     balancers: RefCell<Rc<[Network]>>,
+    pub(crate) caller: Caller,
     pub(crate) snapshot: RefCell<Arc<Snapshot>>,
     /// Counts the snapshots: one may come again with the same revision, compiled with other defaults.
     pub(crate) generation: Cell<u64>,
@@ -54,7 +56,7 @@ pub(crate) struct Runtime {
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
     pub(crate) tokens: VerifiedTokens,
-    /// Bytes of payloads that wait until it is known who signed them.
+    /// Bytes of payloads that have to be whole.
     pub(crate) held_bytes: Cell<u64>,
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
@@ -98,8 +100,8 @@ pub(crate) struct Parts {
 pub(crate) enum Command {
     /// Serve this from now on, and say when.
     Publish(Arc<Snapshot>, oneshot::Sender<()>),
-    /// These hold for new connections and requests, and these peers speak PROXY protocol.
-    Reconfigure(Arc<Limits>, Arc<[Network]>),
+    /// These hold for new connections and requests, these peers speak PROXY protocol, and this is how functions are called.
+    Reconfigure(Arc<Limits>, Arc<[Network]>, Option<Arc<Lambda>>),
     /// Stop accepting, end what was begun until then, and end.
     Drain(Instant),
     /// Say that you live.
@@ -128,6 +130,7 @@ impl Runtime {
         Rc::new(Self {
             limits: RefCell::new(Rc::new(parts.config.limits.clone())),
             balancers: RefCell::new(parts.config.proxy_protocol_from.as_slice().into()),
+            caller: Caller::new(parts.config.lambda.clone().map(Arc::new)),
             config: parts.config,
             snapshot: RefCell::new(parts.snapshot),
             generation: Cell::new(0),
@@ -185,7 +188,8 @@ impl Runtime {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
-                Some(Command::Reconfigure(limits, balancers)) => {
+                Some(Command::Reconfigure(limits, balancers, lambda)) => {
+                    self.caller.use_from_now_on(lambda);
                     self.limits.replace(Rc::new(Limits::clone(&limits)));
                     self.balancers.replace(Rc::from(&*balancers));
                 }

@@ -9,6 +9,7 @@
 mod blob;
 mod change;
 mod client_limits;
+mod function;
 mod identity_source;
 mod issuer;
 mod keyring;
@@ -26,6 +27,7 @@ mod throttle;
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
 pub use client_limits::{Allowance, Beyond, ClientKey, ClientLimits, ClientRule, Permit};
+pub use function::{FunctionArn, FunctionArnError};
 pub use identity_source::{IdentitySource, IdentitySourceError};
 pub use issuer::{Issuer, IssuerError, may_name_keys};
 pub use keyring::{Keyring, KeyringError, Sealed};

@@ -67,11 +67,11 @@ pub struct Integration {
     pub id: String,
     /// Its API.
     pub api_id: String,
-    /// `integrationType`; `HTTP_PROXY` is the one that is served.
+    /// `integrationType`
     pub kind: IntegrationKind,
     /// `integrationMethod`; `ANY` passes the client's method on.
     pub method: Option<String>,
-    /// `integrationUri`, e.g. `http://127.0.0.1:9000/{proxy}`.
+    /// `integrationUri`: `http://127.0.0.1:9000/{proxy}`, or what names a Lambda function.
     pub uri: String,
     /// `timeoutInMillis`, 50 to 30,000.
     pub timeout_ms: u32,
@@ -97,6 +97,8 @@ pub struct Integration {
 pub enum IntegrationKind {
     /// The request goes to an HTTP backend as it is.
     HttpProxy,
+    /// The request becomes the event of a Lambda function, and what that returns the answer.
+    AwsProxy,
 }
 
 /// Which requests go to which integration.
@@ -183,8 +185,6 @@ pub enum AuthorizerKind {
     Request {
         /// `authorizerUri`
         uri: String,
-        /// `authorizerCredentialsArn`
-        credentials_arn: Option<String>,
         /// `authorizerPayloadFormatVersion`: `1.0` or `2.0`.
         payload_format_version: String,
         /// `authorizerResultTtlInSeconds`; 0: nothing is remembered.

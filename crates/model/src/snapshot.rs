@@ -2,6 +2,7 @@
 
 mod authorization;
 mod compile;
+mod function;
 mod paths;
 mod rest;
 mod upstream;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
+pub use self::function::{FunctionIntegration, PayloadFormat};
 pub use self::paths::{Found, Mappings, Paths, RoutingRules};
 pub use self::rest::{Resource, ResourceName, setting_key};
 pub use self::upstream::{Upstream, UpstreamIdentity};
@@ -193,14 +195,23 @@ pub struct Route {
     pub key: Arc<str>,
     /// `$default` takes what no other route takes.
     pub is_default: bool,
-    /// None: the route has no target yet.
-    pub integration: Option<Arc<Integration>>,
+    /// None: the route has no target yet, or one that cannot be used.
+    pub backend: Option<Backend>,
     /// None: everybody who is admitted may call it.
     pub authorization: Option<Authorization>,
     /// None: as many requests as come.
     pub throttle: Option<Arc<Throttle>>,
     /// Of a method of a REST API.
     pub resource: Option<Arc<ResourceName>>,
+}
+
+/// What answers the requests of a route.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// An HTTP service.
+    Http(Arc<Integration>),
+    /// A Lambda function.
+    Function(Arc<FunctionIntegration>),
 }
 
 /// An HTTP_PROXY integration.
@@ -242,6 +253,13 @@ pub struct Fault {
     pub name: String,
     /// What is wrong.
     pub what: String,
+}
+
+impl Stage {
+    /// `stageVariables`
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.sources.0.variables
+    }
 }
 
 impl Snapshot {

@@ -70,7 +70,9 @@ impl Target {
     }
 }
 
-fn substitute_stage_variables(uri: &str, values: &BTreeMap<String, String>) -> Result<String, TargetError> {
+/// Puts a stage's variables where a URI names them: `${stageVariables.name}` or `$stageVariables.name`. A `$` that leads
+/// none is an error.
+pub(crate) fn substitute_stage_variables(uri: &str, values: &BTreeMap<String, String>) -> Result<String, TargetError> {
     let mut out = String::with_capacity(uri.len());
     let mut rest = uri;
     while let Some(at) = rest.find('$') {

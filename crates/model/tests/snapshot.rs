@@ -281,9 +281,9 @@ fn a_route_with_a_bad_target_is_a_fault_and_its_neighbours_serve() {
     let Found { stage, rest, .. } = domain.paths.find("/orders/x/7", &HeaderMap::new()).unwrap();
     let router = stage.router.as_ref().unwrap();
     let found = router.find("GET", rest).unwrap();
-    assert_eq!((found.route.key.as_ref(), found.route.integration.is_some()), ("GET /x/{id}", true));
+    assert_eq!((found.route.key.as_ref(), found.route.backend.is_some()), ("GET /x/{id}", true));
     let default = router.find("PUT", rest).unwrap().route;
-    assert!(default.is_default && default.integration.is_none());
+    assert!(default.is_default && default.backend.is_none());
     let is_told = |snapshot: &Snapshot| snapshot.faults.iter().any(|fault| fault.name == "a1/prod integration bad");
     assert!(is_told(&snapshot), "{:?}", snapshot.faults);
     assert!(is_told(&world.compile(&snapshot)), "as long as it is there");

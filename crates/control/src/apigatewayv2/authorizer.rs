@@ -193,16 +193,9 @@ fn show(authorizer: &Authorizer) -> wire::Authorizer {
             let (issuer, audience) = (Some(issuer.clone()), Some(audience.clone()));
             shown.jwt_configuration = Some(wire::JWTConfiguration { audience, issuer });
         }
-        AuthorizerKind::Request {
-            uri,
-            credentials_arn,
-            payload_format_version,
-            result_ttl_seconds,
-            simple_responses,
-        } => {
+        AuthorizerKind::Request { uri, payload_format_version, result_ttl_seconds, simple_responses } => {
             shown.authorizer_type = Some(wire::AuthorizerType::Request);
             shown.authorizer_uri = Some(uri.clone());
-            shown.authorizer_credentials_arn.clone_from(credentials_arn);
             shown.authorizer_payload_format_version = Some(payload_format_version.clone());
             shown.authorizer_result_ttl_in_seconds = i32::try_from(*result_ttl_seconds).ok();
             shown.enable_simple_responses = Some(*simple_responses);

@@ -39,6 +39,10 @@ pub(super) const NOT_FOR_HTTP: &str = "is not supported for HTTP APIs";
 /// Why a member that AWS would take is refused.
 pub(crate) const NOT_HERE: &str = "is not available in Countersign";
 
+/// Why the ARN of a role that calls a function is refused.
+pub(super) const NO_ROLES: &str =
+    "is not available in Countersign: functions are called with the credentials of countersign.toml";
+
 /// Merges the patch of a map: entries with an empty value are removed.
 pub(super) fn merge(map: &mut BTreeMap<String, String>, patch: Option<BTreeMap<String, String>>) {
     for (name, value) in patch.unwrap_or_default() {

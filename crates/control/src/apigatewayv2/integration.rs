@@ -1,13 +1,14 @@
-//! Integrations: the backends of an API. HTTP_PROXY is the kind that there is.
+//! Integrations: the backends of an API, HTTP services (HTTP_PROXY) and Lambda functions (AWS_PROXY).
 
 use std::collections::BTreeMap;
 
 use aws::Error;
 use aws::apigatewayv2 as wire;
 use model::resource::{Integration, IntegrationKind};
-use model::{State, Target};
+use model::snapshot::PayloadFormat;
+use model::{FunctionArn, State, Target};
 
-use super::check::{self, NOT_FOR_HTTP, NOT_HERE, optional, refuse};
+use super::check::{self, NO_ROLES, NOT_FOR_HTTP, NOT_HERE, optional, refuse};
 use super::draft::Draft;
 use super::{deployment, page, parameters};
 
@@ -45,7 +46,8 @@ pub(super) fn create(
     };
     let integration = patched(empty, input.clone().into())?;
     if integration.uri.is_empty() {
-        return Err(Error::bad_request("Invalid integration: integrationUri is required for HTTP_PROXY"));
+        let kind = integration_type(integration.kind);
+        return Err(Error::bad_request(format!("Invalid integration: integrationUri is required for {kind}")));
     }
     draft.put(&integration)?;
     deployment::auto_deploy(draft, &api_id)?;
@@ -101,16 +103,47 @@ pub(super) fn list(
     Ok(wire::GetIntegrationsResponse { items, next_token })
 }
 
-/// Checks an `integrationUri`. Stage variables are not known yet, so they stand for a host here.
-pub(crate) fn checked_uri(uri: &str) -> Result<String, Error> {
-    if uri.starts_with("arn:") {
-        return Err(Error::bad_request(format!("The integration {uri} {NOT_HERE}: HTTP_PROXY to a URL is")));
+/// What quick create makes of a target: `integrationType`, and AWS's `integrationMethod` and `payloadFormatVersion` for it.
+pub(super) fn of_target(target: &str) -> (wire::IntegrationType, &'static str, &'static str) {
+    match target.starts_with("arn:") {
+        true => (wire::IntegrationType::AwsProxy, "POST", "2.0"),
+        false => (wire::IntegrationType::HttpProxy, "ANY", "1.0"),
     }
+}
+
+/// What quick create made, with another target, which may be of another kind.
+pub(super) fn retargeted(made: Integration, target: &str) -> Result<Integration, Error> {
+    let (kind, method, format) = of_target(target);
+    let kind = served(kind)?;
+    let uri = checked_target(kind, target)?;
+    if kind == made.kind {
+        return Ok(Integration { uri, ..made });
+    }
+    Ok(Integration { uri, kind, method: Some(method.to_owned()), payload_format_version: format.to_owned(), ..made })
+}
+
+fn checked_target(kind: IntegrationKind, uri: &str) -> Result<String, Error> {
+    match kind {
+        IntegrationKind::HttpProxy => checked_uri(uri),
+        IntegrationKind::AwsProxy => checked_function(uri),
+    }
+}
+
+/// Checks the `integrationUri` of an HTTP_PROXY integration. Stage variables are not known yet, so they stand for a host here.
+pub(crate) fn checked_uri(uri: &str) -> Result<String, Error> {
+    checked(uri, |uri| Target::parse(uri, &sample_variables(uri)).map(drop).map_err(|error| error.to_string()))
+}
+
+/// Checks a URI that names a Lambda function. Stage variables are not known yet, so they stand for a name here.
+pub(crate) fn checked_function(uri: &str) -> Result<String, Error> {
+    checked(uri, |uri| FunctionArn::parse(uri, &sample_variables(uri)).map(drop).map_err(|error| error.to_string()))
+}
+
+fn checked(uri: &str, parse: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Error> {
     if uri.len() > MAX_URI_BYTES {
         return Err(Error::bad_request(format!("Invalid integrationUri: it may have {MAX_URI_BYTES} characters")));
     }
-    let parsed = Target::parse(uri, &sample_variables(uri));
-    parsed.map(|_| uri.to_owned()).map_err(|error| Error::bad_request(error.to_string()))
+    parse(uri).map(|()| uri.to_owned()).map_err(Error::bad_request)
 }
 
 /// A patch of an integration, and all that it may hold but we do not have.
@@ -140,8 +173,8 @@ macro_rules! patch_from {
                         (vpc, "connectionType VPC_LINK", NOT_HERE),
                         (input.connection_id.is_some(), "connectionId", NOT_HERE),
                         (input.content_handling_strategy.is_some(), "contentHandlingStrategy", NOT_FOR_HTTP),
-                        (input.credentials_arn.is_some(), "credentialsArn", "is for integrations with AWS services"),
-                        (input.integration_subtype.is_some(), "integrationSubtype", "is for AWS_PROXY integrations"),
+                        (input.credentials_arn.is_some(), "credentialsArn", NO_ROLES),
+                        (input.integration_subtype.is_some(), "integrationSubtype", NOT_HERE),
                         (input.passthrough_behavior.is_some(), "passthroughBehavior", NOT_FOR_HTTP),
                         (input.request_templates.is_some(), "requestTemplates", NOT_FOR_HTTP),
                         (input.template_selection_expression.is_some(), "templateSelectionExpression", NOT_FOR_HTTP),
@@ -164,13 +197,16 @@ patch_from!(wire::CreateIntegrationRequest, |input| Some(input.integration_type)
 patch_from!(wire::UpdateIntegrationRequest, |input| input.integration_type);
 
 fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Error> {
-    if let Some(kind) = patch.integration_type.filter(|kind| *kind != wire::IntegrationType::HttpProxy) {
-        let message = format!("integrationType {kind} {NOT_HERE}: HTTP_PROXY is the type that is served");
-        return Err(Error::bad_request(message));
+    if let Some(kind) = patch.integration_type {
+        integration.kind = served(kind)?;
     }
     patch.unavailable.iter().try_for_each(|(given, what, why)| refuse(*given, what, why))?;
     if let Some(uri) = patch.uri {
-        integration.uri = checked_uri(&uri)?;
+        integration.uri = uri;
+    }
+    if !integration.uri.is_empty() {
+        // What was good for one kind of integration may not be for another.
+        integration.uri = checked_target(integration.kind, &integration.uri)?;
     }
     if let Some(method) = patch.method {
         if !METHODS.contains(&method.as_str()) {
@@ -184,9 +220,9 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
             allowed.ok_or_else(|| Error::bad_request("Timeout should be between 50 ms and 30000 ms"))?;
     }
     if let Some(version) = patch.payload_format_version {
-        refuse(version != "1.0", "A payloadFormatVersion other than 1.0", "is not supported for HTTP_PROXY")?;
         integration.payload_format_version = version;
     }
+    check_payload_format(&integration)?;
     check::merge(&mut integration.request_parameters, patch.request_parameters);
     parameters::check_request(&integration.request_parameters)?;
     for (status, patch) in patch.response_parameters.unwrap_or_default() {
@@ -196,12 +232,33 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
     integration.response_parameters.retain(|_, of_status| !of_status.is_empty());
     parameters::check_response(&integration.response_parameters)?;
     if let Some(tls) = patch.tls {
+        refuse(integration.kind == IntegrationKind::AwsProxy, "tlsConfig", "is not supported for AWS_PROXY")?;
         integration.server_name_to_verify = optional("serverNameToVerify", tls.server_name_to_verify, 512)?;
     }
     if patch.description.is_some() {
         integration.description = optional("description", patch.description, MAX_DESCRIPTION_CHARS)?;
     }
     Ok(integration)
+}
+
+fn served(kind: wire::IntegrationType) -> Result<IntegrationKind, Error> {
+    match kind {
+        wire::IntegrationType::HttpProxy => Ok(IntegrationKind::HttpProxy),
+        wire::IntegrationType::AwsProxy => Ok(IntegrationKind::AwsProxy),
+        _ => {
+            let message =
+                format!("integrationType {kind} {NOT_HERE}: HTTP_PROXY and AWS_PROXY are the types that are served");
+            Err(Error::bad_request(message))
+        }
+    }
+}
+
+fn check_payload_format(integration: &Integration) -> Result<(), Error> {
+    let version = integration.payload_format_version.as_str();
+    let is_http = integration.kind == IntegrationKind::HttpProxy;
+    refuse(is_http && version != "1.0", "A payloadFormatVersion other than 1.0", "is not supported for HTTP_PROXY")?;
+    let unknown = PayloadFormat::parse(version).is_none();
+    refuse(unknown, "A payloadFormatVersion other than 1.0 and 2.0", "is not supported for AWS_PROXY")
 }
 
 /// A value for each stage variable that the URI may name: a digit is good in a host, a port and a path.
@@ -213,8 +270,16 @@ pub(crate) fn sample_variables(uri: &str) -> BTreeMap<String, String> {
     names.collect()
 }
 
+fn integration_type(kind: IntegrationKind) -> wire::IntegrationType {
+    match kind {
+        IntegrationKind::HttpProxy => wire::IntegrationType::HttpProxy,
+        IntegrationKind::AwsProxy => wire::IntegrationType::AwsProxy,
+    }
+}
+
 fn show(integration: &Integration) -> wire::Integration {
-    let IntegrationKind::HttpProxy = integration.kind;
+    // Functions are invoked with POST, whatever the client's method.
+    let method = if integration.kind == IntegrationKind::HttpProxy { "ANY" } else { "POST" };
     let parameters = &integration.request_parameters;
     let responses = &integration.response_parameters;
     wire::Integration {
@@ -225,10 +290,10 @@ fn show(integration: &Integration) -> wire::Integration {
         credentials_arn: None,
         description: integration.description.clone(),
         integration_id: Some(integration.id.clone()),
-        integration_method: Some(integration.method.clone().unwrap_or_else(|| "ANY".to_owned())),
+        integration_method: Some(integration.method.clone().unwrap_or_else(|| method.to_owned())),
         integration_response_selection_expression: None,
         integration_subtype: None,
-        integration_type: Some(wire::IntegrationType::HttpProxy),
+        integration_type: Some(integration_type(integration.kind)),
         integration_uri: Some(integration.uri.clone()),
         passthrough_behavior: None,
         payload_format_version: Some(integration.payload_format_version.clone()),

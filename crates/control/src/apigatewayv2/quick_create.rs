@@ -56,8 +56,8 @@ pub(super) fn quick_update(
     let missing = || Error::bad_request("target and routeKey are for APIs that quick create made");
     if let Some(target) = target {
         let managed = State::of(&state.integrations, &api.id).find(|integration| integration.api_gateway_managed);
-        let uri = integration::checked_uri(&target)?;
-        draft.put(&Integration { uri, ..Integration::clone(managed.ok_or_else(missing)?) })?;
+        let made = Integration::clone(managed.ok_or_else(missing)?);
+        draft.put(&integration::retargeted(made, &target)?)?;
     }
     if let Some(key) = key {
         let managed = State::of(&state.routes, &api.id).find(|route| route.api_gateway_managed).ok_or_else(missing)?;
@@ -67,7 +67,9 @@ pub(super) fn quick_update(
     Ok(())
 }
 
+/// AWS's own defaults: the newest format for functions.
 fn proxy(api_id: &str, target: String) -> wire::CreateIntegrationRequest {
+    let (integration_type, method, payload_format_version) = integration::of_target(&target);
     wire::CreateIntegrationRequest {
         api_id: api_id.to_owned(),
         connection_id: None,
@@ -75,12 +77,12 @@ fn proxy(api_id: &str, target: String) -> wire::CreateIntegrationRequest {
         content_handling_strategy: None,
         credentials_arn: None,
         description: None,
-        integration_method: Some("ANY".to_owned()),
+        integration_method: Some(method.to_owned()),
         integration_subtype: None,
-        integration_type: wire::IntegrationType::HttpProxy,
+        integration_type,
         integration_uri: Some(target),
         passthrough_behavior: None,
-        payload_format_version: Some("1.0".to_owned()),
+        payload_format_version: Some(payload_format_version.to_owned()),
         request_parameters: None,
         request_templates: None,
         response_parameters: None,

@@ -1,25 +1,21 @@
 //! Requests that are signed with an access key (`AWS_IAM`): AWS Signature Version 4 for the service `execute-api`.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http_body::Body;
 use model::snapshot::AccessKey;
 use sigv4::{PayloadHash, Rules, Scope, SecretKey, Verified};
 
 use super::denial::Denial;
 use crate::answer::Answer;
 use crate::body::Payload;
+use crate::hold::{HoldError, hold};
 use crate::record::Record;
 use crate::runtime::Runtime;
 
 const SERVICE: &str = "execute-api";
 const PAYLOAD_HASH: &str = "x-amz-content-sha256";
-/// Bytes of payloads that one runtime holds until their signatures are verified.
-const MAX_HELD_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Who signed a request. Where its payload is signed, that is read whole, and nothing of it goes on before it is found to be
 /// what was signed.
@@ -39,9 +35,13 @@ pub(super) async fn authorize(
             return Ok(key);
         }
     }
-    let bytes = hold(runtime, payload).await?;
-    let checked = verify(runtime, record, parts, &key, sigv4::Body::Bytes(&bytes));
-    *payload = Payload::from(bytes);
+    let whole = hold(runtime, payload, runtime.limits().body_bytes).await.map_err(|error| match error {
+        HoldError::Broken(_) => Answer::BadRequest("the payload ended early, or is not as it says"),
+        HoldError::TooLarge => Answer::PayloadTooLarge,
+        HoldError::Full => Answer::Throttled,
+    })?;
+    let checked = verify(runtime, record, parts, &key, sigv4::Body::Bytes(&whole.bytes));
+    *payload = Payload::from(whole.bytes);
     checked.map_err(|denial| record.deny(denial))?;
     Ok(key)
 }
@@ -94,46 +94,5 @@ fn denial(error: &sigv4::Error) -> Denial {
         Expired { .. } | NotYetCurrent { .. } | PresignedExpired => Denial::SignatureExpired,
         PayloadMismatch => Denial::PayloadMismatch,
         _ => Denial::SignatureMalformed,
-    }
-}
-
-/// Reads a payload whole, within the limit on payloads and what the runtime may hold.
-async fn hold(runtime: &Rc<Runtime>, payload: &mut Payload) -> Result<Bytes, Answer> {
-    let mut held = Held { runtime, bytes: 0 };
-    let mut whole = BytesMut::new();
-    while !payload.is_end_stream() {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut *payload).poll_frame(context));
-        // Who sends nothing for long is cut off by the connection's watch.
-        let Some(frame) = frame.await else { break };
-        let frame = frame.map_err(|_| Answer::BadRequest("the payload ended early, or is not as it says"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        held.grow(data.len() as u64)?;
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
-/// Counts what is held until it is dropped.
-struct Held<'r> {
-    runtime: &'r Runtime,
-    bytes: u64,
-}
-
-impl Held<'_> {
-    fn grow(&mut self, more: u64) -> Result<(), Answer> {
-        self.bytes += more;
-        let all = self.runtime.held_bytes.get() + more;
-        self.runtime.held_bytes.set(all);
-        match (self.bytes > self.runtime.limits().body_bytes, all > MAX_HELD_BYTES) {
-            (true, _) => Err(Answer::PayloadTooLarge),
-            (false, true) => Err(Answer::Throttled),
-            (false, false) => Ok(()),
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.runtime.held_bytes.set(self.runtime.held_bytes.get() - self.bytes);
     }
 }

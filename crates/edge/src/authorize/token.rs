@@ -147,7 +147,7 @@ impl Token {
     }
 
     /// `scope` (RFC 8693 section 4.2) is text with spaces, `scp` of some issuers text or a list.
-    fn has_scope(&self, wanted: &str) -> bool {
+    pub(crate) fn has_scope(&self, wanted: &str) -> bool {
         ["scope", "scp"].iter().filter_map(|name| self.claims.get(*name)).any(|value| match value {
             Value::String(text) => text.split(' ').any(|scope| scope == wanted),
             Value::Array(all) => all.iter().any(|scope| scope == wanted),

@@ -107,13 +107,13 @@ async fn limits_change_while_it_runs() {
     let identity = world.ca.client("My Client");
     let client = world.client(Some(&identity));
     let _first = client.connect().await.unwrap();
-    world.edge.reconfigure(Limits { connections_per_address: 1, ..Limits::default() }, &[]);
+    world.edge.reconfigure(Limits { connections_per_address: 1, ..Limits::default() }, &[], None);
     assert!(client.connect().await.is_err(), "the second from this address");
-    world.edge.reconfigure(Limits { idle_timeout: Duration::ZERO, ..Limits::default() }, &[]);
+    world.edge.reconfigure(Limits { idle_timeout: Duration::ZERO, ..Limits::default() }, &[], None);
     let mut idle = client.connect().await.unwrap();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
     assert!(total(&world, Bound::IdleTimeout) > 0);
-    world.edge.reconfigure(Limits::default(), &["127.0.0.0/8".parse().unwrap()]);
+    world.edge.reconfigure(Limits::default(), &["127.0.0.0/8".parse().unwrap()], None);
     // Runtimes take it one after the other.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while client.connect().await.is_ok() {

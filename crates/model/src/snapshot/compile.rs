@@ -11,12 +11,12 @@ use trust::{Crl, Revocations, Truststore};
 use super::authorization::authorizers;
 use super::upstream::{Backends, ClientSource, UpstreamSettings, UpstreamTrust, Upstreams};
 use super::{
-    AccessKey, AccessLog, Authorization, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route,
-    RoutingRules, ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
+    AccessKey, AccessLog, Authorization, Backend, Defaults, Dialect, Domain, Fault, FunctionIntegration, Integration,
+    Mappings, Paths, Route, RoutingRules, ServerCertificate, Shadow, Snapshot, Stage, Trust, endpoint_name, rest,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
-use crate::resource;
+use crate::resource::{self, IntegrationKind};
 use crate::router::Router;
 use crate::state::Nested;
 use crate::target::Target;
@@ -479,9 +479,9 @@ fn router(
     let stage = backends.stage;
     let mut integrations = HashMap::new();
     for integration in &deployment.integrations {
-        match Integration::of(integration, backends) {
+        match Backend::of(integration, backends) {
             Ok(compiled) => {
-                integrations.insert(integration.id.as_str(), Arc::new(compiled));
+                integrations.insert(integration.id.as_str(), compiled);
             }
             Err(what) => {
                 let name = format!("{}/{} integration {}", stage.api_id, stage.name, integration.id);
@@ -497,7 +497,7 @@ fn router(
         let compiled = Route {
             key: route.route_key.as_str().into(),
             is_default: key == RouteKey::Default,
-            integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
+            backend: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,
@@ -530,6 +530,30 @@ fn throttles(
     routes.filter_map(|key| bucket(&key).map(|bucket| (key, bucket))).collect()
 }
 
+impl Backend {
+    fn of(integration: &resource::Integration, backends: &mut Backends<'_>) -> Result<Self, String> {
+        Ok(match integration.kind {
+            IntegrationKind::HttpProxy => Self::Http(Arc::new(Integration::of(integration, backends)?)),
+            IntegrationKind::AwsProxy => {
+                Self::Function(Arc::new(FunctionIntegration::of(integration, backends.stage)?))
+            }
+        })
+    }
+}
+
+/// By the backend's status code.
+pub(super) fn response_mappings(
+    integration: &resource::Integration,
+    stage: &resource::Stage,
+) -> Result<BTreeMap<u16, Mapping>, String> {
+    let read = |(status, parameters): (&String, &BTreeMap<String, String>)| {
+        let status = status.parse().map_err(|_| format!("{status} is no status code"))?;
+        let mapping = Mapping::of_response(parameters, &stage.variables).map_err(|e| e.to_string())?;
+        Ok((status, mapping))
+    };
+    integration.response_parameters.iter().map(read).collect()
+}
+
 impl Integration {
     fn of(integration: &resource::Integration, backends: &mut Backends<'_>) -> Result<Self, String> {
         let stage = backends.stage;
@@ -543,15 +567,7 @@ impl Integration {
             request_mapping: Mapping::of_request(&integration.request_parameters, &stage.variables)
                 .map_err(|e| e.to_string())?,
             path_mapping: None,
-            response_mappings: integration
-                .response_parameters
-                .iter()
-                .map(|(status, parameters)| {
-                    let status = status.parse().map_err(|_| format!("{status} is no status code"))?;
-                    let mapping = Mapping::of_response(parameters, &stage.variables).map_err(|e| e.to_string())?;
-                    Ok((status, mapping))
-                })
-                .collect::<Result<_, String>>()?,
+            response_mappings: response_mappings(integration, stage)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::upstream::Backends;
-use super::{Fault, Integration, Route};
+use super::{Backend, Fault, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
@@ -49,17 +49,17 @@ pub(super) fn router(
         let name = Arc::new(ResourceName { id: resource.id.clone(), path: resource.path.clone() });
         let mut compiled = Resource::default();
         for (method, settings) in &resource.methods {
-            let integration = settings.integration.as_ref().and_then(|integration| {
+            let backend = settings.integration.as_ref().and_then(|integration| {
                 let compiled = Integration::of_rest(resource, integration, backends);
                 let name = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
-                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok().map(Arc::new)
+                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok().map(Arc::new).map(Backend::Http)
             });
             let setting = setting_key(&resource.path, method);
             let route = Route {
                 key: format!("{method} {}", resource.path).into(),
                 is_default: false,
                 authorization: None,
-                integration,
+                backend,
                 throttle: throttles.get(&setting).cloned(),
                 resource: Some(name.clone()),
             };

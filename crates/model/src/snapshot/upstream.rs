@@ -86,6 +86,18 @@ impl Upstream {
         }
     }
 
+    /// One that no integration names: an API of AWS's, say.
+    pub fn of(target: &Target) -> Self {
+        Self::new(target, None, UpstreamProtocol::default(), UpstreamTrust::default())
+    }
+
+    fn new(target: &Target, server_name: Option<&str>, protocol: UpstreamProtocol, trust: UpstreamTrust) -> Self {
+        let (host, port) = host_and_port(&target.authority, target.tls);
+        let server_name = server_name.filter(|_| target.tls).unwrap_or(host).to_owned();
+        let UpstreamTrust { identity, ca } = trust;
+        Self { tls: target.tls, host: host.to_owned(), port, server_name, protocol, identity, ca }
+    }
+
     /// Everything that tells it from others.
     fn key(&self, settings: &UpstreamSettings) -> String {
         let Self { tls, host, port, server_name, protocol, identity, ca: _ } = self;
@@ -112,20 +124,8 @@ impl Upstreams {
 impl Backends<'_> {
     /// The backend of a target: the one that is there already, where it is the same.
     pub(super) fn of(&mut self, target: &Target, server_name: Option<&str>) -> Result<Arc<Upstream>, String> {
-        let (host, port) = host_and_port(&target.authority, target.tls);
-        let UpstreamTrust { identity, ca } = match target.tls {
-            true => self.trust.clone()?,
-            false => UpstreamTrust::default(),
-        };
-        let upstream = Upstream {
-            tls: target.tls,
-            host: host.to_owned(),
-            port,
-            server_name: server_name.filter(|_| target.tls).unwrap_or(host).to_owned(),
-            protocol: self.settings.protocol,
-            identity,
-            ca,
-        };
+        let trust = if target.tls { self.trust.clone()? } else { UpstreamTrust::default() };
+        let upstream = Upstream::new(target, server_name, self.settings.protocol, trust);
         let key = upstream.key(self.settings);
         if let Some(known) = self.known.0.get(key.as_str()).and_then(Weak::upgrade) {
             return Ok(known);
