@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use trust::{Crl, Revocations, Truststore};
 
+use super::api_keys::{OpenedKeys, StageKeys};
 use super::authorization::authorizers;
 use super::{
     AccessKey, AccessLog, Authorization, Defaults, Dialect, Domain, Fault, Integration, Mappings, Paths, Route,
@@ -34,6 +35,7 @@ pub(super) fn compile(
     let mut compiler = Compiler { state, previous, blobs, keyring, defaults, at, next: Snapshot::default() };
     compiler.next.revision = state.revision;
     compiler.next.defaults = Some(defaults.clone());
+    compiler.api_keys();
     compiler.stages();
     compiler.access_keys();
     for domain in state.domains.values() {
@@ -359,6 +361,11 @@ impl Compiler<'_> {
         }
     }
 
+    fn api_keys(&mut self) {
+        let previous = self.previous.api_keys.as_ref();
+        self.next.api_keys = OpenedKeys::of(self.state, previous, self.keyring, &mut self.next.faults);
+    }
+
     /// A key that does not open signs nothing here.
     fn access_keys(&mut self) {
         if !self.next.stages.values().any(|stage| stage.asks_for_signatures) {
@@ -381,10 +388,13 @@ impl Compiler<'_> {
         let old = self.previous.stages.get(&(api_id.clone(), stage.name.clone()));
         let mut faults = Vec::new();
         let bound_tokens = bound_tokens(api_id, api.tags, &mut faults);
-        if let Some(old) = old.filter(|old| same_stage(&old.sources, &sources) && old.bound_tokens == bound_tokens) {
+        let deployment = sources.1.as_deref();
+        let api_keys = self.stage_keys(stage, deployment, old);
+        let same_keys = |old: &Stage| same_option(old.api_keys.as_ref(), api_keys.as_ref());
+        let same = |old: &&Arc<Stage>| same_stage(&old.sources, &sources) && old.bound_tokens == bound_tokens;
+        if let Some(old) = old.filter(same).filter(|old| same_keys(old)) {
             return old.clone();
         }
-        let deployment = sources.1.as_deref();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
@@ -402,12 +412,26 @@ impl Compiler<'_> {
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             bound_tokens,
+            api_keys,
             asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,
             sources,
         })
+    }
+
+    /// The keys of a stage, where a method asks for one.
+    fn stage_keys(
+        &self,
+        stage: &resource::Stage,
+        deployment: Option<&resource::Deployment>,
+        old: Option<&Arc<Stage>>,
+    ) -> Option<Arc<StageKeys>> {
+        let asks = |resource: &resource::RestResource| resource.methods.values().any(|method| method.api_key_required);
+        let keys =
+            self.next.api_keys.as_ref().filter(|_| deployment.is_some_and(|found| found.resources.iter().any(asks)));
+        StageKeys::of(stage, self.state, keys?, old.and_then(|old| old.api_keys.as_ref()))
     }
 }
 
@@ -439,6 +463,7 @@ fn router(
             is_default: key == RouteKey::Default,
             integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
+            api_key_required: false,
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,
         };
