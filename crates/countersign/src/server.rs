@@ -16,6 +16,7 @@ mod refusals;
 mod sightings;
 mod sockets;
 mod tls;
+mod usage;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -108,7 +109,6 @@ impl Server {
             None => dir.lock().await?,
         };
         let files = Files::open(dir, config, is_successor).await?;
-        let held = files.held();
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
         let sockets = Sockets::open(config, sockets)?;
@@ -125,6 +125,7 @@ impl Server {
             fetcher.reviews(),
             files.store.clone(),
             files.keyring.clone(),
+            files.usage.clone(),
         );
         publisher.compile().await;
         let (told, lines) = mpsc::channel(refusals::WAITING);
@@ -142,6 +143,7 @@ impl Server {
         metrics.register(OfEdge { counters: edge.counters().clone(), connections: edge.connections() });
         metrics.register(issuers);
         let snapshots = publisher.snapshots();
+        let held = files.held(snapshots.clone());
         metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
         let expiry = Expiry {
             ledger: files.ledger.clone(),
@@ -156,6 +158,7 @@ impl Server {
         background.spawn(drift::tell(follower.state()));
         background.spawn(records::watch(files.journal.clone()));
         background.spawn(sightings::watch(files.ledger.clone()));
+        background.spawn(usage::keep(files.usage.clone(), snapshots.clone()));
         background.spawn(expiry.tell());
         background.spawn(fetcher.keep());
 
@@ -165,8 +168,9 @@ impl Server {
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
             ledger: files.ledger.clone(),
+            usage: files.usage.clone(),
             objects: files.objects,
-            snapshots,
+            snapshots: snapshots.clone(),
             metrics,
         });
         let credentials = match begin(dir, &control).await {
@@ -268,6 +272,7 @@ impl Server {
         self.background.shutdown().await;
         let held = self.held.clone();
         let closed = spawn_blocking(move || {
+            held.write_usage();
             held.journal.close();
             held.ledger.close();
         });

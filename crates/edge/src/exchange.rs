@@ -12,6 +12,7 @@ use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
 use crate::answer::{self, Answer};
+use crate::api_keys;
 use crate::authorize::authorize;
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
@@ -127,6 +128,9 @@ async fn route(
     }
     let (route, variables) = rest_api::find(&stage, &parts.method, rest)?;
     record.route(route);
+    if route.api_key_required {
+        api_keys::admit(&stage, route, parts, record)?;
+    }
     if route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
         return Err(Answer::Throttled);
     }
@@ -137,7 +141,12 @@ async fn route(
         // In a box, so that requests to which it does not matter carry nothing of it.
         Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
     }
-    let integration = match route.backend.as_ref().ok_or(Answer::NoIntegration)? {
+    let backend = route.backend.as_ref().ok_or(Answer::NoIntegration)?;
+    if let Some(key) = &record.api_key {
+        // Last, so that only what reaches the backend counts.
+        api_keys::spend(key, record.at)?;
+    }
+    let integration = match backend {
         Backend::Http(integration) => integration.clone(),
         Backend::Function(function) => {
             return Ok(Routed::Call(Box::new(Call::new(function, &stage, parts, rest, &variables, record))));

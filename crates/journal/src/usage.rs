@@ -4,11 +4,14 @@
 //! since. As with the ledger, the file is never a reason for the gateway not to run.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 /// How many days are kept, as on AWS.
 pub const DAYS: u32 = 90;
@@ -19,7 +22,9 @@ const TABLE: TableDefinition<'_, (&str, &str, u32), (u32, u64, u64)> = TableDefi
 /// The book of what was used. Cheap to clone. Everything blocks: not for an async context.
 #[derive(Clone, Debug)]
 pub struct UsageBook {
-    database: Option<Arc<Database>>,
+    path: Arc<Path>,
+    /// None where it could not be opened, or another process has it.
+    database: Arc<RwLock<Option<Database>>>,
 }
 
 /// A day of an API key under a usage plan.
@@ -49,23 +54,46 @@ impl UsageBook {
     /// kept, for a person: the book is empty then, and stays so.
     pub fn open(data_dir: &Path, today: u32) -> (Self, Option<UsageError>) {
         let path = data_dir.join("usage.redb");
-        let opened = Database::create(path).map_err(error).and_then(|database| {
+        let opened = open(&path).and_then(|database| {
             forget(&database, today.saturating_sub(DAYS))?;
             Ok(database)
         });
-        match opened {
-            Ok(database) => (Self { database: Some(Arc::new(database)) }, None),
-            Err(error) => (Self { database: None }, Some(error)),
-        }
+        let (database, error) = match opened {
+            Ok(database) => (Some(database), None),
+            Err(error) => (None, Some(error)),
+        };
+        (Self { path: path.into(), database: Arc::new(RwLock::new(database)) }, error)
     }
 
-    /// Writes lines down, in place of those of the same plan, key and day.
-    pub fn write(&self, lines: &[UsageLine]) -> Result<(), UsageError> {
-        let (Some(database), false) = (&self.database, lines.is_empty()) else { return Ok(()) };
+    /// Lets another process open it. It is empty until it is reclaimed.
+    pub fn release(&self) {
+        drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Opens again what was released.
+    pub fn reclaim(&self) -> Result<(), UsageError> {
+        let database = open(&self.path)?;
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+        Ok(())
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes lines down, in place of those of the same plan, key and day. They are asked for in turn, so that what was asked
+    /// for last is also written last.
+    pub fn write(&self, lines: impl FnOnce() -> Vec<UsageLine>) -> Result<(), UsageError> {
+        let database = self.database();
+        let Some(database) = &*database else { return Ok(()) };
         let transaction = database.begin_write().map_err(error)?;
+        let lines = lines();
+        if lines.is_empty() {
+            return transaction.abort().map_err(error);
+        }
         {
             let mut table = transaction.open_table(TABLE).map_err(error)?;
-            for line in lines {
+            for line in &lines {
                 let key = (line.plan_id.as_str(), line.key_id.as_str(), line.day);
                 table.insert(key, (line.used, line.spent, line.remaining)).map_err(error)?;
             }
@@ -80,7 +108,8 @@ impl UsageBook {
 
     /// The lines of a key under a plan, in the order of days.
     pub fn days(&self, plan_id: &str, key_id: &str, days: RangeInclusive<u32>) -> Result<Vec<UsageLine>, UsageError> {
-        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let database = self.database();
+        let Some(database) = &*database else { return Ok(Vec::new()) };
         let transaction = database.begin_read().map_err(error)?;
         let table = match transaction.open_table(TABLE) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -96,7 +125,8 @@ impl UsageBook {
         plan_id: &str,
         days: RangeInclusive<u32>,
     ) -> Result<BTreeMap<String, Vec<UsageLine>>, UsageError> {
-        let Some(database) = &self.database else { return Ok(BTreeMap::new()) };
+        let database = self.database();
+        let Some(database) = &*database else { return Ok(BTreeMap::new()) };
         let transaction = database.begin_read().map_err(error)?;
         let table = match transaction.open_table(TABLE) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
@@ -115,6 +145,14 @@ impl UsageBook {
         }
         Ok(found)
     }
+}
+
+/// It is for its owner only.
+fn open(path: &Path) -> Result<Database, UsageError> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let backend = FileBackend::new(options.open(path).map_err(error)?).map_err(error)?;
+    Database::builder().create_with_backend(backend).map_err(error)
 }
 
 fn forget(database: &Database, before: u32) -> Result<(), UsageError> {
@@ -147,9 +185,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (book, wrong) = UsageBook::open(directory.path(), 1_000);
         assert_eq!(wrong, None);
-        let lines = [line("p", "a", 1_000, 1), line("p", "a", 1_001, 2), line("p", "b", 1_001, 3), line("q", "a", 1_000, 4)];
-        book.write(&lines).unwrap();
-        book.write(&[line("p", "a", 1_001, 9)]).unwrap();
+        let lines =
+            [line("p", "a", 1_000, 1), line("p", "a", 1_001, 2), line("p", "b", 1_001, 3), line("q", "a", 1_000, 4)];
+        book.write(|| lines.to_vec()).unwrap();
+        book.write(|| vec![line("p", "a", 1_001, 9)]).unwrap();
         assert_eq!(book.last("p", "a").unwrap(), Some(line("p", "a", 1_001, 9)));
         assert_eq!(book.last("p", "c").unwrap(), None);
         assert_eq!(book.days("p", "a", 1_000..=1_000).unwrap(), [line("p", "a", 1_000, 1)]);
@@ -167,7 +206,7 @@ mod tests {
         std::fs::write(directory.path().join("usage.redb"), "no database").unwrap();
         let (book, wrong) = UsageBook::open(directory.path(), 1_000);
         assert!(wrong.is_some());
-        book.write(&[line("p", "a", 1_000, 1)]).unwrap();
+        book.write(|| vec![line("p", "a", 1_000, 1)]).unwrap();
         assert_eq!(book.last("p", "a").unwrap(), None);
     }
 }

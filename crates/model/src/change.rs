@@ -3,8 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint, Integration,
-    LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa,
+    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint,
+    Integration, LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
+    UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -89,6 +90,7 @@ macro_rules! resources {
 resources! {
     AccessKey = "access-keys" [id];
     Api = "apis" [id];
+    ApiKey = "api-keys" [id];
     ApiMapping = "mappings" [domain, id];
     Authorizer = "authorizers" [api_id, id];
     Certificate = "certificates" [arn];
@@ -105,4 +107,6 @@ resources! {
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
     UpstreamCa = "upstream-cas" [api_id];
+    UsagePlan = "usage-plans" [id];
+    UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint, Integration,
-    LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa,
+    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint,
+    Integration, LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
+    UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -17,6 +18,8 @@ pub struct State {
     pub revision: Revision,
     /// By id.
     pub access_keys: Table<AccessKey>,
+    /// By id.
+    pub api_keys: Table<ApiKey>,
     /// By id.
     pub apis: Table<Api>,
     /// By API id, then id.
@@ -51,6 +54,10 @@ pub struct State {
     pub stages: Nested<Stage>,
     /// By API id.
     pub upstream_cas: Table<UpstreamCa>,
+    /// By plan id, then key id.
+    pub usage_plan_keys: Nested<UsagePlanKey>,
+    /// By id.
+    pub usage_plans: Table<UsagePlan>,
 }
 
 /// Resources by one segment.
@@ -83,6 +90,7 @@ impl State {
     fn apply_one(&mut self, change: &Change) -> Result<(), Corrupt> {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
+            ApiKey::KIND => one(&mut self.api_keys, change),
             Api::KIND => one(&mut self.apis, change),
             Authorizer::KIND => two(&mut self.authorizers, change),
             ApiMapping::KIND => two(&mut self.mappings, change),
@@ -100,6 +108,8 @@ impl State {
             RoutingRule::KIND => two(&mut self.routing_rules, change),
             Stage::KIND => two(&mut self.stages, change),
             UpstreamCa::KIND => one(&mut self.upstream_cas, change),
+            UsagePlan::KIND => one(&mut self.usage_plans, change),
+            UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
     }

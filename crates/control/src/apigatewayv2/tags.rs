@@ -2,21 +2,23 @@
 
 use aws::Error;
 use model::State;
-use model::resource::{Api, ClientCertificate, Domain, RestApi, Stage, Tags};
+use model::resource::{Api, ApiKey, ClientCertificate, Domain, RestApi, Stage, Tags, UsagePlan};
 
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
 use super::upstream;
-use crate::apigateway::{client_certificate, rest_api};
+use crate::apigateway::{api_key, client_certificate, rest_api, usage_plan};
 
 /// A resource that can have tags.
 enum Tagged {
     Api(Api),
     ClientCertificate(Box<ClientCertificate>),
     Domain(Box<Domain>),
+    ApiKey(Box<ApiKey>),
     RestApi(RestApi),
     Stage(Stage),
+    UsagePlan(UsagePlan),
 }
 
 pub(crate) fn get(draft: &Draft<'_>, arn: &str) -> Result<Tags, Error> {
@@ -63,6 +65,8 @@ impl Tagged {
                 let certificate = client_certificate::find(draft, id)?;
                 Ok(Self::ClientCertificate(Box::new(ClientCertificate::clone(&certificate))))
             }
+            ["apikeys", id] => Ok(Self::ApiKey(Box::new(api_key::find(draft, id)?.clone()))),
+            ["usageplans", id] => Ok(Self::UsagePlan(usage_plan::find(draft, id)?.clone())),
             ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
@@ -73,7 +77,9 @@ impl Tagged {
             Self::Api(api) => &mut api.tags,
             Self::ClientCertificate(certificate) => &mut certificate.tags,
             Self::Domain(domain) => &mut domain.tags,
+            Self::ApiKey(key) => &mut key.tags,
             Self::RestApi(api) => &mut api.tags,
+            Self::UsagePlan(plan) => &mut plan.tags,
             Self::Stage(stage) => &mut stage.tags,
         }
     }
@@ -87,6 +93,14 @@ impl Tagged {
                 api_tags(&api.tags)?;
                 upstream::read_tagged(draft, &api.id, &api.tags)?;
                 draft.put(&api)
+            }
+            Self::ApiKey(key) => {
+                other_tags(&key.tags)?;
+                draft.put(&*key)
+            }
+            Self::UsagePlan(plan) => {
+                other_tags(&plan.tags)?;
+                draft.put(&plan)
             }
             Self::RestApi(api) => {
                 api_tags(&api.tags)?;

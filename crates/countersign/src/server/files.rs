@@ -10,8 +10,10 @@ use std::time::Duration;
 use control::objects::Objects;
 use journal::Journal;
 use journal::ledger::Ledger;
-use model::Keyring;
+use journal::usage::UsageBook;
+use model::{Keyring, Snapshot};
 use store::Redb;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
@@ -27,6 +29,7 @@ pub(super) struct Files {
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
+    pub(super) usage: UsageBook,
 }
 
 /// Those that one process at a time has open.
@@ -36,12 +39,16 @@ pub(super) struct Held {
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
+    usage: UsageBook,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
 impl Held {
-    /// Lets another process open them. Blocks.
+    /// Lets another process open them. Blocks. What API keys use from then on until all requests have ended is in no book.
     pub(super) fn release(&self) -> io::Result<()> {
         self.journal.release()?;
+        self.write_usage();
+        self.usage.release();
         self.ledger.release();
         self.objects.release();
         self.store.release();
@@ -53,17 +60,29 @@ impl Held {
         self.store.reclaim().map_err(|e| Failure::new(e.to_string()))?;
         self.objects.reclaim().map_err(|e| Failure::new(e.to_string()))?;
         self.ledger.reclaim();
+        if let Err(e) = self.usage.reclaim() {
+            warn(&e.to_string());
+        }
         self.journal.reclaim().map_err(|e| Failure::new(e.to_string()))
+    }
+
+    /// Writes down what API keys have used. Blocks.
+    pub(super) fn write_usage(&self) {
+        if let Err(e) = control::usage::write(&self.usage, &self.snapshots.borrow()) {
+            warn(&e.to_string());
+        }
     }
 }
 
 impl Files {
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&self, snapshots: watch::Receiver<Arc<Snapshot>>) -> Held {
         Held {
             store: self.store.clone(),
             objects: self.objects.clone(),
             journal: self.journal.clone(),
             ledger: self.ledger.clone(),
+            usage: self.usage.clone(),
+            snapshots,
         }
     }
 
@@ -90,6 +109,10 @@ impl Files {
         for notice in &told {
             warn(notice);
         }
+        let (usage, failed) = UsageBook::open(dir.path(), model::usage::day(super::now()));
+        if let Some(error) = failed {
+            warn(&format!("{error}; quotas begin anew with every start"));
+        }
         let damaged = |e: &dyn std::fmt::Display| {
             Failure::new(format!("the objects of S3 cannot be used: {e}; restore them from a copy"))
         };
@@ -97,7 +120,8 @@ impl Files {
         for fault in objects.verify().map_err(|e| damaged(&e))? {
             warn(&fault.to_string());
         }
-        Ok(Self { objects: Arc::new(objects), keyring: Arc::new(keyring), store: Arc::new(store), journal, ledger })
+        let (objects, keyring) = (Arc::new(objects), Arc::new(keyring));
+        Ok(Self { keyring, store: Arc::new(store), objects, journal, ledger, usage })
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use trust::{Crl, Revocations, Truststore};
 
+use super::api_keys::{OpenedKeys, StageKeys};
 use super::authorization::authorizers;
 use super::upstream::{Backends, ClientSource, UpstreamSettings, UpstreamTrust, Upstreams};
 use super::{
@@ -37,6 +38,7 @@ pub(super) fn compile(
     compiler.next.defaults = Some(defaults.clone());
     compiler.next.upstreams = Upstreams::after(&previous.upstreams);
     compiler.upstream_cas();
+    compiler.api_keys();
     compiler.stages();
     compiler.access_keys();
     for domain in state.domains.values() {
@@ -362,6 +364,11 @@ impl Compiler<'_> {
         }
     }
 
+    fn api_keys(&mut self) {
+        let previous = self.previous.api_keys.as_ref();
+        self.next.api_keys = OpenedKeys::of(self.state, previous, self.keyring, &mut self.next.faults);
+    }
+
     /// A key that does not open signs nothing here.
     fn access_keys(&mut self) {
         if !self.next.stages.values().any(|stage| stage.asks_for_signatures) {
@@ -385,13 +392,17 @@ impl Compiler<'_> {
         let mut faults = Vec::new();
         let tags = api_tags(api_id, api.tags, &mut faults);
         let upstream = self.upstream_settings(stage, &tags);
+        let deployment = sources.1.as_deref();
+        let api_keys = self.stage_keys(stage, deployment, old);
         let same = |old: &&Arc<Stage>| {
-            same_stage(&old.sources, &sources) && old.bound_tokens == tags.bound_tokens && old.upstream.same(&upstream)
+            same_stage(&old.sources, &sources)
+                && old.bound_tokens == tags.bound_tokens
+                && old.upstream.same(&upstream)
+                && same_option(old.api_keys.as_ref(), api_keys.as_ref())
         };
         if let Some(old) = old.filter(same) {
             return old.clone();
         }
-        let deployment = sources.1.as_deref();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let trust = self.upstream_trust(&upstream);
         let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, trust: &trust, stage };
@@ -412,12 +423,26 @@ impl Compiler<'_> {
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             bound_tokens: tags.bound_tokens,
             upstream,
+            api_keys,
             asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,
             sources,
         })
+    }
+
+    /// The keys of a stage, where a method asks for one.
+    fn stage_keys(
+        &self,
+        stage: &resource::Stage,
+        deployment: Option<&resource::Deployment>,
+        old: Option<&Arc<Stage>>,
+    ) -> Option<Arc<StageKeys>> {
+        let asks = |resource: &resource::RestResource| resource.methods.values().any(|method| method.api_key_required);
+        let keys =
+            self.next.api_keys.as_ref().filter(|_| deployment.is_some_and(|found| found.resources.iter().any(asks)));
+        StageKeys::of(stage, self.state, keys?, old.and_then(|old| old.api_keys.as_ref()))
     }
 }
 
@@ -499,6 +524,7 @@ fn router(
             is_default: key == RouteKey::Default,
             backend: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
+            api_key_required: false,
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,
         };
