@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::compile::Backends;
+use super::stages::Backends;
 use super::{Fault, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};

@@ -23,7 +23,7 @@ pub struct Upstream {
 
 /// The backends of one snapshot and, until nobody uses them any more, those of the ones before.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Upstreams(HashMap<Arc<str>, Weak<Upstream>>);
+pub(super) struct Upstreams(Arc<HashMap<Arc<str>, Weak<Upstream>>>);
 
 /// What an API says about its backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,14 +59,8 @@ impl Upstream {
 impl Upstreams {
     /// Those of `previous` that are still in use.
     pub(super) fn after(previous: &Self) -> Self {
-        Self(
-            previous
-                .0
-                .iter()
-                .filter(|(_, upstream)| upstream.strong_count() > 0)
-                .map(|(k, u)| (k.clone(), u.clone()))
-                .collect(),
-        )
+        let used = previous.0.iter().filter(|(_, upstream)| upstream.strong_count() > 0);
+        Self(Arc::new(used.map(|(key, upstream)| (key.clone(), upstream.clone())).collect()))
     }
 
     /// The backend of a target: the one that is there already, where it is the same.
@@ -82,7 +76,7 @@ impl Upstreams {
             return known;
         }
         let upstream = Arc::new(upstream);
-        self.0.insert(key.into(), Arc::downgrade(&upstream));
+        Arc::make_mut(&mut self.0).insert(key.into(), Arc::downgrade(&upstream));
         upstream
     }
 }
