@@ -6,6 +6,8 @@ mod compile;
 mod function;
 mod paths;
 mod rest;
+mod stages;
+mod touched;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,7 +18,7 @@ use zeroize::Zeroizing;
 
 pub use self::api_keys::{StageKey, StageKeys};
 pub use self::function::{FunctionIntegration, PayloadFormat};
-pub use self::paths::{Found, Mappings, Paths, RoutingRules};
+pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
 pub use self::rest::{Resource, ResourceName, setting_key};
 pub use self::upstream::{Upstream, UpstreamIdentity};
 use crate::mapping::{Mapping, Source};
@@ -35,30 +37,51 @@ use crate::{
 pub struct Snapshot {
     /// The commit that is enforced.
     pub revision: Revision,
+    /// What it was compiled from.
+    state: State,
     /// Names without wildcard, lowercase. A broken domain is there as none, so that no wildcard stands in for it: whom that
     /// one trusts, this one may not.
-    exact: HashMap<String, Option<Arc<Domain>>>,
+    exact: Arc<HashMap<Arc<str>, Option<Arc<Domain>>>>,
     /// `*.example.com` under `example.com`.
-    wildcard: HashMap<String, Arc<Domain>>,
+    wildcard: Arc<HashMap<Arc<str>, Arc<Domain>>>,
     /// What could not be compiled.
     pub faults: Vec<Fault>,
+    /// The same, by what they are in.
+    broken: BTreeMap<Owner, Vec<Fault>>,
     /// Under what it was compiled; none before the first.
     defaults: Option<Defaults>,
     /// By digest.
-    truststores: HashMap<String, Truststore>,
+    truststores: Arc<HashMap<Arc<str>, Truststore>>,
     /// By the digest of the bytes that they were read from.
-    crls: HashMap<String, Vec<Arc<Crl>>>,
+    crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
     /// PEM of CAs of backends, by digest.
     upstream_cas: HashMap<String, Arc<[u8]>>,
-    /// By API id and name.
-    stages: HashMap<(String, String), Arc<Stage>>,
+    /// By API id.
+    stages: Arc<HashMap<Arc<str>, Stages>>,
     /// None where there are none.
     api_keys: Option<Arc<api_keys::OpenedKeys>>,
+    /// Ids of the APIs with a route that asks for a signature.
+    asking_for_signatures: Arc<BTreeSet<String>>,
     /// None where no route asks for a signature: what nobody needs is not opened.
-    access_keys: authorization::AccessKeys,
+    access_keys: Arc<authorization::AccessKeys>,
     upstreams: upstream::Upstreams,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
+}
+
+/// What is compiled, or broken, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// All API keys.
+    ApiKeys,
+    /// The stages of an API, by its id.
+    Stages(String),
+    /// By id.
+    AccessKey(String),
+    /// A custom domain, by name.
+    Domain(String),
+    /// An API's own endpoint, by the API's id.
+    Endpoint(String),
 }
 
 /// Server-wide settings that a snapshot depends on.
@@ -88,6 +111,12 @@ pub struct Domain {
     /// How it answers where no stage is found.
     pub dialect: Dialect,
     sources: compile::Sources,
+}
+
+impl Domain {
+    fn has_shadow(&self) -> bool {
+        self.trust.as_ref().is_some_and(|trust| trust.shadow.is_some())
+    }
 }
 
 /// Which kind of API answers for itself: they say the same things differently.
@@ -191,7 +220,7 @@ pub struct Stage {
     throttles: BTreeMap<String, Arc<Throttle>>,
     /// They are the snapshot's as long as the stage is in it.
     faults: Vec<Fault>,
-    sources: compile::StageSources,
+    sources: stages::StageSources,
 }
 
 /// A route with its integration.
@@ -272,7 +301,7 @@ impl Stage {
 
 impl Snapshot {
     /// Digests of the blobs that compiling `state` after `previous` needs.
-    pub fn missing<'s>(state: &'s State, previous: &Self) -> BTreeSet<&'s str> {
+    pub fn missing<'s>(state: &'s State, previous: &'s Self) -> BTreeSet<&'s str> {
         compile::missing(state, previous)
     }
 
@@ -293,7 +322,8 @@ impl Snapshot {
     /// fetched by now, so that what was judged under the former one is to be judged again.
     pub fn reviewed(&self) -> Self {
         let mut next = self.clone();
-        for domain in next.exact.values_mut().flatten().chain(next.wildcard.values_mut()) {
+        let exact = Arc::make_mut(&mut next.exact).values_mut().flatten();
+        for domain in exact.chain(Arc::make_mut(&mut next.wildcard).values_mut()) {
             let fetches = |trust: &&Arc<Trust>| {
                 trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
             };

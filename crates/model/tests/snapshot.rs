@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use model::resource::{
-    Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, HeaderMatch, Integration,
-    IntegrationKind, NamedObject, NewerVersion, Route, RoutingRule, RuleCondition, Stage,
+    AccessKey, Api, ApiMapping, Authorization, Certificate, CertificateOrigin, Deployment, Domain, Endpoint,
+    HeaderMatch, Integration, IntegrationKind, NamedObject, NewerVersion, RestApi, RestIntegration, RestMethod,
+    RestResource, Route, RoutingRule, RuleCondition, Stage,
 };
 use model::snapshot::{Defaults, Found, Snapshot};
 use model::{Blob, Blobs, Change, Keyring, Rejection, State};
+use proptest::prelude::*;
 
 struct World {
     keyring: Keyring,
@@ -306,10 +308,12 @@ fn what_did_not_change_is_the_same_object() {
 #[test]
 fn a_deployment_moves_every_domain_that_serves_it() {
     let mut world = World::new();
+    let by_rule = RoutingRule { domain: "rules.test".into(), ..rule("r1", 1, &[], false, "prod") };
+    world.commit(&[Change::put(&asking_rules(domain("rules.test", None))), Change::put(&by_rule)]);
     let first = world.compile(&Snapshot::default());
     world.commit(&[Change::put(&deployment(true))]);
     let second = world.compile(&first);
-    for host in ["api.example.com", "x.example.com", "a1.execute-api.us-east-1.localhost"] {
+    for host in ["api.example.com", "x.example.com", "rules.test", "a1.execute-api.us-east-1.localhost"] {
         assert!(!Arc::ptr_eq(first.domain(host).unwrap(), second.domain(host).unwrap()), "{host}");
     }
     let endpoint = second.domain("a1.execute-api.us-east-1.localhost").unwrap();
@@ -423,4 +427,187 @@ fn without_its_revocation_list_a_domain_is_not_served() {
             .iter()
             .any(|fault| fault.name == "api.example.com" && fault.what.contains("revocation list gone"))
     );
+}
+
+/// What can be told of a snapshot from outside: what each name leads to, with all that it was compiled from, keys and faults.
+fn told(snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
+    let names = ["api.example.com", "x.example.com", "new.test", &endpoint("a1"), &endpoint("a2"), &endpoint("r1")];
+    let domains = names.map(|name| format!("{name}: {:?}", snapshot.domain(name)));
+    let mut all: Vec<String> = snapshot.domains().map(|domain| domain.name.clone()).collect();
+    all.extend(domains);
+    all.extend(["k1", "k2"].map(|id| format!("{:?}", snapshot.access_key(id).map(|key| (&key.id, &*key.secret)))));
+    all.sort();
+    (all, snapshot.faults.iter().map(|fault| format!("{fault:?}")).collect())
+}
+
+fn endpoint(api_id: &str) -> String {
+    format!("{api_id}.execute-api.us-east-1.localhost")
+}
+
+/// One commit out of many: of what, which of them, and how.
+fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
+    let endpoint = endpoint("a1");
+    let name = match how {
+        0..4 => "api.example.com",
+        4..6 => "*.example.com",
+        6 => "new.test",
+        _ => &endpoint,
+    };
+    let (id, key) = if which { ("a1", "") } else { ("a2", "orders") };
+    let of_stages = if how == 7 { "r1" } else { id };
+    let put_or_delete = |put: Change| if how.is_multiple_of(3) { Change { value: None, ..put } } else { put };
+    let sealed_for = |resource: &str| if which { resource.to_owned() } else { "another resource".to_owned() };
+    put_or_delete(match what {
+        0 => return Change::put(&asking_rules(domain(name, Some(if which { "one" } else { "two" })))),
+        1 => return Change::put(&domain(name, which.then_some("nowhere"))),
+        2 => return Change::put(&asking_rules(some_tagged_domain(name, which, how))),
+        3 => Change::put(&domain(name, None)),
+        4 => Change::put(&Api { id: id.into(), tags: api_tags(how), ..api() }),
+        5 => {
+            let stage = stage(if how < 5 || how == 7 { "prod" } else { "$default" });
+            Change::put(&Stage { api_id: of_stages.into(), ..stage })
+        }
+        6 => Change::put(&some_deployment(of_stages, which, how)),
+        7 => Change::put(&ApiMapping { api_id: of_stages.into(), ..mapping(name, id, key, "prod") }),
+        8 => {
+            let rule = rule(id, how.into(), &[("path", "users")], which, "prod");
+            Change::put(&RoutingRule { api_id: of_stages.into(), domain: name.into(), ..rule })
+        }
+        9 => {
+            let certificate = world.certificate("server");
+            let private_key = world.keyring.seal(&sealed_for(&certificate.arn), b"KEY").unwrap();
+            Change::put(&Certificate { private_key, ..certificate })
+        }
+        10 => Change::put(&rest_api(api_tags(how))),
+        11 => {
+            let id = if how < 4 { "k1" } else { "k2" };
+            Change::put(&AccessKey {
+                id: id.into(),
+                secret: world.keyring.seal(&sealed_for(&AccessKey::sealed_for(id)), b"SECRET").unwrap(),
+                principal_arn: "arn:aws:iam::123456789012:root".into(),
+                user_id: "123456789012".into(),
+                created: how.into(),
+            })
+        }
+        _ => Change::put(&Endpoint {
+            region: "us-east-1".into(),
+            certificate: format!("PEM {how}"),
+            private_key: world.keyring.seal(&sealed_for("endpoints/us-east-1"), b"KEY").unwrap(),
+        }),
+    })
+}
+
+/// Of which some cannot be read.
+fn api_tags(how: u8) -> BTreeMap<String, String> {
+    let (name, value) = match how {
+        0..4 => ("bound-tokens", ["required", "optional", "off", "nonsense"][usize::from(how)]),
+        4..6 => ("upstream-protocol", "h2c"),
+        _ => return BTreeMap::new(),
+    };
+    BTreeMap::from([(format!("countersign:{name}"), value.into())])
+}
+
+/// One whose tags ask for something, or something that cannot be, and whose shadow truststore or revocation list may not be there.
+fn some_tagged_domain(name: &str, which: bool, how: u8) -> Domain {
+    let mut some = domain(name, Some("one"));
+    let named = |digest: &str| NamedObject { digest: digest.into(), ..some.mutual_tls.clone().unwrap() };
+    let tag = |name: &str, value: &str| BTreeMap::from([(format!("countersign:{name}"), value.into())]);
+    match how % 4 {
+        0 => some.shadow = Some(named(if which { "two" } else { "nowhere" })),
+        1 => (some.tags, some.crls) = (tag("crl", "s3://b/a.crl"), vec![named("nowhere")]),
+        2 => some.tags = if which { tag("client-rate", "5") } else { tag("bound-tokens", "required") },
+        _ => some.tags = tag("eku", if which { "any" } else { "nonsense" }),
+    }
+    some
+}
+
+fn asking_rules(domain: Domain) -> Domain {
+    Domain { routing_mode: "ROUTING_RULE_THEN_API_MAPPING".into(), ..domain }
+}
+
+/// Of either kind of API, whose routes may ask for signatures, or for an authorizer that cannot be used.
+fn some_deployment(api_id: &str, which: bool, how: u8) -> Deployment {
+    let mut some = Deployment { api_id: api_id.into(), ..deployment(how > 4) };
+    match how {
+        1 => some.routes[0].authorization = Authorization::AwsIam,
+        2 => some.routes[0].authorization = Authorization::Custom { authorizer_id: "none".into() },
+        7 => some.resources = vec![resource(which)],
+        _ => {}
+    }
+    some
+}
+
+fn rest_api(tags: BTreeMap<String, String>) -> RestApi {
+    RestApi {
+        id: "r1".into(),
+        region: "us-east-1".into(),
+        name: "r".into(),
+        description: None,
+        version: None,
+        disable_execute_api_endpoint: false,
+        root_resource_id: "root".into(),
+        created: 0,
+        tags,
+    }
+}
+
+/// `/x` of the REST API, with one method, which leads somewhere or not.
+fn resource(leads: bool) -> RestResource {
+    let integration = RestIntegration {
+        method: "ANY".into(),
+        uri: if leads { "http://b:9/" } else { "gopher://b" }.into(),
+        timeout_ms: 29_000,
+        request_parameters: BTreeMap::new(),
+    };
+    let method =
+        RestMethod { operation_name: None, request_parameters: BTreeMap::new(), integration: Some(integration) };
+    RestResource {
+        id: "x".into(),
+        api_id: "r1".into(),
+        parent_id: Some("root".into()),
+        path_part: Some("x".into()),
+        path: "/x".into(),
+        methods: BTreeMap::from([("ANY".into(), method)]),
+    }
+}
+
+proptest! {
+    #[test]
+    fn after_any_commits_a_snapshot_is_what_it_would_be_without_the_one_before(
+        commits in proptest::collection::vec((0..13_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
+    ) {
+        let mut world = World::new();
+        world.commit(&[Change::put(&asking_rules(domain("api.example.com", Some("one"))))]);
+        let mut snapshot = world.compile(&Snapshot::default());
+        for (what, which, how, rare) in commits {
+            let change = some_commit(&world, what, which, how);
+            world.commit(std::slice::from_ref(&change));
+            if rare == 0 {
+                world.defaults.rejection = if which { Rejection::Alert } else { Rejection::Respond };
+            }
+            snapshot = world.compile(&snapshot);
+            prop_assert!(told(&snapshot) == told(&world.compile(&Snapshot::default())), "after {}", change.key.as_str());
+            let missing = Snapshot::missing(&world.state, &snapshot);
+            let is_served = |name: &String| snapshot.faults.iter().all(|fault| fault.name != *name);
+            let all_served = world.state.domains.keys().all(is_served);
+            prop_assert!(!all_served || missing.iter().all(|digest| *digest == "nowhere"), "served without {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn what_nothing_names_any_more_is_forgotten() {
+    let mut world = World::new();
+    let name = |world: &mut World, domain_name, truststore| {
+        world.commit(&[Change::put(&domain(domain_name, Some(truststore)))])
+    };
+    name(&mut world, "new.test", "two");
+    let first = world.compile(&Snapshot::default());
+    name(&mut world, "new.test", "one");
+    let second = world.compile(&first);
+    name(&mut world, "api.example.com", "two");
+    assert_eq!(Vec::from_iter(Snapshot::missing(&world.state, &second)), ["two"], "nothing named it");
+    let third = world.compile(&second);
+    name(&mut world, "api.example.com", "one");
+    assert!(Snapshot::missing(&world.state, &third).is_empty(), "another domain still names it");
 }

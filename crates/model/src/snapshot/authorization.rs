@@ -52,7 +52,7 @@ pub struct AccessKey {
 }
 
 /// Access keys by id.
-pub(super) type AccessKeys = HashMap<String, Arc<AccessKey>>;
+pub(super) type AccessKeys = HashMap<Arc<str>, Arc<AccessKey>>;
 
 /// The authorizers of a deployment by id, as far as they can be used. `unusable` is told about the others.
 pub(super) fn authorizers(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compile::response_mappings;
+use super::stages::response_mappings;
 use crate::mapping::Mapping;
 use crate::{FunctionArn, resource};
 

@@ -17,8 +17,11 @@ pub enum Paths {
     /// A custom domain: its rules are asked before its mappings. Its `routingMode` may leave the one or the other empty.
     Custom(RoutingRules, Mappings),
     /// An API's own endpoint: the first segment is the stage, else `$default`.
-    Stages(BTreeMap<String, Arc<Stage>>),
+    Stages(Stages),
 }
+
+/// An API's stages, by name.
+pub type Stages = Arc<BTreeMap<String, Arc<Stage>>>;
 
 /// Where a request leads.
 #[derive(Debug)]

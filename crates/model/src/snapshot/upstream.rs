@@ -40,7 +40,7 @@ pub struct UpstreamIdentity {
 
 /// The backends of one snapshot and, until nobody uses them any more, those of the ones before.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Upstreams(HashMap<Arc<str>, Weak<Upstream>>);
+pub(super) struct Upstreams(Arc<HashMap<Arc<str>, Weak<Upstream>>>);
 
 /// What an API, or a stage of it, says about its backends.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +117,7 @@ impl Upstreams {
     /// Those of `previous` that are still in use.
     pub(super) fn after(previous: &Self) -> Self {
         let in_use = previous.0.iter().filter(|(_, upstream)| upstream.strong_count() > 0);
-        Self(in_use.map(|(key, upstream)| (key.clone(), upstream.clone())).collect())
+        Self(Arc::new(in_use.map(|(key, upstream)| (key.clone(), upstream.clone())).collect()))
     }
 }
 
@@ -131,7 +131,7 @@ impl Backends<'_> {
             return Ok(known);
         }
         let upstream = Arc::new(upstream);
-        self.known.0.insert(key.into(), Arc::downgrade(&upstream));
+        Arc::make_mut(&mut self.known.0).insert(key.into(), Arc::downgrade(&upstream));
         Ok(upstream)
     }
 }

@@ -1,0 +1,176 @@
+//! What has to be compiled again after a commit: whatever is compiled from a resource that is not the one it was.
+//!
+//! A [`State`] shares with the one before every resource that a commit did not name, and every table without one of them. So
+//! what a commit names is found by comparing addresses, and a commit costs by what it changes, not by what is set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::compile::{compiled_blobs, crl_blobs};
+use super::{Owner, Snapshot};
+use crate::state::Nested;
+use crate::{State, resource};
+
+/// The tag of [`ApiTags::upstream_certificate`](crate::ApiTags::upstream_certificate).
+const UPSTREAM_CERTIFICATE: &str = "countersign:upstream-certificate";
+
+/// What is to be compiled again. What is gone is named as well.
+pub(super) struct Touched<'s> {
+    /// APIs of either kind whose stages may be others, by id.
+    pub(super) apis: BTreeSet<&'s str>,
+    /// APIs whose own endpoints may be others, by id.
+    pub(super) endpoints: BTreeSet<&'s str>,
+    /// Custom domains by name.
+    pub(super) domains: BTreeSet<&'s str>,
+    /// By id.
+    pub(super) access_keys: BTreeSet<&'s str>,
+    /// API keys, usage plans, or which are of which.
+    pub(super) api_keys: bool,
+}
+
+/// Digests of bytes that something is compiled of.
+pub(super) struct Named<'s> {
+    pub(super) truststores: BTreeSet<&'s str>,
+    pub(super) crls: BTreeSet<&'s str>,
+}
+
+impl<'s> Touched<'s> {
+    /// Between what `base` was compiled from and `state`. What was broken is tried again: what it lacked may be there now.
+    pub(super) fn between(base: &'s Snapshot, state: &'s State) -> Self {
+        let before = &base.state;
+        let mut apis: BTreeSet<&str> = differing(&before.apis, &state.apis).collect();
+        apis.extend(differing(&before.rest_apis, &state.rest_apis));
+        apis.extend(differing(&before.stages, &state.stages));
+        apis.extend(differing(&before.deployments, &state.deployments));
+        apis.extend(differing(&before.upstream_cas, &state.upstream_cas));
+        let api_keys = !Arc::ptr_eq(&before.api_keys, &state.api_keys)
+            || !Arc::ptr_eq(&before.usage_plans, &state.usage_plans)
+            || !Arc::ptr_eq(&before.usage_plan_keys, &state.usage_plan_keys);
+        if api_keys || !Arc::ptr_eq(&before.client_certificates, &state.client_certificates) {
+            apis.extend(state.rest_apis.keys().map(String::as_str));
+        }
+        if !Arc::ptr_eq(&before.certificates, &state.certificates) {
+            apis.extend(apis_with_certificates(state));
+        }
+        let access_keys = differing(&before.access_keys, &state.access_keys).collect();
+        let mut touched = Self { endpoints: apis.clone(), domains: BTreeSet::new(), apis, access_keys, api_keys };
+        touched.endpoints_by_region(before, state);
+        touched.domains_by_what_they_name(before, state);
+        for owner in base.broken.keys() {
+            match owner {
+                Owner::Domain(name) => drop(touched.domains.insert(name)),
+                Owner::Endpoint(api_id) => drop(touched.endpoints.insert(api_id)),
+                // What they are made of is in the tables above.
+                Owner::Stages(_) | Owner::AccessKey(_) | Owner::ApiKeys => {}
+            }
+        }
+        touched
+    }
+
+    /// An endpoint's certificate is its region's.
+    fn endpoints_by_region(&mut self, before: &'s State, state: &'s State) {
+        let regions: BTreeSet<&str> = differing(&before.endpoints, &state.endpoints).collect();
+        if !regions.is_empty() {
+            let http = state.apis.values().map(|api| (&api.id, &api.region));
+            let all = http.chain(state.rest_apis.values().map(|api| (&api.id, &api.region)));
+            self.endpoints
+                .extend(all.filter(|(_, region)| regions.contains(region.as_str())).map(|(id, _)| id.as_str()));
+        }
+    }
+
+    fn domains_by_what_they_name(&mut self, before: &'s State, state: &'s State) {
+        self.domains.extend(differing(&before.domains, &state.domains));
+        self.domains.extend(differing(&before.mappings, &state.mappings));
+        self.domains.extend(differing(&before.routing_rules, &state.routing_rules));
+        let certificates: BTreeSet<&str> = differing(&before.certificates, &state.certificates).collect();
+        if !certificates.is_empty() {
+            let shows_one = |domain: &&Arc<resource::Domain>| certificates.contains(domain.certificate_arn.as_str());
+            self.domains.extend(state.domains.values().filter(shows_one).map(|domain| domain.name.as_str()));
+        }
+        if !self.apis.is_empty() {
+            let apis = &self.apis;
+            let mapped = leading_to(apis, &state.mappings, |mapping| &mapping.api_id);
+            self.domains.extend(mapped.chain(leading_to(apis, &state.routing_rules, |rule| &rule.api_id)));
+        }
+    }
+
+    /// What the domains among these name in a state.
+    pub(super) fn blobs(&self, state: &'s State) -> Named<'s> {
+        let domains = || self.domains.iter().filter_map(|name| state.domains.get(*name));
+        Named {
+            truststores: domains().flat_map(|domain| compiled_blobs(domain)).collect(),
+            crls: domains().flat_map(|domain| crl_blobs(domain)).collect(),
+        }
+    }
+}
+
+/// APIs whose backends are shown a certificate of ACM's, by id.
+fn apis_with_certificates(state: &State) -> impl Iterator<Item = &str> {
+    let http = state.apis.values().map(|api| (&api.id, &api.tags));
+    let all = http.chain(state.rest_apis.values().map(|api| (&api.id, &api.tags)));
+    all.filter(|(_, tags)| tags.contains_key(UPSTREAM_CERTIFICATE)).map(|(id, _)| id.as_str())
+}
+
+/// Names of the domains of which something leads to one of these APIs.
+fn leading_to<'s, R>(
+    apis: &BTreeSet<&str>,
+    resources: &'s Nested<R>,
+    api_id: impl Fn(&R) -> &String,
+) -> impl Iterator<Item = &'s str> {
+    let leads = move |of_domain: &BTreeMap<String, Arc<R>>| {
+        of_domain.values().any(|resource| apis.contains(api_id(resource).as_str()))
+    };
+    resources.iter().filter(move |(_, of_domain)| leads(of_domain)).map(|(name, _)| name.as_str())
+}
+
+/// Keys under which two tables have not the same object.
+fn differing<'a, V>(
+    before: &'a Arc<BTreeMap<String, Arc<V>>>,
+    after: &'a Arc<BTreeMap<String, Arc<V>>>,
+) -> impl Iterator<Item = &'a str> + use<'a, V> {
+    let same = Arc::ptr_eq(before, after);
+    let mut before = before.iter().filter(move |_| !same).peekable();
+    let mut after = after.iter().filter(move |_| !same).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let key = match (before.peek(), after.peek()) {
+                (None, None) => return None,
+                (Some((key, _)), None) | (None, Some((key, _))) => *key,
+                (Some((old, a)), Some((new, b))) => {
+                    // An object has one key, so that the keys need not be compared.
+                    if Arc::ptr_eq(a, b) {
+                        before.next();
+                        after.next();
+                        continue;
+                    }
+                    (*old).min(*new)
+                }
+            };
+            before.next_if(|(old, _)| *old == key);
+            after.next_if(|(new, _)| *new == key);
+            return Some(key.as_str());
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&str, &Arc<u8>)]) -> Arc<BTreeMap<String, Arc<u8>>> {
+        Arc::new(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).clone())).collect())
+    }
+
+    #[test]
+    fn tables_differ_in_what_was_put_replaced_and_removed() {
+        let values: [Arc<u8>; 6] = std::array::from_fn(|number| Arc::new(number as u8));
+        let [a, b, c, d, e, f] = &values;
+        let before = table(&[("a", a), ("b", b), ("c", c), ("e", e)]);
+        let after = table(&[("0", f), ("a", a), ("b", d), ("e", e), ("f", f)]);
+        assert_eq!(differing(&before, &after).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
+        assert_eq!(differing(&after, &before).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
+        assert_eq!(differing(&before, &before.clone()).count(), 0);
+        assert_eq!(differing(&before, &table(&[])).count(), 4);
+        assert_eq!(differing(&table(&[]), &after).count(), 5);
+    }
+}
