@@ -462,7 +462,7 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
         1 => return Change::put(&domain(name, which.then_some("nowhere"))),
         2 => return Change::put(&asking_rules(some_tagged_domain(name, which, how))),
         3 => Change::put(&domain(name, None)),
-        4 => Change::put(&Api { id: id.into(), tags: api_tags(how), ..api() }),
+        4 => Change::put(&Api { id: id.into(), tags: api_tags(world, how), ..api() }),
         5 => {
             let stage = stage(if how < 5 || how == 7 { "prod" } else { "$default" });
             Change::put(&Stage { api_id: of_stages.into(), ..stage })
@@ -478,7 +478,7 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
             let private_key = world.keyring.seal(&sealed_for(&certificate.arn), b"KEY").unwrap();
             Change::put(&Certificate { private_key, ..certificate })
         }
-        10 => Change::put(&rest_api(api_tags(how))),
+        10 => Change::put(&rest_api(api_tags(world, how))),
         11 => {
             let id = if how < 4 { "k1" } else { "k2" };
             Change::put(&AccessKey {
@@ -498,13 +498,14 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
 }
 
 /// Of which some cannot be read.
-fn api_tags(how: u8) -> BTreeMap<String, String> {
+fn api_tags(world: &World, how: u8) -> BTreeMap<String, String> {
     let (name, value) = match how {
-        0..4 => ("bound-tokens", ["required", "optional", "off", "nonsense"][usize::from(how)]),
-        4..6 => ("upstream-protocol", "h2c"),
+        0..4 => ("bound-tokens", ["required", "optional", "off", "nonsense"][usize::from(how)].to_owned()),
+        4 => ("upstream-protocol", "h2c".to_owned()),
+        5..7 => ("upstream-certificate", world.certificate("server").arn),
         _ => return BTreeMap::new(),
     };
-    BTreeMap::from([(format!("countersign:{name}"), value.into())])
+    BTreeMap::from([(format!("countersign:{name}"), value)])
 }
 
 /// One whose tags ask for something, or something that cannot be, and whose shadow truststore or revocation list may not be there.
@@ -559,8 +560,12 @@ fn resource(leads: bool) -> RestResource {
         timeout_ms: 29_000,
         request_parameters: BTreeMap::new(),
     };
-    let method =
-        RestMethod { operation_name: None, request_parameters: BTreeMap::new(), integration: Some(integration) };
+    let method = RestMethod {
+        operation_name: None,
+        api_key_required: false,
+        request_parameters: BTreeMap::new(),
+        integration: Some(integration),
+    };
     RestResource {
         id: "x".into(),
         api_id: "r1".into(),
