@@ -171,13 +171,15 @@ class Load(threading.Thread):
     def __init__(self, gateway, identity, stop):
         super().__init__(daemon=True)
         self.gateway, self.stop, self.context = gateway, stop, context(identity, "http/1.1")
-        self.answered, self.failures = 0, []
+        self.answered, self.connections, self.failures = 0, 0, []
 
     def run(self):
         connection = None
         while not self.stop.is_set():
             try:
-                connection = connection or connect(self.gateway.server, self.gateway.domain, using=self.context)
+                if connection is None:
+                    connection = connect(self.gateway.server, self.gateway.domain, using=self.context)
+                    self.connections += 1
             except (ConnectionRefusedError, ConnectionResetError):
                 return  # nobody listens any more
             except (OSError, ssl.SSLError) as error:
