@@ -78,7 +78,7 @@ async fn services_that_are_not_here_say_so() {
     let server = Server::start().await;
     for (service, path, status, said) in [
         ("lambda", "/2015-03-31/functions/", StatusCode::BAD_REQUEST, "lambda"),
-        ("apigateway", "/usageplans", StatusCode::NOT_FOUND, "GetUsagePlans"),
+        ("apigateway", "/sdktypes", StatusCode::NOT_FOUND, "GetSdkTypes"),
     ] {
         let mut request = server.request("GET", path, b"");
         sigv4::sign(&mut request, b"", &server.credentials, REGION, service, NOW / 1000).unwrap();
