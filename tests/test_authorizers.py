@@ -291,7 +291,7 @@ def test_what_is_not_served_is_refused_when_it_is_set(server, guarded, issuer):
         "ApiId": guarded.api_id, "Name": "x", "AuthorizerType": "JWT", "IdentitySource": [AUTHORIZATION],
         "JwtConfiguration": {"Issuer": issuer.url, "Audience": ["api"]}}
     for wrong, message in (
-        ({"AuthorizerType": "REQUEST"}, "not available in Countersign"),
+        ({"AuthorizerType": "REQUEST"}, "jwtConfiguration is not supported for REQUEST authorizers"),
         ({"IdentitySource": []}, "exactly one identitySource"),
         ({"IdentitySource": [AUTHORIZATION, "$request.querystring.t"]}, "exactly one identitySource"),
         ({"IdentitySource": ["Authorization"]}, "Invalid mapping expression"),

@@ -2,12 +2,16 @@
 //!
 //! Nothing here decides whether a client is trusted: that was decided before. A token is looked for, its signature verified
 //! with the issuer's keys (which somebody else fetches, [`IssuerKeys`]) and its claims are held against the authorizer's and
-//! the client's certificate; or the request's own signature is verified.
+//! the client's certificate; or the request's own signature is verified; or a Lambda function is asked.
 
 mod denial;
+mod function;
 mod keys;
+mod policy;
+mod remembered;
 mod signed;
 mod token;
+mod verdict;
 mod verified;
 
 use std::borrow::Cow;
@@ -16,14 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use model::snapshot::{AccessKey, Authorization, JwtAuthorizer};
+use model::snapshot::{AccessKey, Authorization, JwtAuthorizer, Stage};
 use model::template::Value;
 use model::{BoundTokens, IdentitySource};
 use tokio::time::timeout;
 
 pub(crate) use denial::Denial;
 pub use keys::{IssuerKeys, KeySet, KeySetError, NoIssuers};
+pub(crate) use remembered::RememberedVerdicts;
 pub(crate) use token::Token;
+pub(crate) use verdict::Verdict;
 pub(crate) use verified::VerifiedTokens;
 
 use crate::answer::Answer;
@@ -41,6 +47,17 @@ const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
 pub(crate) enum Authorized {
     Token(Rc<Token>),
     Key(Arc<AccessKey>),
+    Function(Rc<Verdict>),
+}
+
+/// A request whose route was found.
+pub(crate) struct Place<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) parts: &'a Parts,
+    /// The path below base path or stage.
+    pub(crate) rest: &'a str,
+    /// The route's path variables.
+    pub(crate) variables: &'a [(&'a str, &'a str)],
 }
 
 /// Lets a request on or ends it. What was found stands in the record afterwards.
@@ -48,9 +65,10 @@ pub(crate) async fn authorize(
     runtime: &Rc<Runtime>,
     record: &mut Record,
     authorization: &Authorization,
-    parts: &Parts,
+    place: &Place<'_>,
     payload: &mut Payload,
 ) -> Result<(), Answer> {
+    let parts = place.parts;
     let authorized = match authorization {
         Authorization::Jwt { authorizer, scopes } => {
             record.asked_for_scopes(scopes);
@@ -58,6 +76,9 @@ pub(crate) async fn authorize(
             Authorized::Token(token.map_err(|denial| record.deny(denial))?)
         }
         Authorization::AwsIam => Authorized::Key(signed::authorize(runtime, record, parts, payload).await?),
+        Authorization::Function(authorizer) => {
+            Authorized::Function(function::authorize(runtime, record, authorizer, place).await?)
+        }
         Authorization::Unusable => return Err(record.deny(Denial::AuthorizerUnusable)),
     };
     record.authorized = Some(authorized);
@@ -141,8 +162,6 @@ impl Authorized {
         use serde_json::Value as Json;
         let Self::Token(token) = self else { return };
         match token.claims.get(name) {
-            None | Some(Json::Null) => {}
-            Some(Json::String(text)) => out.push_str(text),
             Some(Json::Array(all)) if all.iter().all(Json::is_string) => {
                 out.push_str("[");
                 for (number, text) in all.iter().filter_map(Json::as_str).enumerate() {
@@ -151,7 +170,25 @@ impl Authorized {
                 }
                 out.push_str("]");
             }
-            Some(other) => out.push_display(other),
+            Some(other) => write_json(other, out),
+            None => {}
+        }
+    }
+
+    /// `$context.authorizer.NAME`: text as it is, and everything else as JSON.
+    pub(crate) fn write_context(&self, name: &str, out: &mut Value<'_>) {
+        if let Self::Function(verdict) = self
+            && let Some(value) = verdict.context.get(name)
+        {
+            write_json(value, out);
+        }
+    }
+
+    /// `$context.authorizer.principalId`
+    pub(crate) fn principal_id(&self) -> Option<&str> {
+        match self {
+            Self::Function(verdict) => verdict.principal_id.as_deref(),
+            Self::Token(_) | Self::Key(_) => None,
         }
     }
 
@@ -159,8 +196,16 @@ impl Authorized {
     pub(crate) fn key(&self) -> Option<&AccessKey> {
         match self {
             Self::Key(key) => Some(key),
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Function(_) => None,
         }
+    }
+}
+
+fn write_json(value: &serde_json::Value, out: &mut Value<'_>) {
+    match value {
+        serde_json::Value::Null => {}
+        serde_json::Value::String(text) => out.push_str(text),
+        other => out.push_display(other),
     }
 }
 

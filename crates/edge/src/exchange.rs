@@ -13,7 +13,7 @@ use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 use crate::admit;
 use crate::answer::{self, Answer};
 use crate::api_keys;
-use crate::authorize::authorize;
+use crate::authorize::{Place, authorize};
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
@@ -139,7 +139,8 @@ async fn route(
     }
     if let Some(authorization) = &route.authorization {
         // In a box, so that requests to which it does not matter carry nothing of it.
-        Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
+        let place = Place { stage: &stage, parts, rest, variables: &variables };
+        Box::pin(authorize(runtime, record, authorization, &place, payload)).await?;
     }
     let backend = route.backend.as_ref().ok_or(Answer::NoIntegration)?;
     if let Some(key) = &record.api_key {

@@ -94,6 +94,8 @@ pub(crate) struct Record {
     /// With what API key it came, where the method asks.
     pub(crate) api_key: Option<Arc<StageKey>>,
     denied: Option<Denial>,
+    /// Why the authorizer gave no answer.
+    authorizer_error: Option<Box<str>>,
     /// `authorizationScopes` of the route.
     scopes: Option<Arc<[String]>>,
     pub(crate) upload: Option<Rc<Progress>>,
@@ -159,6 +161,7 @@ impl Record {
             authorized: None,
             api_key: None,
             denied: None,
+            authorizer_error: None,
             scopes: None,
             resource: None,
             upload: None,
@@ -244,6 +247,17 @@ impl Record {
     /// On which it has come.
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The authorizer gave no answer; it is answered so.
+    pub(crate) fn authorizer_failed(&mut self, why: &str) -> Answer {
+        self.authorizer_error = Some(why.into());
+        self.deny(Denial::AuthorizerFailed)
+    }
+
+    /// `$context.authorizer.error`
+    fn why_denied(&self) -> &str {
+        self.authorizer_error.as_deref().unwrap_or_else(|| self.denied.map_or("", Denial::description))
     }
 
     /// `WWW-Authenticate` of the answer.
@@ -412,7 +426,7 @@ impl Record {
             refusal: self.refusal().map(|refusal| refusal.to_record(&self.client.chain)),
             denial: self
                 .denied
-                .map(|denial| journal::Denial { code: denial.as_str().into(), detail: denial.description().into() }),
+                .map(|denial| journal::Denial { code: denial.as_str().into(), detail: self.why_denied().into() }),
             revision: self.revision,
             truststore: self.client.trust.as_ref().map(|trust| journal::Truststore {
                 digest: self.client.truststore.as_str().into(),
@@ -552,7 +566,15 @@ impl Record {
                     authorized.write_claim(name, out);
                 }
             }
-            Variable::AuthorizerError => out.push_str(self.denied.map_or("", Denial::description)),
+            Variable::Authorizer(name) => {
+                if let Some(authorized) = &self.authorized {
+                    authorized.write_context(name, out);
+                }
+            }
+            Variable::AuthorizerPrincipalId => {
+                out.push_str(self.authorized.as_ref().and_then(Authorized::principal_id).unwrap_or_default());
+            }
+            Variable::AuthorizerError => out.push_str(self.why_denied()),
             // arn:aws:iam::{account}:…
             Variable::IdentityAccountId => {
                 out.push_str(key.and_then(|key| key.principal_arn.split(':').nth(4)).unwrap_or_default());

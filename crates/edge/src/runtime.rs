@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use trust::UnixSeconds;
 
 use crate::addresses::{Addresses, Counted};
-use crate::authorize::VerifiedTokens;
+use crate::authorize::{RememberedVerdicts, VerifiedTokens};
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
 use crate::counters::{Bound, Counters, RuntimeCounters};
@@ -56,6 +56,7 @@ pub(crate) struct Runtime {
     pub(crate) domain_tls: DomainTlsCache,
     pub(crate) upstreams: Upstreams,
     pub(crate) tokens: VerifiedTokens,
+    pub(crate) verdicts: RememberedVerdicts,
     /// Bytes of payloads that have to be whole.
     pub(crate) held_bytes: Cell<u64>,
     pub(crate) writer: RefCell<journal::Writer>,
@@ -138,6 +139,7 @@ impl Runtime {
             domain_tls: DomainTlsCache::default(),
             upstreams: Upstreams::new(parts.upstream_tls, counters.upstreams()),
             tokens: VerifiedTokens::default(),
+            verdicts: RememberedVerdicts::default(),
             held_bytes: Cell::new(0),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),

@@ -201,6 +201,18 @@ fn target(key: &str) -> Option<(Action, Place)> {
     Some((action, place))
 }
 
+/// Reads an entry of `identitySource` of an authorizer that is a function: `$request.header.NAME`, `$request.querystring.NAME`,
+/// `$context.NAME` or `$stageVariables.NAME`. What authorizers themselves find is not known yet when they are asked.
+pub fn identity_source(entry: &str, stage_variables: &BTreeMap<String, String>) -> Result<Source, MappingError> {
+    let found = entry.strip_prefix('$').and_then(|name| source(name, "request.", stage_variables));
+    match found {
+        Some(Source::Context(Variable::Authorizer(_) | Variable::AuthorizerClaim(_))) => None,
+        Some(Source::Path | Source::PathVariable(_)) => None,
+        found => found,
+    }
+    .ok_or_else(|| MappingError::Source(entry.to_owned()))
+}
+
 /// `$source` alone, or text with `${source}` in it.
 fn sources(
     value: &str,
@@ -230,8 +242,7 @@ fn sources(
 fn source(name: &str, message: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(name) = name.strip_prefix("context.") {
         return match Variable::from_name(name) {
-            // No authorizer has a context: nothing would ever come of it.
-            Variable::Unknown(_) | Variable::Authorizer(_) => None,
+            Variable::Unknown(_) => None,
             variable => Some(Source::Context(variable)),
         };
     }
@@ -272,6 +283,7 @@ mod tests {
             ("$request.querystring.q", vec![Source::Query("q".into())]),
             ("$request.path", vec![Source::Path]),
             ("$context.authorizer.claims.sub", vec![Source::Context(Variable::AuthorizerClaim("sub".into()))]),
+            ("$context.authorizer.tenant", vec![Source::Context(Variable::Authorizer("tenant".into()))]),
             ("$request.path.id", vec![Source::PathVariable("id".into())]),
             ("$stageVariables.env", vec![Source::Static("prod".into())]),
             ("$context.requestId", vec![Source::Context(Variable::RequestId)]),
@@ -312,7 +324,6 @@ mod tests {
             "$request.path.",
             "$context.nothing",
             "$context.identity.clientCert.subjectDn",
-            "$context.authorizer.tenant",
         ] {
             assert!(matches!(request("append:header.x", value), Err(MappingError::Source(_))), "{value}");
         }

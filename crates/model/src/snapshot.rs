@@ -26,7 +26,7 @@ use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-pub use authorization::{AccessKey, Authorization, JwtAuthorizer};
+pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer};
 
 use crate::{
     Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, State, Throttle, UnixMillis,

@@ -1,20 +1,25 @@
-//! Authorizers: who may call the routes that name them. Tokens (JWT) are the kind that there is.
+//! Authorizers: who may call the routes that name them. Tokens are looked at (JWT), or functions are asked (REQUEST).
 
 use std::collections::BTreeSet;
 
 use aws::Error;
 use aws::apigatewayv2 as wire;
+use model::mapping::identity_source;
 use model::resource::{Authorizer, AuthorizerKind};
+use model::snapshot::PayloadFormat;
 use model::{IdentitySource, Issuer, State};
 
-use super::check::{NOT_HERE, length, refuse};
+use super::check::{NO_ROLES, length, refuse};
 use super::draft::Draft;
+use super::integration::{checked_function, sample_variables};
 use super::{deployment, page};
 
 const MAX_AUTHORIZERS: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
 const MAX_AUDIENCES: usize = 50;
 const MAX_AUDIENCE_CHARS: usize = 1024;
+const MAX_TTL_SECONDS: u32 = 3600;
+const MAX_IDENTITY_SOURCES: usize = 10;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerRequest) -> Result<wire::Authorizer, Error> {
     let api_id = draft.api(&input.api_id)?.id.clone();
@@ -29,7 +34,15 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerReques
         api_id: api_id.clone(),
         name: String::new(),
         identity_source: Vec::new(),
-        kind: AuthorizerKind::Jwt { issuer: String::new(), audience: Vec::new() },
+        kind: match input.authorizer_type {
+            wire::AuthorizerType::Jwt => AuthorizerKind::Jwt { issuer: String::new(), audience: Vec::new() },
+            wire::AuthorizerType::Request => AuthorizerKind::Request {
+                uri: String::new(),
+                payload_format_version: String::new(),
+                result_ttl_seconds: 0,
+                simple_responses: false,
+            },
+        },
     };
     put(draft, empty, input.clone().into())
 }
@@ -77,13 +90,17 @@ pub(super) fn list(
     Ok(wire::GetAuthorizersResponse { items, next_token })
 }
 
-/// A patch of an authorizer, and all that it may hold but belongs to functions.
+/// A patch of an authorizer, and what is not served of it.
 struct Patch {
     authorizer_type: Option<wire::AuthorizerType>,
-    of_functions: [(bool, &'static str); 6],
+    unavailable: [(bool, &'static str, &'static str); 2],
     name: Option<String>,
     identity_source: Option<Vec<String>>,
     jwt: Option<wire::JWTConfiguration>,
+    uri: Option<String>,
+    payload_format_version: Option<String>,
+    result_ttl: Option<i32>,
+    simple_responses: Option<bool>,
 }
 
 /// Create and update take the same members, but as two types of the wire.
@@ -96,17 +113,17 @@ macro_rules! patch_from {
                 let expression = input.identity_validation_expression.is_some_and(|text| !text.is_empty());
                 Self {
                     authorizer_type,
-                    of_functions: [
-                        (input.authorizer_credentials_arn.is_some(), "authorizerCredentialsArn"),
-                        (input.authorizer_payload_format_version.is_some(), "authorizerPayloadFormatVersion"),
-                        (input.authorizer_result_ttl_in_seconds.is_some(), "authorizerResultTtlInSeconds"),
-                        (input.authorizer_uri.is_some(), "authorizerUri"),
-                        (input.enable_simple_responses.is_some(), "enableSimpleResponses"),
-                        (expression, "identityValidationExpression"),
+                    unavailable: [
+                        (input.authorizer_credentials_arn.is_some(), "authorizerCredentialsArn", NO_ROLES),
+                        (expression, "identityValidationExpression", "is not supported for HTTP APIs"),
                     ],
                     name,
                     identity_source,
                     jwt: input.jwt_configuration,
+                    uri: input.authorizer_uri,
+                    payload_format_version: input.authorizer_payload_format_version,
+                    result_ttl: input.authorizer_result_ttl_in_seconds,
+                    simple_responses: input.enable_simple_responses,
                 }
             }
         }
@@ -116,20 +133,36 @@ macro_rules! patch_from {
 patch_from!(wire::CreateAuthorizerRequest, |kind, name, source| (Some(kind), Some(name), Some(source)));
 patch_from!(wire::UpdateAuthorizerRequest, |kind, name, source| (kind, name, source));
 
-fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, patch: Patch) -> Result<wire::Authorizer, Error> {
-    let other = patch.authorizer_type.is_some_and(|kind| kind != wire::AuthorizerType::Jwt);
-    refuse(other, "authorizerType REQUEST", NOT_HERE)?;
-    let why = "is not supported for JWT authorizers";
-    patch.of_functions.iter().try_for_each(|(given, what)| refuse(*given, what, why))?;
-    if let Some(name) = patch.name {
+fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, mut patch: Patch) -> Result<wire::Authorizer, Error> {
+    let other = patch.authorizer_type.is_some_and(|kind| kind != authorizer_type(&authorizer));
+    refuse(other, "authorizerType", "cannot be changed")?;
+    patch.unavailable.iter().try_for_each(|(given, what, why)| refuse(*given, what, why))?;
+    if let Some(name) = patch.name.take() {
         authorizer.name = checked_name(draft, &authorizer, name)?;
     }
-    if let Some(sources) = patch.identity_source {
+    let sources = patch.identity_source.take();
+    match authorizer.kind {
+        AuthorizerKind::Jwt { .. } => put_jwt(&mut authorizer, sources, patch)?,
+        AuthorizerKind::Request { .. } => put_request(&mut authorizer, sources, patch)?,
+    }
+    draft.put(&authorizer)?;
+    deployment::auto_deploy(draft, &authorizer.api_id)?;
+    Ok(show(&authorizer))
+}
+
+fn put_jwt(authorizer: &mut Authorizer, sources: Option<Vec<String>>, patch: Patch) -> Result<(), Error> {
+    for (given, what) in [
+        (patch.payload_format_version.is_some(), "authorizerPayloadFormatVersion"),
+        (patch.result_ttl.is_some(), "authorizerResultTtlInSeconds"),
+        (patch.uri.is_some(), "authorizerUri"),
+        (patch.simple_responses.is_some(), "enableSimpleResponses"),
+    ] {
+        refuse(given, what, "is not supported for JWT authorizers")?;
+    }
+    if let Some(sources) = sources {
         authorizer.identity_source = checked_source(sources)?;
     }
-    let AuthorizerKind::Jwt { issuer, audience } = &mut authorizer.kind else {
-        return Err(Error::bad_request(format!("authorizerType REQUEST {NOT_HERE}")));
-    };
+    let AuthorizerKind::Jwt { issuer, audience } = &mut authorizer.kind else { return Ok(()) };
     if let Some(jwt) = patch.jwt {
         if let Some(given) = jwt.issuer {
             *issuer = given;
@@ -138,10 +171,42 @@ fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, patch: Patch) -> Resul
             *audience = given;
         }
     }
-    check_jwt(issuer, audience)?;
-    draft.put(&authorizer)?;
-    deployment::auto_deploy(draft, &authorizer.api_id)?;
-    Ok(show(&authorizer))
+    check_jwt(issuer, audience)
+}
+
+fn put_request(authorizer: &mut Authorizer, sources: Option<Vec<String>>, patch: Patch) -> Result<(), Error> {
+    refuse(patch.jwt.is_some(), "jwtConfiguration", "is not supported for REQUEST authorizers")?;
+    if let Some(sources) = sources {
+        authorizer.identity_source = checked_sources(sources)?;
+    }
+    let Authorizer { identity_source, kind, .. } = authorizer;
+    let AuthorizerKind::Request { uri, payload_format_version, result_ttl_seconds, simple_responses } = kind else {
+        return Ok(());
+    };
+    if let Some(given) = patch.uri {
+        *uri = checked_function(&given)?;
+    }
+    if let Some(given) = patch.payload_format_version {
+        *payload_format_version = given;
+    }
+    if let Some(given) = patch.result_ttl {
+        let allowed = u32::try_from(given).ok().filter(|seconds| *seconds <= MAX_TTL_SECONDS);
+        *result_ttl_seconds = allowed
+            .ok_or_else(|| Error::bad_request("AuthorizerResultTtlInSeconds should be between 0 and 3600 seconds"))?;
+    }
+    if let Some(given) = patch.simple_responses {
+        *simple_responses = given;
+    }
+    refuse(uri.is_empty(), "authorizerUri", "is required for REQUEST authorizers")?;
+    let Some(format) = PayloadFormat::parse(payload_format_version) else {
+        return Err(Error::bad_request(
+            "AuthorizerPayloadFormatVersion is a required parameter for REQUEST authorizers: 1.0 or 2.0",
+        ));
+    };
+    let simple_of_first = *simple_responses && format == PayloadFormat::V1;
+    refuse(simple_of_first, "enableSimpleResponses", "is supported for authorizerPayloadFormatVersion 2.0 only")?;
+    let remembers_all = *result_ttl_seconds > 0 && identity_source.is_empty();
+    refuse(remembers_all, "authorizerResultTtlInSeconds", "needs at least one identitySource to remember answers by")
 }
 
 fn checked_name(draft: &Draft<'_>, authorizer: &Authorizer, name: String) -> Result<String, Error> {
@@ -160,6 +225,29 @@ fn checked_source(sources: Vec<String>) -> Result<Vec<String>, Error> {
         _ => return Err(Error::bad_request("JWT authorizers need exactly one identitySource")),
     };
     Ok(sources)
+}
+
+/// None, or several, all of which a request has to have.
+fn checked_sources(sources: Vec<String>) -> Result<Vec<String>, Error> {
+    if sources.len() > MAX_IDENTITY_SOURCES {
+        return Err(Error::bad_request(format!("An authorizer has at most {MAX_IDENTITY_SOURCES} identity sources")));
+    }
+    for source in &sources {
+        identity_source(source, &sample_variables(source)).map_err(|_| {
+            Error::bad_request(format!(
+                "Invalid mapping expression specified: {source}. Expected $request.header.NAME, $request.querystring.NAME, \
+                 $context.NAME or $stageVariables.NAME"
+            ))
+        })?;
+    }
+    Ok(sources)
+}
+
+fn authorizer_type(authorizer: &Authorizer) -> wire::AuthorizerType {
+    match authorizer.kind {
+        AuthorizerKind::Jwt { .. } => wire::AuthorizerType::Jwt,
+        AuthorizerKind::Request { .. } => wire::AuthorizerType::Request,
+    }
 }
 
 fn check_jwt(issuer: &str, audience: &[String]) -> Result<(), Error> {
@@ -183,18 +271,17 @@ fn check_jwt(issuer: &str, audience: &[String]) -> Result<(), Error> {
 fn show(authorizer: &Authorizer) -> wire::Authorizer {
     let mut shown = wire::Authorizer {
         authorizer_id: Some(authorizer.id.clone()),
+        authorizer_type: Some(authorizer_type(authorizer)),
         identity_source: Some(authorizer.identity_source.clone()),
         name: Some(authorizer.name.clone()),
         ..Default::default()
     };
     match &authorizer.kind {
         AuthorizerKind::Jwt { issuer, audience } => {
-            shown.authorizer_type = Some(wire::AuthorizerType::Jwt);
             let (issuer, audience) = (Some(issuer.clone()), Some(audience.clone()));
             shown.jwt_configuration = Some(wire::JWTConfiguration { audience, issuer });
         }
         AuthorizerKind::Request { uri, payload_format_version, result_ttl_seconds, simple_responses } => {
-            shown.authorizer_type = Some(wire::AuthorizerType::Request);
             shown.authorizer_uri = Some(uri.clone());
             shown.authorizer_payload_format_version = Some(payload_format_version.clone());
             shown.authorizer_result_ttl_in_seconds = i32::try_from(*result_ttl_seconds).ok();

@@ -168,7 +168,7 @@ mod tests {
             ("$response.header.x", false),
             ("$context.identity.clientCert.subject", false),
             ("$context.authorizer.claims.sub", true),
-            ("$context.authorizer.tenant", false),
+            ("$context.authorizer.tenant", true),
             ("${request.header.x", false),
             ("$anything", false),
         ] {

@@ -83,6 +83,12 @@ denials! {
     ApiKeyMissing = ApiKeyInvalid, "", "there is no API key";
     /// It is none that is enabled and of a usage plan of the stage, or there are several.
     ApiKeyUnknown = ApiKeyInvalid, "", "the API key is not one of the stage's usage plans";
+    /// There is nothing where an authorizer's identity source should be.
+    IdentityMissing = Unauthorized, "", "the request does not have all identity sources";
+    /// The authorizer's function does not let it through.
+    FunctionDenied = Forbidden, "", "the authorizer denied the request";
+    /// The authorizer's function gave no answer, or none that can be read.
+    AuthorizerFailed = AuthorizerUnusable, "", "the authorizer gave no answer";
     /// What decides cannot be used.
     AuthorizerUnusable = AuthorizerUnusable, "", "the authorizer cannot be used";
 }

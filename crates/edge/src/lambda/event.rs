@@ -115,6 +115,64 @@ struct IntegrationV2<'a> {
     is_base64_encoded: bool,
 }
 
+/// The event of an authorizer, as JSON.
+pub(crate) fn of_authorizer(
+    format: PayloadFormat,
+    asked: &Asked<'_>,
+    route_arn: &str,
+    identity: &[String],
+) -> serde_json::Result<Vec<u8>> {
+    match format {
+        PayloadFormat::V1 => {
+            let mut request = RequestV1::of(asked);
+            // Nobody has decided yet.
+            request.request_context.authorizer = None;
+            request.path_parameters.get_or_insert_default();
+            let identity = identity.join(",");
+            serde_json::to_vec(&AuthorizerV1 {
+                version: "1.0",
+                kind: "REQUEST",
+                method_arn: route_arn,
+                identity_source: &identity,
+                authorization_token: &identity,
+                request,
+            })
+        }
+        PayloadFormat::V2 => serde_json::to_vec(&AuthorizerV2 {
+            version: "2.0",
+            kind: "REQUEST",
+            route_arn,
+            identity_source: Some(identity).filter(|identity| !identity.is_empty()),
+            request: RequestV2::of(asked),
+        }),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizerV1<'a> {
+    version: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    method_arn: &'a str,
+    identity_source: &'a str,
+    authorization_token: &'a str,
+    #[serde(flatten)]
+    request: RequestV1<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizerV2<'a> {
+    version: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    route_arn: &'a str,
+    identity_source: Option<&'a [String]>,
+    #[serde(flatten)]
+    request: RequestV2<'a>,
+}
+
 type Parameters<'a> = BTreeMap<Cow<'a, str>, Cow<'a, str>>;
 type Lists<'a> = BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>;
 
@@ -391,6 +449,13 @@ impl<'a> Asked<'a> {
             Some(Authorized::Token(token)) => {
                 Some(json!({"claims": self.claims(&token.claims), "scopes": self.record.granted_scopes()}))
             }
+            Some(Authorized::Function(verdict)) => {
+                let mut told = verdict.context.clone();
+                if let Some(principal) = &verdict.principal_id {
+                    told.insert("principalId".to_owned(), principal.as_str().into());
+                }
+                Some(told.into())
+            }
             // The one who signed is in `identity`.
             Some(Authorized::Key(_)) | None => (self.stage.dialect == Dialect::Http).then(none),
         }
@@ -400,6 +465,9 @@ impl<'a> Asked<'a> {
         Some(match self.record.authorized.as_ref()? {
             Authorized::Token(token) => {
                 json!({"jwt": {"claims": self.claims(&token.claims), "scopes": self.record.granted_scopes()}})
+            }
+            Authorized::Function(verdict) => {
+                json!({"lambda": Some(&verdict.context).filter(|context| !context.is_empty())})
             }
             Authorized::Key(key) => json!({"iam": {
                 "accessKey": key.id,

@@ -40,7 +40,9 @@ impl Reply {
         if format == PayloadFormat::V2 && !is_structured {
             return Some(Self::inferred(value, returned));
         }
-        Self::structured(serde_json::from_value(value).ok()?, format, dialect)
+        // serde takes a list for a structure, too.
+        let object = Some(value).filter(Value::is_object)?;
+        Self::structured(serde_json::from_value(object).ok()?, format, dialect)
     }
 
     /// Of format 2.0: what a function returns is the payload. A text is without its quotes.
@@ -229,5 +231,6 @@ mod tests {
         assert_eq!(read(PayloadFormat::V2, r#"{"statusCode": 200, "cookies": ["a\nb"]}"#), None);
         assert_eq!(read(PayloadFormat::V1, r#"{"statusCode": 200, "multiValueHeaders": {"a": "b"}}"#), None);
         assert_eq!(read(PayloadFormat::V1, r#"{"body": "x"}"#), None);
+        assert_eq!(read(PayloadFormat::V1, r#"[200, null, null, null, "x", false]"#), None);
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::PayloadFormat;
+use crate::mapping::{Source, identity_source};
 use crate::resource::{self, AuthorizerKind};
-use crate::{IdentitySource, Issuer, Keyring};
+use crate::{FunctionArn, IdentitySource, Issuer, Keyring};
 
 /// Who may call a route.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub enum Authorization {
     },
     /// Who has signed the request with an access key.
     AwsIam,
+    /// Whom a function lets in.
+    Function(Arc<FunctionAuthorizer>),
     /// Nobody: what decides about it cannot be used.
     Unusable,
 }
@@ -36,6 +40,29 @@ pub struct JwtAuthorizer {
     pub issuer: Issuer,
     /// For whom it may be.
     pub audience: Vec<String>,
+}
+
+/// A Lambda function that is asked (`REQUEST`).
+#[derive(Clone, Debug)]
+pub struct FunctionAuthorizer {
+    /// `authorizerId`
+    pub id: String,
+    /// What is called.
+    pub function: FunctionArn,
+    /// Where what a client has to show is; stage variables are text already.
+    pub sources: Vec<Source>,
+    /// How it is told of the request.
+    pub payload_format: PayloadFormat,
+    /// For how long its answer holds; 0: for one request.
+    pub ttl_seconds: u32,
+    /// It answers yes or no, and not with a policy.
+    pub simple_responses: bool,
+}
+
+/// An authorizer that can be used.
+pub(super) enum Authorizer {
+    Jwt(Arc<JwtAuthorizer>),
+    Function(Arc<FunctionAuthorizer>),
 }
 
 /// An access key, opened: requests to routes with `AWS_IAM` are signed with it.
@@ -55,14 +82,15 @@ pub struct AccessKey {
 pub(super) type AccessKeys = HashMap<Arc<str>, Arc<AccessKey>>;
 
 /// The authorizers of a deployment by id, as far as they can be used. `unusable` is told about the others.
-pub(super) fn authorizers(
-    deployment: &resource::Deployment,
+pub(super) fn authorizers<'d>(
+    deployment: &'d resource::Deployment,
+    stage: &resource::Stage,
     mut unusable: impl FnMut(&str, String),
-) -> BTreeMap<&str, Arc<JwtAuthorizer>> {
+) -> BTreeMap<&'d str, Authorizer> {
     let mut usable = BTreeMap::new();
     for authorizer in &deployment.authorizers {
-        match JwtAuthorizer::of(authorizer) {
-            Ok(compiled) => drop(usable.insert(authorizer.id.as_str(), Arc::new(compiled))),
+        match Authorizer::of(authorizer, stage) {
+            Ok(compiled) => drop(usable.insert(authorizer.id.as_str(), compiled)),
             Err(what) => unusable(&authorizer.id, what),
         }
     }
@@ -73,31 +101,62 @@ impl Authorization {
     /// `None`: everybody who is admitted.
     pub(super) fn of(
         authorization: &resource::Authorization,
-        authorizers: &BTreeMap<&str, Arc<JwtAuthorizer>>,
+        authorizers: &BTreeMap<&str, Authorizer>,
     ) -> Option<Self> {
         match authorization {
             resource::Authorization::None => None,
             resource::Authorization::AwsIam => Some(Self::AwsIam),
-            resource::Authorization::Custom { .. } => Some(Self::Unusable),
+            resource::Authorization::Custom { authorizer_id } => Some(match authorizers.get(&**authorizer_id) {
+                Some(Authorizer::Function(authorizer)) => Self::Function(authorizer.clone()),
+                Some(Authorizer::Jwt(_)) | None => Self::Unusable,
+            }),
             resource::Authorization::Jwt { authorizer_id, scopes } => Some(match authorizers.get(&**authorizer_id) {
-                Some(authorizer) => Self::Jwt { authorizer: authorizer.clone(), scopes: scopes.as_slice().into() },
-                None => Self::Unusable,
+                Some(Authorizer::Jwt(authorizer)) => {
+                    Self::Jwt { authorizer: authorizer.clone(), scopes: scopes.as_slice().into() }
+                }
+                Some(Authorizer::Function(_)) | None => Self::Unusable,
             }),
         }
     }
 }
 
+impl Authorizer {
+    fn of(authorizer: &resource::Authorizer, stage: &resource::Stage) -> Result<Self, String> {
+        match &authorizer.kind {
+            AuthorizerKind::Jwt { issuer, audience } => {
+                JwtAuthorizer::of(authorizer, issuer, audience).map(Arc::new).map(Self::Jwt)
+            }
+            AuthorizerKind::Request { uri, payload_format_version, result_ttl_seconds, simple_responses } => {
+                let format = PayloadFormat::parse(payload_format_version);
+                let sources = authorizer.identity_source.iter().map(|source| identity_source(source, &stage.variables));
+                Ok(Self::Function(Arc::new(FunctionAuthorizer {
+                    id: authorizer.id.clone(),
+                    function: FunctionArn::parse(uri, &stage.variables).map_err(|error| error.to_string())?,
+                    sources: sources.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
+                    payload_format: format.ok_or_else(|| format!("{payload_format_version} is no payload format"))?,
+                    ttl_seconds: *result_ttl_seconds,
+                    simple_responses: *simple_responses,
+                })))
+            }
+        }
+    }
+}
+
+impl FunctionAuthorizer {
+    /// Whether its answers hold for longer than one request.
+    pub fn remembers(&self) -> bool {
+        self.ttl_seconds > 0 && !self.sources.is_empty()
+    }
+}
+
 impl JwtAuthorizer {
-    fn of(authorizer: &resource::Authorizer) -> Result<Self, String> {
-        let AuthorizerKind::Jwt { issuer, audience } = &authorizer.kind else {
-            return Err("authorizers of type REQUEST are not served".to_owned());
-        };
+    fn of(authorizer: &resource::Authorizer, issuer: &str, audience: &[String]) -> Result<Self, String> {
         let source = authorizer.identity_source.first().ok_or("it has no identitySource")?;
         Ok(Self {
             id: authorizer.id.clone(),
             source: IdentitySource::parse(source).map_err(|error| error.to_string())?,
             issuer: Issuer::parse(issuer).map_err(|error| error.to_string())?,
-            audience: audience.clone(),
+            audience: audience.to_vec(),
         })
     }
 }

@@ -201,7 +201,7 @@ fn router(
             }
         }
     }
-    let authorizers = authorizers(deployment, |id, what| {
+    let authorizers = authorizers(deployment, stage, |id, what| {
         faults.push(Fault { name: format!("{}/{} authorizer {id}", stage.api_id, stage.name), what });
     });
     Router::new(deployment.routes.iter().filter_map(|route| {

@@ -1,0 +1,141 @@
+//! Routes that a function lets somebody call: Lambda authorizers of the type REQUEST.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use model::mapping::Mapping;
+use model::snapshot::FunctionAuthorizer;
+use model::template::{Variable, value_of};
+use trust::UnixSeconds;
+
+use super::Place;
+use super::denial::Denial;
+use super::remembered::{Answered, IdentityDigest};
+use super::verdict::Verdict;
+use crate::answer::Answer;
+use crate::lambda::event::{self, Asked};
+use crate::lambda::{InvokeError, invoke};
+use crate::mapping::Values;
+use crate::record::Record;
+use crate::runtime::Runtime;
+
+/// How long an authorizer may take: AWS's limit.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Asks the function, unless it is known what it says.
+pub(super) async fn authorize(
+    runtime: &Rc<Runtime>,
+    record: &mut Record,
+    authorizer: &FunctionAuthorizer,
+    place: &Place<'_>,
+) -> Result<Rc<Verdict>, Answer> {
+    let identity = identity(authorizer, record, place).map_err(|denial| record.deny(denial))?;
+    let arn = route_arn(record, place);
+    let verdict = match authorizer.remembers() {
+        true => remembered(runtime, record, authorizer, place, &identity, &arn).await,
+        false => ask(runtime, record, authorizer, place, &identity, &arn).await,
+    };
+    let verdict = verdict.map_err(|why| record.authorizer_failed(&why))?;
+    match verdict.allows(&arn) {
+        true => Ok(verdict),
+        false => Err(record.deny(Denial::FunctionDenied)),
+    }
+}
+
+/// What the request shows at each identity source. Where one has nothing, nobody is asked.
+fn identity(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>) -> Result<Vec<String>, Denial> {
+    let values = Values::of_request(place.parts, place.rest, place.variables, record);
+    let none = Mapping::default();
+    let shown = authorizer.sources.iter().map(|source| values.piece(source, &none).into_owned());
+    let shown: Vec<String> = shown.collect();
+    if shown.iter().any(String::is_empty) { Err(Denial::IdentityMissing) } else { Ok(shown) }
+}
+
+/// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`
+fn route_arn(record: &Record, place: &Place<'_>) -> String {
+    let account = value_of(&Variable::AccountId, None, record).unwrap_or_default();
+    let (stage, method) = (place.stage, &place.parts.method);
+    format!("arn:aws:execute-api:{}:{account}:{}/{}/{method}{}", stage.region, stage.api_id, stage.name, place.rest)
+}
+
+/// By what was said before, or is being said; else the function is asked, and its answer holds for a while.
+async fn remembered(
+    runtime: &Rc<Runtime>,
+    record: &Record,
+    authorizer: &FunctionAuthorizer,
+    place: &Place<'_>,
+    identity: &[String],
+    arn: &str,
+) -> Result<Rc<Verdict>, Rc<str>> {
+    let digest = digest(authorizer, record, place, identity);
+    let slot = runtime.verdicts.slot(&digest, runtime.now_seconds());
+    let asked_here = Cell::new(false);
+    let answered = slot.get_or_init(|| async {
+        let verdict = ask(runtime, record, authorizer, place, identity, arn).await;
+        asked_here.set(true);
+        Answered { verdict, until: runtime.now_seconds().saturating_add(UnixSeconds::from(authorizer.ttl_seconds)) }
+    });
+    let Answered { verdict, .. } = answered.await.clone();
+    if asked_here.get() {
+        runtime.verdicts.filled(&digest, &slot);
+    }
+    verdict
+}
+
+/// Of an authorizer with all its settings, what the request shows, and the client's certificate where the domain asks for one:
+/// with another certificate it is another client.
+fn digest(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>, identity: &[String]) -> IdentityDigest {
+    let certificate = record.domain.trust.as_ref().and_then(|_| record.client.chain.leaf_sha256());
+    let settings = [&place.stage.api_id, &place.stage.name, &authorizer.id, &authorizer.function.arn];
+    let form = [u8::from(authorizer.simple_responses), authorizer.payload_format as u8];
+    let mut context = Context::new(&SHA256);
+    let mut update = |part: &[u8]| {
+        // With its length before it, no other parts read the same.
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    };
+    update(&form);
+    update(certificate.as_ref().map_or(&[], |sha256| &sha256[..]));
+    settings.into_iter().chain(identity).for_each(|part| update(part.as_bytes()));
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+async fn ask(
+    runtime: &Rc<Runtime>,
+    record: &Record,
+    authorizer: &FunctionAuthorizer,
+    place: &Place<'_>,
+    identity: &[String],
+    arn: &str,
+) -> Result<Rc<Verdict>, Rc<str>> {
+    let Place { stage, parts, rest, variables } = *place;
+    let headers = event::headers(parts, &Mapping::default(), record);
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let asked = Asked {
+        record,
+        stage,
+        method: &parts.method,
+        headers: &headers,
+        path: &event::path(authorizer.payload_format, record, stage, parts.uri.path(), rest),
+        query: parts.uri.query().unwrap_or_default(),
+        variables: &variables,
+    };
+    let event = event::of_authorizer(authorizer.payload_format, &asked, arn, identity);
+    let event = event.map_err(|_| "the authorizer's event cannot be written")?;
+    let invoked = invoke(runtime, &authorizer.function, event.into(), TIME).await.map_err(|error| {
+        let why: Cow<'static, str> = match error {
+            InvokeError::TimedOut => "the authorizer did not answer in time".into(),
+            InvokeError::NoEndpoint => InvokeError::NO_ENDPOINT.into(),
+            InvokeError::Failed(why) => why,
+        };
+        Rc::from(&*why)
+    })?;
+    let returned = invoked.returned().map_err(|why| Rc::from(&*why))?;
+    Ok(Rc::new(Verdict::read(returned, authorizer.simple_responses)?))
+}
