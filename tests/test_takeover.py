@@ -105,9 +105,11 @@ def test_one_that_does_not_get_ready_changes_nothing(gateway, pki, tmp_path):
     new.launch()
     assert new.process.wait(60) == 2 and "sealed under another key" in new.stderr()
     new.process = None
-    eventually(lambda: pid_in_run_json(old) == old.process.pid)
+    # Waits until the control address serves again.
     gateway.update_truststore(gateway.put_truststore(pki.ca().pem))
     assert gateway.curl("/after", pki.client()).status == 200
+    eventually(lambda: (old.data_dir / "run.json").exists() and pid_in_run_json(old) == old.process.pid)
+    assert old.command("env", "--data-dir", old.data_dir).stdout, "other commands find it"
     stop.set()
     for client in load:
         client.join(20)

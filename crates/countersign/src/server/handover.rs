@@ -106,10 +106,9 @@ impl Server {
             sleep(RETRY).await;
         }
         self.chores = Chores::start(&self.control, self.config.revocation.directory.as_deref());
-        let again = self.serving.start(&self.control).and_then(|()| self.dir.announce(&self.run));
-        match again {
-            Ok(running) => self.running = running,
-            Err(e) => warn(&e.to_string()),
+        let again = self.serving.start(&self.control).and_then(|()| self.running.again(&self.run));
+        if let Err(e) = again {
+            warn(&e.to_string());
         }
     }
 }
