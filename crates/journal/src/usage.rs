@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -147,12 +148,20 @@ impl UsageBook {
     }
 }
 
-/// It is for its owner only.
+/// It is for its owner only. What is damaged is an error that names it: redb panics over some of it.
 fn open(path: &Path) -> Result<Database, UsageError> {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let backend = FileBackend::new(options.open(path).map_err(error)?).map_err(error)?;
-    Database::builder().create_with_backend(backend).map_err(error)
+    let opened = catch_unwind(|| {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let backend = FileBackend::new(options.open(path).map_err(error)?).map_err(error)?;
+        let mut database = Database::builder().create_with_backend(backend).map_err(error)?;
+        match database.check_integrity().map_err(error)? {
+            true => Ok(database),
+            false => Err(UsageError("it is damaged".to_owned())),
+        }
+    });
+    let damaged = |_| Err(UsageError("it is damaged".to_owned()));
+    opened.unwrap_or_else(damaged).map_err(|UsageError(why)| UsageError(format!("{}: {why}", path.display())))
 }
 
 fn forget(database: &Database, before: u32) -> Result<(), UsageError> {

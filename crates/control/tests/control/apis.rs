@@ -82,7 +82,12 @@ async fn what_is_not_here_or_makes_no_sense_is_refused() {
             "custom domain name",
         ),
         ("", json!({"name": "x", "protocolType": "HTTP", "routeKey": "GET /"}), 400, "target"),
-        ("/integrations", json!({"integrationType": "AWS_PROXY", "integrationUri": "arn:x"}), 400, "Invalid function ARN"),
+        (
+            "/integrations",
+            json!({"integrationType": "AWS_PROXY", "integrationUri": "arn:x"}),
+            400,
+            "Invalid function ARN",
+        ),
         ("/integrations", json!({"integrationType": "HTTP_PROXY"}), 400, "integrationUri"),
         ("/integrations", proxy(json!({"integrationUri": "ftp://b/"})), 400, "Invalid HTTP endpoint"),
         ("/integrations", proxy(json!({"timeoutInMillis": 49})), 400, "greater than or equal to 50"),
