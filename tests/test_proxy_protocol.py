@@ -84,7 +84,8 @@ def test_the_client_is_whom_the_balancer_names(configured, backend, pki):
 def test_limits_hold_from_the_signal_on(configured, backend, pki):
     server, again = configured("")
     gateway = Gateway(server, backend, "api.yourcompany.com", pki.ca().pem).create()
-    large = ["--data-binary", "x" * 2000]
+    # In HTTP/2 curl takes a stream that is reset behind its answer for an error, if it was still sending.
+    large = ["--http1.1", "--data-binary", "x" * 2000]
     assert gateway.curl("/before", pki.client(), *large).status == 200
     kept = connect(server, gateway.domain, pki.client())
     again("[limits]\nbody_bytes = 1000")
