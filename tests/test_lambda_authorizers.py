@@ -52,8 +52,15 @@ def gateway(server, backend, pki):
 
 
 @pytest.fixture(autouse=True)
-def fresh(functions):
+def fresh(functions, gateway):
+    """No test sees what another has called; an API has room for ten authorizers."""
     functions.calls.clear()
+    yield
+    for route in gateway.api.get_routes(ApiId=gateway.api_id)["Items"]:
+        if route["AuthorizationType"] == "CUSTOM":
+            gateway.api.delete_route(ApiId=gateway.api_id, RouteId=route["RouteId"])
+    for authorizer in gateway.api.get_authorizers(ApiId=gateway.api_id)["Items"]:
+        gateway.api.delete_authorizer(ApiId=gateway.api_id, AuthorizerId=authorizer["AuthorizerId"])
 
 
 def guard(gateway, functions, key, answer, version="2.0", simple=True, sources=(AUTHORIZATION,), ttl=0, integration=None):
@@ -174,18 +181,21 @@ def test_a_policy_and_the_event_of_format_1(gateway, functions, pki):
 
 
 def test_a_remembered_policy_is_held_against_each_route(gateway, functions, pki):
-    name, authorizer = guard(
-        gateway, functions, "GET /first", lambda event: policy("Allow", event["routeArn"]), simple=False, ttl=300)
+    def answer(event):
+        return policy("Allow", event["routeArn"].rpartition("/")[0] + "/first")
+
+    name, authorizer = guard(gateway, functions, "GET /first", answer, simple=False, ttl=300)
     add_route(gateway, "GET /second", authorizer)
-    assert call(gateway, "/first", pki.client()).status == 200
-    assert call(gateway, "/second", pki.client()).status == 403
-    assert len(asked(functions, name)) == 1
+    for _ in range(10):
+        assert [call(gateway, path, pki.client()).status for path in ("/first", "/second")] == [200, 403]
+    # Each core remembers for itself.
+    assert len(asked(functions, name)) < 20
     both, authorizer = guard(
         gateway, functions, "GET /third", lambda event: policy("Allow", event["routeArn"]), simple=False, ttl=300,
         sources=(AUTHORIZATION, "$context.routeKey"))
     add_route(gateway, "GET /fourth", authorizer)
     assert [call(gateway, path, pki.client()).status for path in ("/third", "/fourth", "/third")] == [200, 200, 200]
-    assert len(asked(functions, both)) == 2
+    assert {event["routeKey"] for event in asked(functions, both)} == {"GET /third", "GET /fourth"}
 
 
 def test_denials_outweigh_and_what_is_not_understood_is_500(gateway, functions, pki):
@@ -316,7 +326,7 @@ def test_what_is_not_served_is_refused_when_it_is_set(gateway):
         ({"AuthorizerUri": "http://127.0.0.1/"}, "Invalid function ARN or invalid uri"),
         ({"AuthorizerPayloadFormatVersion": "3.0"}, "AuthorizerPayloadFormatVersion is a required parameter"),
         ({"AuthorizerPayloadFormatVersion": "1.0", "EnableSimpleResponses": True}, "2.0 only"),
-        ({"AuthorizerResultTtlInSeconds": 3601}, "between 0 and 3600"),
+        ({"AuthorizerResultTtlInSeconds": 3601}, "less than or equal to 3600"),
         ({"AuthorizerResultTtlInSeconds": 60, "IdentitySource": []}, "at least one identitySource"),
         ({"IdentitySource": ["$request.body.x"]}, "Invalid mapping expression"),
         ({"IdentitySource": ["$context.authorizer.x"]}, "Invalid mapping expression"),
