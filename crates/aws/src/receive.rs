@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -39,7 +40,7 @@ impl Service {
         };
         for member in operation.input.iter().filter(|member| member.location != Location::Body) {
             input.remove(member.name);
-            if let Some(value) = outside_value(member, &outside)? {
+            if let Some(value) = outside_value(member, &outside, body)? {
                 input.insert(member.name.to_owned(), value);
             }
         }
@@ -212,8 +213,9 @@ fn json_object(members: &[Member], body: &[u8]) -> Result<Map<String, Value>, Er
     }
 }
 
-fn outside_value(member: &Member, outside: &Outside) -> Result<Option<Value>, Error> {
+fn outside_value(member: &Member, outside: &Outside, body: &[u8]) -> Result<Option<Value>, Error> {
     let values = match member.location {
+        Location::Payload => return Ok(Some(Value::String(BASE64.encode(body)))),
         Location::Path => outside.get(&label_key(member.name)),
         Location::Query | Location::Body => outside.get(member.name),
     };

@@ -69,6 +69,8 @@ pub(crate) struct Member {
 pub(crate) enum Location {
     /// In the body.
     Body,
+    /// The body itself: bytes.
+    Payload,
     /// A label of the path.
     Path,
     /// A parameter of the query string.

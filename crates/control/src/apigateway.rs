@@ -3,7 +3,9 @@
 //! As in v2, an operation is a pure rule over a [`Draft`], in the file of its resource. Custom domain names, stages,
 //! deployments and mappings are those of v2: both APIs see the same.
 
+pub(crate) mod api_key;
 mod base_path;
+mod csv;
 mod deployment;
 mod domain_name;
 mod method;
@@ -13,6 +15,8 @@ pub(crate) mod rest_api;
 mod stage;
 #[cfg(test)]
 mod tests;
+pub(crate) mod usage;
+pub(crate) mod usage_plan;
 
 use aws::apigateway::*;
 use aws::{Caller, Error};
@@ -20,6 +24,7 @@ use aws::{Caller, Error};
 use crate::Control;
 use crate::apigatewayv2::draft::Draft;
 use crate::apigatewayv2::tags;
+use crate::control::blocking;
 use crate::local_ca::endpoint_change;
 
 impl ApiGateway for Control {
@@ -198,5 +203,87 @@ impl ApiGateway for Control {
 
     async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
         self.edit(caller, |draft| tags::untag(draft, &input.resource_arn, &input.tag_keys)).await
+    }
+
+    async fn create_api_key(&self, caller: &Caller, input: CreateApiKeyRequest) -> Result<ApiKey, Error> {
+        self.edit(caller, |draft| api_key::create(draft, self.keyring(), &input)).await
+    }
+
+    async fn import_api_keys(&self, caller: &Caller, input: ImportApiKeysRequest) -> Result<ApiKeyIds, Error> {
+        self.edit(caller, |draft| api_key::import(draft, self.keyring(), &input)).await
+    }
+
+    async fn update_api_key(&self, caller: &Caller, input: UpdateApiKeyRequest) -> Result<ApiKey, Error> {
+        self.edit(caller, |draft| api_key::update(draft, &input)).await
+    }
+
+    async fn delete_api_key(&self, caller: &Caller, input: DeleteApiKeyRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| api_key::delete(draft, &input)).await
+    }
+
+    async fn get_api_key(&self, caller: &Caller, input: GetApiKeyRequest) -> Result<ApiKey, Error> {
+        api_key::get(&self.draft(caller), self.keyring(), &input)
+    }
+
+    async fn get_api_keys(&self, caller: &Caller, input: GetApiKeysRequest) -> Result<ApiKeys, Error> {
+        api_key::list(&self.draft(caller), self.keyring(), &input)
+    }
+
+    async fn create_usage_plan(&self, caller: &Caller, input: CreateUsagePlanRequest) -> Result<UsagePlan, Error> {
+        self.edit(caller, |draft| usage_plan::create(draft, &input)).await
+    }
+
+    async fn update_usage_plan(&self, caller: &Caller, input: UpdateUsagePlanRequest) -> Result<UsagePlan, Error> {
+        self.edit(caller, |draft| usage_plan::update(draft, &input)).await
+    }
+
+    async fn delete_usage_plan(&self, caller: &Caller, input: DeleteUsagePlanRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| usage_plan::delete(draft, &input)).await
+    }
+
+    async fn get_usage_plan(&self, caller: &Caller, input: GetUsagePlanRequest) -> Result<UsagePlan, Error> {
+        usage_plan::get(&self.draft(caller), &input)
+    }
+
+    async fn get_usage_plans(&self, caller: &Caller, input: GetUsagePlansRequest) -> Result<UsagePlans, Error> {
+        usage_plan::list(&self.draft(caller), &input)
+    }
+
+    async fn create_usage_plan_key(
+        &self,
+        caller: &Caller,
+        input: CreateUsagePlanKeyRequest,
+    ) -> Result<UsagePlanKey, Error> {
+        self.edit(caller, |draft| usage_plan::create_key(draft, self.keyring(), &input)).await
+    }
+
+    async fn delete_usage_plan_key(&self, caller: &Caller, input: DeleteUsagePlanKeyRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| usage_plan::delete_key(draft, &input)).await
+    }
+
+    async fn get_usage_plan_key(&self, caller: &Caller, input: GetUsagePlanKeyRequest) -> Result<UsagePlanKey, Error> {
+        usage_plan::get_key(&self.draft(caller), self.keyring(), &input)
+    }
+
+    async fn get_usage_plan_keys(
+        &self,
+        caller: &Caller,
+        input: GetUsagePlanKeysRequest,
+    ) -> Result<UsagePlanKeys, Error> {
+        usage_plan::list_keys(&self.draft(caller), self.keyring(), &input)
+    }
+
+    async fn get_usage(&self, caller: &Caller, input: GetUsageRequest) -> Result<Usage, Error> {
+        let (control, caller) = (self.clone(), caller.clone());
+        blocking(move || {
+            let snapshot = control.shared.snapshots.borrow().clone();
+            usage::get(&control.draft(&caller), &input, &control.shared.usage, &snapshot)
+        })
+        .await
+    }
+
+    async fn update_usage(&self, caller: &Caller, input: UpdateUsageRequest) -> Result<Usage, Error> {
+        let snapshot = self.shared.snapshots.borrow().clone();
+        usage::update(&self.draft(caller), &input, &snapshot)
     }
 }

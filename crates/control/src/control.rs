@@ -9,6 +9,7 @@ use aws::Error;
 use data_encoding::BASE64;
 use journal::Journal;
 use journal::ledger::Ledger;
+use journal::usage::UsageBook;
 use model::resource::AccessKey;
 use model::{Change, Keyring, Snapshot, UnixMillis};
 use tokio::sync::{Mutex, watch};
@@ -41,6 +42,8 @@ pub struct ControlParts {
     pub journal: Journal,
     /// The clients that were seen.
     pub ledger: Ledger,
+    /// What API keys have used of their plans.
+    pub usage: UsageBook,
     /// What the data plane of this node enforces.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
@@ -75,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Arc<Objects>,
     pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
+    pub(crate) usage: UsageBook,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
@@ -103,7 +107,7 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, objects, journal, ledger, snapshots, mut metrics } = parts;
+        let ControlParts { config, settings, keyring, objects, journal, ledger, usage, snapshots, mut metrics } = parts;
         metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
@@ -117,6 +121,7 @@ impl Control {
                 objects,
                 journal,
                 ledger,
+                usage,
                 snapshots,
                 metrics,
                 keys: OpenedKeys::default(),

@@ -25,6 +25,7 @@ pub mod s3;
 mod server;
 mod settings;
 mod sts;
+pub mod usage;
 
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};

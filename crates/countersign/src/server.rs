@@ -14,6 +14,7 @@ mod records;
 mod refusals;
 mod sightings;
 mod tls;
+mod usage;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,8 +27,9 @@ use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{Edge, EdgeConfig, UpstreamTls};
 use journal::Journal;
 use journal::ledger::Ledger;
-use model::UnixMillis;
+use journal::usage::UsageBook;
 use model::snapshot::Defaults;
+use model::{Snapshot, UnixMillis};
 use store::{Follower, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -61,6 +63,8 @@ pub(crate) struct Server {
     store: Arc<dyn Store>,
     journal: Journal,
     ledger: Ledger,
+    /// What the last requests have used is written down when they have ended.
+    used: (UsageBook, watch::Receiver<Arc<Snapshot>>),
     edge: Arc<Edge>,
     defaults: watch::Sender<Defaults>,
     chores: Chores,
@@ -107,6 +111,7 @@ impl Server {
             fetcher.reviews(),
             files.store.clone(),
             files.keyring.clone(),
+            files.usage.clone(),
         );
         publisher.compile().await;
         let (told, lines) = mpsc::channel(refusals::WAITING);
@@ -137,6 +142,7 @@ impl Server {
         background.spawn(drift::tell(follower.state()));
         background.spawn(records::watch(files.journal.clone()));
         background.spawn(sightings::watch(files.ledger.clone()));
+        background.spawn(usage::keep(files.usage.clone(), snapshots.clone()));
         background.spawn(expiry.tell());
         background.spawn(fetcher.keep());
 
@@ -146,8 +152,9 @@ impl Server {
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
             ledger: files.ledger.clone(),
+            usage: files.usage.clone(),
             objects: files.objects,
-            snapshots,
+            snapshots: snapshots.clone(),
             metrics,
         });
         let credentials = credentials(dir, &control).await?;
@@ -170,6 +177,7 @@ impl Server {
             store: files.store,
             journal: files.journal,
             ledger: files.ledger,
+            used: (files.usage, snapshots),
             edge,
             defaults,
             chores,
@@ -233,8 +241,11 @@ impl Server {
         self.serving.stop().await;
         self.chores.stop().await;
         self.background.shutdown().await;
-        let (journal, ledger) = (self.journal, self.ledger);
+        let (journal, ledger, (usage, snapshots)) = (self.journal, self.ledger, self.used);
         let closed = spawn_blocking(move || {
+            if let Err(e) = control::usage::write(&usage, &snapshots.borrow()) {
+                warn(&e.to_string());
+            }
             journal.close();
             ledger.close();
         });

@@ -49,6 +49,10 @@ pub(crate) enum Answer {
     ClientConcurrency,
     /// The route asks for a token that is not there, or not good.
     Unauthorized,
+    /// The method asks for an API key that is not there, or not good.
+    ApiKeyInvalid,
+    /// The API key's quota is used up.
+    QuotaExceeded,
     /// Who shows what the route asks for may not call it.
     Forbidden,
     /// What decides who may call the route cannot be used.
@@ -97,7 +101,7 @@ impl Answer {
     fn of_http_api(self) -> Form {
         match self {
             Self::Preflight => Form { status: StatusCode::NO_CONTENT, message: "", body: "", error_type: "" },
-            Self::Refused | Self::EndpointDisabled | Self::Forbidden => {
+            Self::Refused | Self::EndpointDisabled | Self::Forbidden | Self::ApiKeyInvalid => {
                 form!(FORBIDDEN, "ForbiddenException", "Forbidden")
             }
             Self::Unauthorized => form!(UNAUTHORIZED, "UnauthorizedException", "Unauthorized"),
@@ -116,6 +120,7 @@ impl Answer {
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => {
                 form!(TOO_MANY_REQUESTS, "TooManyRequestsException", "Too Many Requests")
             }
+            Self::QuotaExceeded => form!(TOO_MANY_REQUESTS, "LimitExceededException", "Limit Exceeded"),
             Self::NoIntegration | Self::AuthorizerUnusable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
             }
@@ -166,6 +171,8 @@ impl Answer {
         match self {
             Self::Preflight => "",
             Self::Refused | Self::EndpointDisabled | Self::Forbidden => "ACCESS_DENIED",
+            Self::ApiKeyInvalid => "INVALID_API_KEY",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::AuthorizerUnusable => "AUTHORIZER_CONFIGURATION_ERROR",
             Self::NotFound | Self::EndpointDisabledAsAws => "RESOURCE_NOT_FOUND",

@@ -12,6 +12,7 @@ use model::snapshot::{Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
 use crate::answer::Answer;
+use crate::api_keys;
 use crate::authorize::authorize;
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
@@ -105,6 +106,9 @@ async fn route(
     }
     let (route, variables) = rest_api::find(&stage, &parts.method, rest)?;
     record.route(route);
+    if route.api_key_required {
+        api_keys::admit(&stage, route, parts, record)?;
+    }
     if route.throttle.as_ref().is_some_and(|throttle| !throttle.admit(record.at)) {
         return Err(Answer::Throttled);
     }
@@ -114,6 +118,10 @@ async fn route(
     if let Some(authorization) = &route.authorization {
         // In a box, so that requests to which it does not matter carry nothing of it.
         Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
+    }
+    if let Some(key) = &record.api_key {
+        // Last, so that only what reaches the backend counts.
+        api_keys::spend(key, record.at)?;
     }
     let integration = route.integration.clone().ok_or(Answer::NoIntegration)?;
     let mut target = String::with_capacity(parts.uri.path().len() + 16);

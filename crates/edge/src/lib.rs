@@ -11,6 +11,7 @@
 mod addresses;
 mod admit;
 mod answer;
+mod api_keys;
 mod authorize;
 mod body;
 mod clock;

@@ -10,7 +10,7 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use model::resource::domain_log_group;
-use model::snapshot::{AccessLog, Dialect, Domain, ResourceName, Route, Stage};
+use model::snapshot::{AccessLog, Dialect, Domain, ResourceName, Route, Stage, StageKey};
 use model::template::{Context, Template, Value, Variable};
 use model::{BoundTokens, Permit, Revision, UnixMillis};
 use trust::Code;
@@ -90,6 +90,8 @@ pub(crate) struct Record {
     pub(crate) permit: Option<Permit>,
     /// By whom the request is, where the route asks.
     pub(crate) authorized: Option<Authorized>,
+    /// With what API key it came, where the method asks.
+    pub(crate) api_key: Option<Arc<StageKey>>,
     denied: Option<Denial>,
     /// `authorizationScopes` of the route.
     scopes: Option<Arc<[String]>>,
@@ -146,6 +148,7 @@ impl Record {
             route_key: None,
             permit: None,
             authorized: None,
+            api_key: None,
             denied: None,
             scopes: None,
             resource: None,
@@ -520,7 +523,8 @@ impl Record {
             }
             Variable::IdentityCaller | Variable::IdentityUser => out.push_str(key.map_or("", |key| &key.user_id)),
             Variable::IdentityUserArn => out.push_str(key.map_or("", |key| &key.principal_arn)),
-            // What this gateway has no counterpart of.
+            Variable::IdentityApiKeyId => out.push_str(self.api_key.as_ref().map_or("", |key| key.id())),
+            // What this gateway has no counterpart of, and the API key itself, which is a secret.
             _ => {}
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Here live the records ([`AccessRecord`]), the way to disk ([`Writer`], one per core, without locks; one thread behind
 //! them that writes and syncs), segments that tell when they were damaged ([`Notice`]), queries in the terms of
-//! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]); and the [`ledger`] of the clients that
-//! were seen.
+//! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]); the [`ledger`] of the clients that
+//! were seen, and the book of what API keys have used of their plans ([`usage`]).
 //!
 //! What must not live here: HTTP, AWS's wire forms, settings, and the decision what is to be recorded.
 //!
@@ -15,6 +15,7 @@
 
 pub mod filter;
 pub mod ledger;
+pub mod usage;
 
 mod index;
 mod journal;

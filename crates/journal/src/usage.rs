@@ -4,11 +4,14 @@
 //! since. As with the ledger, the file is never a reason for the gateway not to run.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 /// How many days are kept, as on AWS.
 pub const DAYS: u32 = 90;
@@ -48,8 +51,7 @@ impl UsageBook {
     /// Opens `data_dir/usage.redb`, or makes it, and forgets what is older than [`DAYS`]. The error says that nothing is
     /// kept, for a person: the book is empty then, and stays so.
     pub fn open(data_dir: &Path, today: u32) -> (Self, Option<UsageError>) {
-        let path = data_dir.join("usage.redb");
-        let opened = Database::create(path).map_err(error).and_then(|database| {
+        let opened = open(&data_dir.join("usage.redb")).and_then(|database| {
             forget(&database, today.saturating_sub(DAYS))?;
             Ok(database)
         });
@@ -59,13 +61,18 @@ impl UsageBook {
         }
     }
 
-    /// Writes lines down, in place of those of the same plan, key and day.
-    pub fn write(&self, lines: &[UsageLine]) -> Result<(), UsageError> {
-        let (Some(database), false) = (&self.database, lines.is_empty()) else { return Ok(()) };
+    /// Writes lines down, in place of those of the same plan, key and day. They are asked for in turn, so that what was asked
+    /// for last is also written last.
+    pub fn write(&self, lines: impl FnOnce() -> Vec<UsageLine>) -> Result<(), UsageError> {
+        let Some(database) = &self.database else { return Ok(()) };
         let transaction = database.begin_write().map_err(error)?;
+        let lines = lines();
+        if lines.is_empty() {
+            return transaction.abort().map_err(error);
+        }
         {
             let mut table = transaction.open_table(TABLE).map_err(error)?;
-            for line in lines {
+            for line in &lines {
                 let key = (line.plan_id.as_str(), line.key_id.as_str(), line.day);
                 table.insert(key, (line.used, line.spent, line.remaining)).map_err(error)?;
             }
@@ -117,6 +124,14 @@ impl UsageBook {
     }
 }
 
+/// It is for its owner only.
+fn open(path: &Path) -> Result<Database, UsageError> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let backend = FileBackend::new(options.open(path).map_err(error)?).map_err(error)?;
+    Database::builder().create_with_backend(backend).map_err(error)
+}
+
 fn forget(database: &Database, before: u32) -> Result<(), UsageError> {
     let transaction = database.begin_write().map_err(error)?;
     {
@@ -147,9 +162,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (book, wrong) = UsageBook::open(directory.path(), 1_000);
         assert_eq!(wrong, None);
-        let lines = [line("p", "a", 1_000, 1), line("p", "a", 1_001, 2), line("p", "b", 1_001, 3), line("q", "a", 1_000, 4)];
-        book.write(&lines).unwrap();
-        book.write(&[line("p", "a", 1_001, 9)]).unwrap();
+        let lines =
+            [line("p", "a", 1_000, 1), line("p", "a", 1_001, 2), line("p", "b", 1_001, 3), line("q", "a", 1_000, 4)];
+        book.write(|| lines.to_vec()).unwrap();
+        book.write(|| vec![line("p", "a", 1_001, 9)]).unwrap();
         assert_eq!(book.last("p", "a").unwrap(), Some(line("p", "a", 1_001, 9)));
         assert_eq!(book.last("p", "c").unwrap(), None);
         assert_eq!(book.days("p", "a", 1_000..=1_000).unwrap(), [line("p", "a", 1_000, 1)]);
@@ -167,7 +183,7 @@ mod tests {
         std::fs::write(directory.path().join("usage.redb"), "no database").unwrap();
         let (book, wrong) = UsageBook::open(directory.path(), 1_000);
         assert!(wrong.is_some());
-        book.write(&[line("p", "a", 1_000, 1)]).unwrap();
+        book.write(|| vec![line("p", "a", 1_000, 1)]).unwrap();
         assert_eq!(book.last("p", "a").unwrap(), None);
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    RestApi, RestResource, Route, RoutingRule, Stage,
+    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa,
+    LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -89,6 +89,7 @@ macro_rules! resources {
 resources! {
     AccessKey = "access-keys" [id];
     Api = "apis" [id];
+    ApiKey = "api-keys" [id];
     ApiMapping = "mappings" [domain, id];
     Authorizer = "authorizers" [api_id, id];
     Certificate = "certificates" [arn];
@@ -103,4 +104,6 @@ resources! {
     RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];
+    UsagePlan = "usage-plans" [id];
+    UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
 }

@@ -22,6 +22,7 @@ mod tags;
 mod target;
 pub mod template;
 mod throttle;
+pub mod usage;
 
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
@@ -37,6 +38,7 @@ pub use tags::{
 };
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
+pub use usage::{Meter, Quota};
 
 /// Counts the commits of settings, from 1; 0 is the empty state.
 pub type Revision = u64;

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Revision, Sealed, UnixMillis};
 
-pub use rest::{RestApi, RestIntegration, RestMethod, RestResource};
+pub use rest::{
+    ApiKey, PlanStage, PlanThrottle, RestApi, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
+};
 
 /// Tags of a resource.
 pub type Tags = BTreeMap<String, String>;

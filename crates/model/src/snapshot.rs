@@ -1,5 +1,6 @@
 //! One revision of the settings, compiled into what the data plane reads: immutable, looked up by name, nothing left to parse.
 
+mod api_keys;
 mod authorization;
 mod compile;
 mod paths;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
+pub use self::api_keys::{StageKey, StageKeys};
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
 pub use self::rest::{Resource, ResourceName, setting_key};
 pub use self::upstream::Upstream;
@@ -25,7 +27,7 @@ use crate::template::Template;
 pub use authorization::{AccessKey, Authorization, JwtAuthorizer};
 
 use crate::{
-    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Rejection, Revision, State, Throttle, UnixMillis,
+    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, State, Throttle, UnixMillis,
 };
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
@@ -54,6 +56,8 @@ pub struct Snapshot {
     stages: Arc<HashMap<Arc<str>, Stages>>,
     /// Ids of the APIs with a route that asks for a signature.
     asking_for_signatures: Arc<BTreeSet<String>>,
+    /// None where there are none.
+    api_keys: Option<Arc<api_keys::OpenedKeys>>,
     /// None where no route asks for a signature: what nobody needs is not opened.
     access_keys: Arc<authorization::AccessKeys>,
     upstreams: upstream::Upstreams,
@@ -68,6 +72,8 @@ enum Owner {
     Stages(String),
     /// By id.
     AccessKey(String),
+    /// All of them.
+    ApiKeys,
     /// A custom domain, by name.
     Domain(String),
     /// An API's own endpoint, by the API's id.
@@ -200,6 +206,8 @@ pub struct Stage {
     pub bound_tokens: Option<BoundTokens>,
     /// What the API says about its backends.
     upstream: upstream::UpstreamSettings,
+    /// Who may call the methods that ask for an API key; none: nobody, or no method asks.
+    pub api_keys: Option<Arc<StageKeys>>,
     /// Whether a route of it has `AWS_IAM`.
     asks_for_signatures: bool,
     /// Where and how requests are logged.
@@ -222,6 +230,8 @@ pub struct Route {
     pub integration: Option<Arc<Integration>>,
     /// None: everybody who is admitted may call it.
     pub authorization: Option<Authorization>,
+    /// `apiKeyRequired` of a method of a REST API.
+    pub api_key_required: bool,
     /// None: as many requests as come.
     pub throttle: Option<Arc<Throttle>>,
     /// Of a method of a REST API.
@@ -316,6 +326,16 @@ impl Snapshot {
     /// An access key, where some route asks for signatures.
     pub fn access_key(&self, id: &str) -> Option<&Arc<AccessKey>> {
         self.access_keys.get(id)
+    }
+
+    /// What each API key may do under each of its usage plans, and has done.
+    pub fn meters(&self) -> impl Iterator<Item = &Arc<Meter>> {
+        self.api_keys.iter().flat_map(|keys| keys.meters())
+    }
+
+    /// The same of one key under one plan.
+    pub fn meter(&self, plan_id: &str, key_id: &str) -> Option<&Arc<Meter>> {
+        self.api_keys.as_ref()?.meter(plan_id, key_id)
     }
 
     /// All domains, in no order.

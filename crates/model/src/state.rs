@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa, LogGroup,
-    RestApi, RestResource, Route, RoutingRule, Stage,
+    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa,
+    LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UsagePlan, UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -17,6 +17,8 @@ pub struct State {
     pub revision: Revision,
     /// By id.
     pub access_keys: Table<AccessKey>,
+    /// By id.
+    pub api_keys: Table<ApiKey>,
     /// By id.
     pub apis: Table<Api>,
     /// By API id, then id.
@@ -47,6 +49,10 @@ pub struct State {
     pub routing_rules: Nested<RoutingRule>,
     /// By API id, then name.
     pub stages: Nested<Stage>,
+    /// By plan id, then key id.
+    pub usage_plan_keys: Nested<UsagePlanKey>,
+    /// By id.
+    pub usage_plans: Table<UsagePlan>,
 }
 
 /// Resources by one segment.
@@ -79,6 +85,7 @@ impl State {
     fn apply_one(&mut self, change: &Change) -> Result<(), Corrupt> {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
+            ApiKey::KIND => one(&mut self.api_keys, change),
             Api::KIND => one(&mut self.apis, change),
             Authorizer::KIND => two(&mut self.authorizers, change),
             ApiMapping::KIND => two(&mut self.mappings, change),
@@ -94,6 +101,8 @@ impl State {
             Route::KIND => two(&mut self.routes, change),
             RoutingRule::KIND => two(&mut self.routing_rules, change),
             Stage::KIND => two(&mut self.stages, change),
+            UsagePlan::KIND => one(&mut self.usage_plans, change),
+            UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
     }

@@ -558,8 +558,12 @@ fn resource(leads: bool) -> RestResource {
         timeout_ms: 29_000,
         request_parameters: BTreeMap::new(),
     };
-    let method =
-        RestMethod { operation_name: None, request_parameters: BTreeMap::new(), integration: Some(integration) };
+    let method = RestMethod {
+        operation_name: None,
+        request_parameters: BTreeMap::new(),
+        api_key_required: false,
+        integration: Some(integration),
+    };
     RestResource {
         id: "x".into(),
         api_id: "r1".into(),

@@ -326,12 +326,16 @@ fn shapes(text: &mut String, model: &Model) -> Result<(), String> {
 
 fn structure_members(model: &Model, structure: &str) -> Result<String, String> {
     let shape = model.shape(structure)?;
-    if !shape["payload"].is_null() || shape["eventstream"] == true {
-        return Err(format!("{}: {structure} has a payload, unknown to the code generator", model.name));
+    if shape["eventstream"] == true {
+        return Err(format!("{}: {structure} is a stream, unknown to the code generator", model.name));
     }
     let mut text = String::new();
     for (name, member) in members(shape) {
         let location = match member["location"].as_str() {
+            None if shape["payload"] == *name => match model.shape(target(member))?["type"].as_str() {
+                Some("blob") => "Payload",
+                _ => return Err(format!("{}: the payload {structure}.{name} is no blob", model.name)),
+            },
             None => "Body",
             Some("uri") => "Path",
             Some("querystring") => "Query",

@@ -2,6 +2,7 @@
 
 //! Amazon API Gateway.
 
+use crate::Blob;
 use crate::Timestamp;
 use crate::receive::{answer, broken, parse};
 use crate::value::wire_enum;
@@ -29,11 +30,11 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "CreateApiKey",
-        served: false,
+        served: true,
         method: "POST",
         path: "/apikeys",
         status: 201,
-        input: &[],
+        input: shape::CREATE_API_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -146,20 +147,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateUsagePlan",
-        served: false,
+        served: true,
         method: "POST",
         path: "/usageplans",
         status: 201,
-        input: &[],
+        input: shape::CREATE_USAGE_PLAN_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "CreateUsagePlanKey",
-        served: false,
+        served: true,
         method: "POST",
         path: "/usageplans/{usageplanId}/keys",
         status: 201,
-        input: &[],
+        input: shape::CREATE_USAGE_PLAN_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -173,11 +174,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteApiKey",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/apikeys/{api_Key}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_API_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -344,20 +345,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteUsagePlan",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/usageplans/{usageplanId}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_USAGE_PLAN_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteUsagePlanKey",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/usageplans/{usageplanId}/keys/{keyId}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_USAGE_PLAN_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -407,20 +408,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApiKey",
-        served: false,
+        served: true,
         method: "GET",
         path: "/apikeys/{api_Key}",
         status: 200,
-        input: &[],
+        input: shape::GET_API_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetApiKeys",
-        served: false,
+        served: true,
         method: "GET",
         path: "/apikeys",
         status: 200,
-        input: &[],
+        input: shape::GET_API_KEYS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -758,47 +759,47 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsage",
-        served: false,
+        served: true,
         method: "GET",
         path: "/usageplans/{usageplanId}/usage",
         status: 200,
-        input: &[],
+        input: shape::GET_USAGE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetUsagePlan",
-        served: false,
+        served: true,
         method: "GET",
         path: "/usageplans/{usageplanId}",
         status: 200,
-        input: &[],
+        input: shape::GET_USAGE_PLAN_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetUsagePlanKey",
-        served: false,
+        served: true,
         method: "GET",
         path: "/usageplans/{usageplanId}/keys/{keyId}",
         status: 200,
-        input: &[],
+        input: shape::GET_USAGE_PLAN_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetUsagePlanKeys",
-        served: false,
+        served: true,
         method: "GET",
         path: "/usageplans/{usageplanId}/keys",
         status: 200,
-        input: &[],
+        input: shape::GET_USAGE_PLAN_KEYS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetUsagePlans",
-        served: false,
+        served: true,
         method: "GET",
         path: "/usageplans",
         status: 200,
-        input: &[],
+        input: shape::GET_USAGE_PLANS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -821,11 +822,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportApiKeys",
-        served: false,
+        served: true,
         method: "POST",
         path: "/apikeys?mode=import",
         status: 201,
-        input: &[],
+        input: shape::IMPORT_API_KEYS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -956,11 +957,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateApiKey",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/apikeys/{api_Key}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_API_KEY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1118,20 +1119,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateUsage",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/usageplans/{usageplanId}/keys/{keyId}/usage",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_USAGE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UpdateUsagePlan",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/usageplans/{usageplanId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_USAGE_PLAN_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1147,6 +1148,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
 
 /// The operations that we have.
 pub trait ApiGateway: Sync {
+    fn create_api_key(
+        &self,
+        caller: &Caller,
+        input: CreateApiKeyRequest,
+    ) -> impl Future<Output = Result<ApiKey, Error>> + Send;
     fn create_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1177,6 +1183,21 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateStageRequest,
     ) -> impl Future<Output = Result<Stage, Error>> + Send;
+    fn create_usage_plan(
+        &self,
+        caller: &Caller,
+        input: CreateUsagePlanRequest,
+    ) -> impl Future<Output = Result<UsagePlan, Error>> + Send;
+    fn create_usage_plan_key(
+        &self,
+        caller: &Caller,
+        input: CreateUsagePlanKeyRequest,
+    ) -> impl Future<Output = Result<UsagePlanKey, Error>> + Send;
+    fn delete_api_key(
+        &self,
+        caller: &Caller,
+        input: DeleteApiKeyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1217,6 +1238,26 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteStageRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_usage_plan(
+        &self,
+        caller: &Caller,
+        input: DeleteUsagePlanRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_usage_plan_key(
+        &self,
+        caller: &Caller,
+        input: DeleteUsagePlanKeyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn get_api_key(
+        &self,
+        caller: &Caller,
+        input: GetApiKeyRequest,
+    ) -> impl Future<Output = Result<ApiKey, Error>> + Send;
+    fn get_api_keys(
+        &self,
+        caller: &Caller,
+        input: GetApiKeysRequest,
+    ) -> impl Future<Output = Result<ApiKeys, Error>> + Send;
     fn get_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1284,6 +1325,32 @@ pub trait ApiGateway: Sync {
         input: GetStagesRequest,
     ) -> impl Future<Output = Result<Stages, Error>> + Send;
     fn get_tags(&self, caller: &Caller, input: GetTagsRequest) -> impl Future<Output = Result<Tags, Error>> + Send;
+    fn get_usage(&self, caller: &Caller, input: GetUsageRequest) -> impl Future<Output = Result<Usage, Error>> + Send;
+    fn get_usage_plan(
+        &self,
+        caller: &Caller,
+        input: GetUsagePlanRequest,
+    ) -> impl Future<Output = Result<UsagePlan, Error>> + Send;
+    fn get_usage_plan_key(
+        &self,
+        caller: &Caller,
+        input: GetUsagePlanKeyRequest,
+    ) -> impl Future<Output = Result<UsagePlanKey, Error>> + Send;
+    fn get_usage_plan_keys(
+        &self,
+        caller: &Caller,
+        input: GetUsagePlanKeysRequest,
+    ) -> impl Future<Output = Result<UsagePlanKeys, Error>> + Send;
+    fn get_usage_plans(
+        &self,
+        caller: &Caller,
+        input: GetUsagePlansRequest,
+    ) -> impl Future<Output = Result<UsagePlans, Error>> + Send;
+    fn import_api_keys(
+        &self,
+        caller: &Caller,
+        input: ImportApiKeysRequest,
+    ) -> impl Future<Output = Result<ApiKeyIds, Error>> + Send;
     fn put_integration(
         &self,
         caller: &Caller,
@@ -1304,6 +1371,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UntagResourceRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn update_api_key(
+        &self,
+        caller: &Caller,
+        input: UpdateApiKeyRequest,
+    ) -> impl Future<Output = Result<ApiKey, Error>> + Send;
     fn update_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1324,6 +1396,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateStageRequest,
     ) -> impl Future<Output = Result<Stage, Error>> + Send;
+    fn update_usage(
+        &self,
+        caller: &Caller,
+        input: UpdateUsageRequest,
+    ) -> impl Future<Output = Result<Usage, Error>> + Send;
+    fn update_usage_plan(
+        &self,
+        caller: &Caller,
+        input: UpdateUsagePlanRequest,
+    ) -> impl Future<Output = Result<UsagePlan, Error>> + Send;
 }
 
 /// Answers a request; `authorize` is asked once the operation is known, before its input is read.
@@ -1348,12 +1430,16 @@ async fn dispatch<S: ApiGateway>(
     input: Value,
 ) -> Result<Vec<u8>, Error> {
     match operation.name {
+        "CreateApiKey" => answer(&service.create_api_key(caller, parse(input)?).await?),
         "CreateBasePathMapping" => answer(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
         "CreateResource" => answer(&service.create_resource(caller, parse(input)?).await?),
         "CreateRestApi" => answer(&service.create_rest_api(caller, parse(input)?).await?),
         "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
+        "CreateUsagePlan" => answer(&service.create_usage_plan(caller, parse(input)?).await?),
+        "CreateUsagePlanKey" => answer(&service.create_usage_plan_key(caller, parse(input)?).await?),
+        "DeleteApiKey" => service.delete_api_key(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteBasePathMapping" => service.delete_base_path_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1362,6 +1448,10 @@ async fn dispatch<S: ApiGateway>(
         "DeleteResource" => service.delete_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRestApi" => service.delete_rest_api(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteUsagePlan" => service.delete_usage_plan(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteUsagePlanKey" => service.delete_usage_plan_key(caller, parse(input)?).await.map(|()| Vec::new()),
+        "GetApiKey" => answer(&service.get_api_key(caller, parse(input)?).await?),
+        "GetApiKeys" => answer(&service.get_api_keys(caller, parse(input)?).await?),
         "GetBasePathMapping" => answer(&service.get_base_path_mapping(caller, parse(input)?).await?),
         "GetBasePathMappings" => answer(&service.get_base_path_mappings(caller, parse(input)?).await?),
         "GetDeployment" => answer(&service.get_deployment(caller, parse(input)?).await?),
@@ -1377,14 +1467,23 @@ async fn dispatch<S: ApiGateway>(
         "GetStage" => answer(&service.get_stage(caller, parse(input)?).await?),
         "GetStages" => answer(&service.get_stages(caller, parse(input)?).await?),
         "GetTags" => answer(&service.get_tags(caller, parse(input)?).await?),
+        "GetUsage" => answer(&service.get_usage(caller, parse(input)?).await?),
+        "GetUsagePlan" => answer(&service.get_usage_plan(caller, parse(input)?).await?),
+        "GetUsagePlanKey" => answer(&service.get_usage_plan_key(caller, parse(input)?).await?),
+        "GetUsagePlanKeys" => answer(&service.get_usage_plan_keys(caller, parse(input)?).await?),
+        "GetUsagePlans" => answer(&service.get_usage_plans(caller, parse(input)?).await?),
+        "ImportApiKeys" => answer(&service.import_api_keys(caller, parse(input)?).await?),
         "PutIntegration" => answer(&service.put_integration(caller, parse(input)?).await?),
         "PutMethod" => answer(&service.put_method(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UpdateApiKey" => answer(&service.update_api_key(caller, parse(input)?).await?),
         "UpdateBasePathMapping" => answer(&service.update_base_path_mapping(caller, parse(input)?).await?),
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateRestApi" => answer(&service.update_rest_api(caller, parse(input)?).await?),
         "UpdateStage" => answer(&service.update_stage(caller, parse(input)?).await?),
+        "UpdateUsage" => answer(&service.update_usage(caller, parse(input)?).await?),
+        "UpdateUsagePlan" => answer(&service.update_usage_plan(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
 }
@@ -1395,6 +1494,68 @@ pub struct AccessLogSettings {
     pub destination_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ApiKey {
+    #[serde(
+        rename = "createdDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub created_date: Option<Timestamp>,
+    #[serde(rename = "customerId", skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(
+        rename = "lastUpdatedDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub last_updated_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "stageKeys", skip_serializing_if = "Option::is_none")]
+    pub stage_keys: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ApiKeyIds {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ApiKeys {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<ApiKey>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ApiStage {
+    #[serde(rename = "apiId", skip_serializing_if = "Option::is_none")]
+    pub api_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<BTreeMap<String, ThrottleSettings>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1425,6 +1586,21 @@ pub struct CanarySettings {
     pub stage_variable_overrides: Option<BTreeMap<String, String>>,
     #[serde(rename = "useStageCache", skip_serializing_if = "Option::is_none")]
     pub use_stage_cache: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateApiKeyRequest {
+    #[serde(rename = "customerId")]
+    pub customer_id: Option<String>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+    #[serde(rename = "generateDistinctId")]
+    pub generate_distinct_id: Option<bool>,
+    pub name: Option<String>,
+    #[serde(rename = "stageKeys")]
+    pub stage_keys: Option<Vec<StageKey>>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub value: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1551,6 +1727,33 @@ pub struct CreateStageRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateUsagePlanKeyRequest {
+    #[serde(rename = "keyId")]
+    pub key_id: String,
+    #[serde(rename = "keyType")]
+    pub key_type: String,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateUsagePlanRequest {
+    #[serde(rename = "apiStages")]
+    pub api_stages: Option<Vec<ApiStage>>,
+    pub description: Option<String>,
+    pub name: String,
+    pub quota: Option<QuotaSettings>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub throttle: Option<ThrottleSettings>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteApiKeyRequest {
+    #[serde(rename = "api_Key")]
+    pub api_key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteBasePathMappingRequest {
     pub base_path: String,
     pub domain_name: String,
@@ -1606,6 +1809,20 @@ pub struct DeleteStageRequest {
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
     pub stage_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteUsagePlanKeyRequest {
+    #[serde(rename = "keyId")]
+    pub key_id: String,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteUsagePlanRequest {
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1714,6 +1931,26 @@ pub struct EndpointConfiguration {
     pub types: Option<Vec<EndpointType>>,
     #[serde(rename = "vpcEndpointIds", skip_serializing_if = "Option::is_none")]
     pub vpc_endpoint_ids: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetApiKeyRequest {
+    #[serde(rename = "api_Key")]
+    pub api_key: String,
+    #[serde(rename = "includeValue")]
+    pub include_value: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetApiKeysRequest {
+    #[serde(rename = "customerId")]
+    pub customer_id: Option<String>,
+    #[serde(rename = "includeValues")]
+    pub include_values: Option<bool>,
+    pub limit: Option<i32>,
+    #[serde(rename = "name")]
+    pub name_query: Option<String>,
+    pub position: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1829,6 +2066,60 @@ pub struct GetTagsRequest {
     pub limit: Option<i32>,
     pub position: Option<String>,
     pub resource_arn: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetUsagePlanKeyRequest {
+    #[serde(rename = "keyId")]
+    pub key_id: String,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetUsagePlanKeysRequest {
+    pub limit: Option<i32>,
+    #[serde(rename = "name")]
+    pub name_query: Option<String>,
+    pub position: Option<String>,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetUsagePlanRequest {
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetUsagePlansRequest {
+    #[serde(rename = "keyId")]
+    pub key_id: Option<String>,
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetUsageRequest {
+    #[serde(rename = "endDate")]
+    pub end_date: String,
+    #[serde(rename = "keyId")]
+    pub key_id: Option<String>,
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    #[serde(rename = "startDate")]
+    pub start_date: String,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ImportApiKeysRequest {
+    pub body: Blob,
+    #[serde(rename = "failonwarnings")]
+    pub fail_on_warnings: Option<bool>,
+    pub format: ApiKeysFormat,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -2038,6 +2329,16 @@ pub struct PutMethodRequest {
     pub rest_api_id: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct QuotaSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<QuotaPeriodType>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Resource {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -2161,6 +2462,14 @@ pub struct Stage {
     pub web_acl_arn: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct StageKey {
+    #[serde(rename = "restApiId")]
+    pub rest_api_id: Option<String>,
+    #[serde(rename = "stageName")]
+    pub stage_name: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Stages {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -2180,6 +2489,14 @@ pub struct Tags {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ThrottleSettings {
+    #[serde(rename = "burstLimit", skip_serializing_if = "Option::is_none")]
+    pub burst_limit: Option<i32>,
+    #[serde(rename = "rateLimit", skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct TlsConfig {
     #[serde(rename = "insecureSkipVerification", skip_serializing_if = "Option::is_none")]
     pub insecure_skip_verification: Option<bool>,
@@ -2190,6 +2507,14 @@ pub struct UntagResourceRequest {
     pub resource_arn: String,
     #[serde(rename = "tagKeys")]
     pub tag_keys: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateApiKeyRequest {
+    #[serde(rename = "api_Key")]
+    pub api_key: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2228,8 +2553,91 @@ pub struct UpdateStageRequest {
     pub stage_name: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateUsagePlanRequest {
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateUsageRequest {
+    #[serde(rename = "keyId")]
+    pub key_id: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "usageplanId")]
+    pub usage_plan_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Usage {
+    #[serde(rename = "endDate", skip_serializing_if = "Option::is_none")]
+    pub end_date: Option<String>,
+    #[serde(rename = "values", skip_serializing_if = "Option::is_none")]
+    pub items: Option<BTreeMap<String, Vec<Vec<i64>>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    #[serde(rename = "startDate", skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<String>,
+    #[serde(rename = "usagePlanId", skip_serializing_if = "Option::is_none")]
+    pub usage_plan_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct UsagePlan {
+    #[serde(rename = "apiStages", skip_serializing_if = "Option::is_none")]
+    pub api_stages: Option<Vec<ApiStage>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "productCode", skip_serializing_if = "Option::is_none")]
+    pub product_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<ThrottleSettings>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct UsagePlanKey {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct UsagePlanKeys {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<UsagePlanKey>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct UsagePlans {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<UsagePlan>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
 wire_enum! { pub enum ApiKeySourceType {
 Header = "HEADER",Authorizer = "AUTHORIZER",} }
+
+wire_enum! { pub enum ApiKeysFormat {
+Csv = "csv",} }
 
 wire_enum! { pub enum ApiStatus {
 Updating = "UPDATING",Available = "AVAILABLE",Pending = "PENDING",Failed = "FAILED",} }
@@ -2264,6 +2672,9 @@ Ipv4 = "ipv4",Dualstack = "dualstack",} }
 wire_enum! { pub enum Op {
 Add = "add",Remove = "remove",Replace = "replace",Move = "move",Copy = "copy",Test = "test",} }
 
+wire_enum! { pub enum QuotaPeriodType {
+Day = "DAY",Week = "WEEK",Month = "MONTH",} }
+
 wire_enum! { pub enum ResourceOwner {
 SelfValue = "SELF",OtherAccounts = "OTHER_ACCOUNTS",} }
 
@@ -2284,6 +2695,24 @@ mod shape {
 
     static API_KEY_SOURCE_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["HEADER", "AUTHORIZER"], sensitive: false };
+
+    static API_KEYS_FORMAT: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["csv"], sensitive: false };
+
+    static API_STAGE_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "stage", location: Location::Body, required: false, shape: &STRING },
+        Member {
+            name: "throttle",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_API_STAGE_THROTTLE_SETTINGS,
+        },
+    ];
+
+    static API_STAGE: Shape = Shape::Structure(API_STAGE_MEMBERS);
+
+    static BLOB: Shape = Shape::Blob { min: None, max: None };
 
     static BOOLEAN: Shape = Shape::Boolean;
 
@@ -2319,6 +2748,17 @@ mod shape {
         values: &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"],
         sensitive: false,
     };
+
+    pub(super) static CREATE_API_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "customerId", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "description", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "enabled", location: Location::Body, required: false, shape: &BOOLEAN },
+        Member { name: "generateDistinctId", location: Location::Body, required: false, shape: &BOOLEAN },
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "stageKeys", location: Location::Body, required: false, shape: &LIST_OF_STAGE_KEYS },
+        Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
+        Member { name: "value", location: Location::Body, required: false, shape: &STRING },
+    ];
 
     pub(super) static CREATE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "basePath", location: Location::Body, required: false, shape: &STRING },
@@ -2420,6 +2860,24 @@ mod shape {
         Member { name: "variables", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
 
+    pub(super) static CREATE_USAGE_PLAN_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "keyId", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "keyType", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static CREATE_USAGE_PLAN_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiStages", location: Location::Body, required: false, shape: &LIST_OF_API_STAGE },
+        Member { name: "description", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "quota", location: Location::Body, required: false, shape: &QUOTA_SETTINGS },
+        Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
+        Member { name: "throttle", location: Location::Body, required: false, shape: &THROTTLE_SETTINGS },
+    ];
+
+    pub(super) static DELETE_API_KEY_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING }];
+
     pub(super) static DELETE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
@@ -2461,6 +2919,14 @@ mod shape {
         Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static DELETE_USAGE_PLAN_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "keyId", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static DELETE_USAGE_PLAN_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING }];
+
     static DEPLOYMENT_CANARY_SETTINGS_MEMBERS: &[Member] = &[
         Member { name: "percentTraffic", location: Location::Body, required: false, shape: &DOUBLE },
         Member {
@@ -2494,6 +2960,19 @@ mod shape {
         values: &["REGIONAL", "EDGE", "PRIVATE"],
         sensitive: false,
     };
+
+    pub(super) static GET_API_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "includeValue", location: Location::Query, required: false, shape: &NULLABLE_BOOLEAN },
+    ];
+
+    pub(super) static GET_API_KEYS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "customerId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "includeValues", location: Location::Query, required: false, shape: &NULLABLE_BOOLEAN },
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "name", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+    ];
 
     pub(super) static GET_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
@@ -2580,6 +3059,44 @@ mod shape {
         Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static GET_USAGE_PLAN_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "keyId", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_USAGE_PLAN_KEYS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "name", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_USAGE_PLAN_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING }];
+
+    pub(super) static GET_USAGE_PLANS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "keyId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+    ];
+
+    pub(super) static GET_USAGE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "endDate", location: Location::Query, required: true, shape: &STRING },
+        Member { name: "keyId", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "startDate", location: Location::Query, required: true, shape: &STRING },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static IMPORT_API_KEYS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "body", location: Location::Payload, required: true, shape: &BLOB },
+        Member { name: "failonwarnings", location: Location::Query, required: false, shape: &BOOLEAN },
+        Member { name: "format", location: Location::Query, required: true, shape: &API_KEYS_FORMAT },
+    ];
+
+    static INTEGER: Shape = Shape::Integer { min: None, max: None };
+
     static INTEGRATION_TYPE: Shape = Shape::String {
         min: None,
         max: None,
@@ -2591,11 +3108,18 @@ mod shape {
     static IP_ADDRESS_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ipv4", "dualstack"], sensitive: false };
 
+    static LIST_OF_API_STAGE: Shape = Shape::List { of: &API_STAGE, min: None, max: None };
+
     static LIST_OF_ENDPOINT_TYPE: Shape = Shape::List { of: &ENDPOINT_TYPE, min: None, max: None };
 
     static LIST_OF_PATCH_OPERATION: Shape = Shape::List { of: &PATCH_OPERATION, min: None, max: None };
 
+    static LIST_OF_STAGE_KEYS: Shape = Shape::List { of: &STAGE_KEY, min: None, max: None };
+
     static LIST_OF_STRING: Shape = Shape::List { of: &STRING, min: None, max: None };
+
+    static MAP_OF_API_STAGE_THROTTLE_SETTINGS: Shape =
+        Shape::Map { key: &STRING, value: &THROTTLE_SETTINGS, min: None, max: None };
 
     static MAP_OF_STRING_TO_BOOLEAN: Shape =
         Shape::Map { key: &STRING, value: &NULLABLE_BOOLEAN, min: None, max: None };
@@ -2686,6 +3210,17 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    static QUOTA_PERIOD_TYPE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["DAY", "WEEK", "MONTH"], sensitive: false };
+
+    static QUOTA_SETTINGS_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Body, required: false, shape: &INTEGER },
+        Member { name: "offset", location: Location::Body, required: false, shape: &INTEGER },
+        Member { name: "period", location: Location::Body, required: false, shape: &QUOTA_PERIOD_TYPE },
+    ];
+
+    static QUOTA_SETTINGS: Shape = Shape::Structure(QUOTA_SETTINGS_MEMBERS);
+
     static RESOURCE_OWNER: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["SELF", "OTHER_ACCOUNTS"], sensitive: false };
 
@@ -2721,12 +3256,26 @@ mod shape {
         sensitive: false,
     };
 
+    static STAGE_KEY_MEMBERS: &[Member] = &[
+        Member { name: "restApiId", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "stageName", location: Location::Body, required: false, shape: &STRING },
+    ];
+
+    static STAGE_KEY: Shape = Shape::Structure(STAGE_KEY_MEMBERS);
+
     static STRING: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
     pub(super) static TAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
         Member { name: "tags", location: Location::Body, required: true, shape: &MAP_OF_STRING_TO_STRING },
     ];
+
+    static THROTTLE_SETTINGS_MEMBERS: &[Member] = &[
+        Member { name: "burstLimit", location: Location::Body, required: false, shape: &INTEGER },
+        Member { name: "rateLimit", location: Location::Body, required: false, shape: &DOUBLE },
+    ];
+
+    static THROTTLE_SETTINGS: Shape = Shape::Structure(THROTTLE_SETTINGS_MEMBERS);
 
     static TLS_CONFIG_MEMBERS: &[Member] =
         &[Member { name: "insecureSkipVerification", location: Location::Body, required: false, shape: &BOOLEAN }];
@@ -2736,6 +3285,11 @@ mod shape {
     pub(super) static UNTAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "resource_arn", location: Location::Path, required: true, shape: &STRING },
         Member { name: "tagKeys", location: Location::Query, required: true, shape: &LIST_OF_STRING },
+    ];
+
+    pub(super) static UPDATE_API_KEY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
     ];
 
     pub(super) static UPDATE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
@@ -2760,5 +3314,16 @@ mod shape {
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_USAGE_PLAN_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_USAGE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "keyId", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "usageplanId", location: Location::Path, required: true, shape: &STRING },
     ];
 }

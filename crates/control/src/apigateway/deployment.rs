@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws::apigateway as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Deployment, RestApi, RestResource, Stage};
+use model::resource::{Deployment, RestApi, RestMethod, RestResource, Stage};
 
 use super::{Draft, rest_api, stage};
 use crate::apigatewayv2::check::{NOT_HERE, optional, refuse};
@@ -98,10 +98,14 @@ fn check(resources: &[RestResource]) -> Result<(), Error> {
 
 /// Path, then method.
 fn api_summary(deployment: &Deployment) -> BTreeMap<String, BTreeMap<String, wire::MethodSnapshot>> {
-    let snapshot =
-        || wire::MethodSnapshot { api_key_required: Some(false), authorization_type: Some("NONE".to_owned()) };
+    let snapshot = |method: &RestMethod| wire::MethodSnapshot {
+        api_key_required: Some(method.api_key_required),
+        authorization_type: Some("NONE".to_owned()),
+    };
     let with_methods = deployment.resources.iter().filter(|resource| !resource.methods.is_empty());
-    let of = |resource: &RestResource| resource.methods.keys().map(|name| (name.clone(), snapshot())).collect();
+    let of = |resource: &RestResource| {
+        resource.methods.iter().map(|(name, method)| (name.clone(), snapshot(method))).collect()
+    };
     with_methods.map(|resource| (resource.path.clone(), of(resource))).collect()
 }
 

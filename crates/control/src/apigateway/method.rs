@@ -23,7 +23,6 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     }
     refuse(input.authorization_type != "NONE", &format!("authorizationType {}", input.authorization_type), NOT_HERE)?;
     refuse(input.authorizer_id.is_some(), "authorizerId", NOT_HERE)?;
-    refuse(input.api_key_required == Some(true), "apiKeyRequired", NOT_HERE)?;
     refuse(input.request_validator_id.is_some(), "requestValidatorId", NOT_HERE)?;
     refuse(input.request_models.as_ref().is_some_and(|models| !models.is_empty()), "requestModels", NOT_HERE)?;
     refuse(
@@ -38,8 +37,12 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     if let Some(wrong) = parameters.keys().find(|name| !is_parameter(name)) {
         return Err(mapping_error(wrong));
     }
-    let method =
-        RestMethod { operation_name: input.operation_name.clone(), request_parameters: parameters, integration: None };
+    let method = RestMethod {
+        operation_name: input.operation_name.clone(),
+        request_parameters: parameters,
+        api_key_required: input.api_key_required.unwrap_or(false),
+        integration: None,
+    };
     let shown = show(&resource, &input.http_method, &method);
     resource.methods.insert(input.http_method.clone(), method);
     draft.put(&resource)?;
@@ -188,7 +191,7 @@ fn unsupported(input: &wire::PutIntegrationRequest) -> Result<(), Error> {
 
 pub(super) fn show(resource: &RestResource, name: &str, method: &RestMethod) -> wire::Method {
     wire::Method {
-        api_key_required: Some(false),
+        api_key_required: Some(method.api_key_required),
         authorization_type: Some("NONE".to_owned()),
         http_method: Some(name.to_owned()),
         method_integration: method.integration.as_ref().map(|integration| show_integration(resource, integration)),

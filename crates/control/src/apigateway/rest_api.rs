@@ -8,8 +8,8 @@ use aws::{Error, Timestamp};
 use model::State;
 use model::resource::{Deployment, RestApi, RestResource, Stage};
 
-use super::Draft;
 use super::patch::Patch;
+use super::{Draft, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, length, optional, other_tags, refuse};
 use crate::apigatewayv2::draft::api_id_is_taken;
 use crate::apigatewayv2::page;
@@ -79,6 +79,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
         let message = "Deleting API failed. Please remove all routing rules related to the API in your domains";
         return Err(Error::bad_request(message));
     }
+    usage_plan::forget(draft, &api.id, None)?;
     State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.rest_resources, &api.id).try_for_each(|resource| draft.delete::<RestResource>(resource))?;

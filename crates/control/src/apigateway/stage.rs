@@ -8,7 +8,7 @@ use model::State;
 use model::resource::{Deployment, RestApi, RouteSettings, Stage};
 
 use super::patch::Patch;
-use super::{Draft, deployment, rest_api};
+use super::{Draft, deployment, rest_api, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, optional, other_tags, refuse};
 use crate::apigatewayv2::stage::{access_log, check_variables};
 
@@ -116,6 +116,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteStageRequest) ->
         let message = "Deleting stage failed. Please remove all routing rules related to the stage in your domains";
         return Err(Error::bad_request(message));
     }
+    usage_plan::forget(draft, &api.id, Some(&stage.name))?;
     draft.delete(&stage)
 }
 

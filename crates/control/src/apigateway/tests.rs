@@ -166,3 +166,71 @@ fn a_domain_names_patches_are_one_change() {
         assert!(patch(json!([replace(path, value)])).unwrap_err().starts_with(error), "{path}");
     }
 }
+
+#[test]
+fn api_keys_are_sealed_and_none_is_there_twice() {
+    let (state, config) = (State::default(), config());
+    let keyring = model::Keyring::new(&[7; 32]).unwrap();
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let value = "a-value-of-twenty-characters";
+    let made = api_key::create(draft, &keyring, &input(json!({"name": "a", "value": value, "enabled": true}))).unwrap();
+    let id = made.id.unwrap();
+    assert!(!serde_json::to_string(&*draft.state.api_keys[&id]).unwrap().contains(value));
+    let get = |draft: &Draft<'_>, with: bool| {
+        api_key::get(draft, &keyring, &input(json!({"api_Key": id, "includeValue": with}))).unwrap().value
+    };
+    assert_eq!((get(draft, true).as_deref(), get(draft, false)), (Some(value), None));
+    for (body, code) in [
+        (json!({"value": value}), "ConflictException"),
+        (json!({"value": "short"}), "BadRequestException"),
+        (json!({"value": "twenty characters and a space"}), "BadRequestException"),
+        (json!({"generateDistinctId": false}), "BadRequestException"),
+    ] {
+        assert_eq!(api_key::create(draft, &keyring, &input(body.clone())).unwrap_err().code, code, "{body}");
+    }
+    assert_eq!(api_key::create(draft, &keyring, &input(json!({}))).unwrap().value.unwrap().len(), 40);
+}
+
+#[test]
+fn a_usage_plan_is_patched() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let (api, pet) = pets(draft);
+    put_integration(draft, &api, &pet, json!({})).unwrap();
+    deployment::create(draft, &input(json!({"restapi_id": api, "stageName": "prod"}))).unwrap();
+    let id = usage_plan::create(draft, &input(json!({"name": "p"}))).unwrap().id.unwrap();
+    let mut patch = |op: &str, path: &str, value: &str| {
+        let operations = json!([{"op": op, "path": path, "value": value}]);
+        usage_plan::update(draft, &input(json!({"usageplanId": id, "patchOperations": operations})))
+    };
+    let stage = format!("{api}:prod");
+    assert!(patch("replace", "/quota/limit", "5").is_err(), "a quota needs a period");
+    patch("add", "/apiStages", &stage).unwrap();
+    assert_eq!(patch("add", "/apiStages", &stage).unwrap_err().code, "ConflictException");
+    for path in ["//pets/{id}/GET/rateLimit", "/~1pets~1{id}/GET/burstLimit"] {
+        patch("replace", &format!("/apiStages/{stage}/throttle{path}"), "2").unwrap();
+    }
+    let shown = patch("replace", "/throttle/rateLimit", "1.5").unwrap();
+    let limits = shown.api_stages.unwrap().remove(0).throttle.unwrap();
+    assert_eq!(limits["/pets/{id}/GET"], ThrottleSettings { burst_limit: Some(2), rate_limit: Some(2.0) });
+    let shown = patch("remove", &format!("/apiStages/{stage}/throttle//pets/{{id}}/GET"), "").unwrap();
+    assert!(shown.api_stages.unwrap().remove(0).throttle.is_none());
+    assert!(patch("remove", "/throttle", "").unwrap().throttle.is_none());
+    for (op, path, value) in [
+        ("replace", "/throttle/rateLimit", "-1"),
+        ("replace", "/throttle/burstLimit", "0.5"),
+        ("remove", "/apiStages", "none:prod"),
+        ("add", "/apiStages", "prod"),
+        ("replace", "/nothing", "x"),
+    ] {
+        assert!(patch(op, path, value).is_err(), "{op} {path} {value}");
+    }
+    let operations = json!([{"op": "add", "path": "/quota/limit", "value": "5"}, {"op": "add", "path": "/quota/period", "value": "WEEK"},
+        {"op": "add", "path": "/quota/offset", "value": "6"}]);
+    let shown = usage_plan::update(draft, &input(json!({"usageplanId": id, "patchOperations": operations}))).unwrap();
+    let week = QuotaSettings { limit: Some(5), offset: Some(6), period: Some(QuotaPeriodType::Week) };
+    assert_eq!(shown.quota, Some(week));
+    stage::delete(draft, &input(json!({"restapi_id": api, "stage_name": "prod"}))).unwrap();
+    let left = usage_plan::get(draft, &input(json!({"usageplanId": id}))).unwrap();
+    assert_eq!(left.api_stages, Some(Vec::new()), "a stage that is deleted leaves its plans");
+}

@@ -2,19 +2,21 @@
 
 use aws::Error;
 use model::State;
-use model::resource::{Api, Domain, RestApi, Stage, Tags};
+use model::resource::{Api, ApiKey, Domain, RestApi, Stage, Tags, UsagePlan};
 
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
-use crate::apigateway::rest_api;
+use crate::apigateway::{api_key, rest_api, usage_plan};
 
 /// A resource that can have tags.
 enum Tagged {
     Api(Api),
     Domain(Box<Domain>),
+    ApiKey(Box<ApiKey>),
     RestApi(RestApi),
     Stage(Stage),
+    UsagePlan(UsagePlan),
 }
 
 pub(crate) fn get(draft: &Draft<'_>, arn: &str) -> Result<Tags, Error> {
@@ -57,6 +59,8 @@ impl Tagged {
                 let api = rest_api::find(draft, id)?;
                 Ok(Self::Stage(Stage::clone(&*draft.stage(&api.id, name)?)))
             }
+            ["apikeys", id] => Ok(Self::ApiKey(Box::new(api_key::find(draft, id)?.clone()))),
+            ["usageplans", id] => Ok(Self::UsagePlan(usage_plan::find(draft, id)?.clone())),
             ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
@@ -66,7 +70,9 @@ impl Tagged {
         match self {
             Self::Api(api) => &mut api.tags,
             Self::Domain(domain) => &mut domain.tags,
+            Self::ApiKey(key) => &mut key.tags,
             Self::RestApi(api) => &mut api.tags,
+            Self::UsagePlan(plan) => &mut plan.tags,
             Self::Stage(stage) => &mut stage.tags,
         }
     }
@@ -79,6 +85,14 @@ impl Tagged {
             Self::Api(api) => {
                 api_tags(&api.tags)?;
                 draft.put(&api)
+            }
+            Self::ApiKey(key) => {
+                other_tags(&key.tags)?;
+                draft.put(&*key)
+            }
+            Self::UsagePlan(plan) => {
+                other_tags(&plan.tags)?;
+                draft.put(&plan)
             }
             Self::RestApi(api) => {
                 other_tags(&api.tags)?;

@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use journal::Journal;
 use journal::ledger::Ledger;
+use journal::usage::UsageBook;
 use model::resource::{Certificate, CertificateOrigin};
 use model::{Change, Keyring, UnixMillis};
 use serde_json::Value;
@@ -66,6 +67,7 @@ impl Server {
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
             journal: Journal::open(directory.path()).unwrap().0,
             ledger: Ledger::open(directory.path(), 0).0,
+            usage: UsageBook::open(directory.path(), 0).0,
             snapshots: tokio::sync::watch::channel(Arc::default()).1,
             metrics: Metrics::new(None),
         });

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use control::objects::Objects;
 use journal::Journal;
 use journal::ledger::Ledger;
+use journal::usage::UsageBook;
 use model::Keyring;
 use store::{Redb, Store};
 use tokio::task::spawn_blocking;
@@ -25,6 +26,7 @@ pub(super) struct Files {
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
+    pub(super) usage: UsageBook,
 }
 
 impl Files {
@@ -43,6 +45,10 @@ impl Files {
         for notice in &told {
             warn(notice);
         }
+        let (usage, failed) = UsageBook::open(dir.path(), model::usage::day(super::now()));
+        if let Some(error) = failed {
+            warn(&format!("{error}; quotas begin anew with every start"));
+        }
         let damaged = |e: &dyn std::fmt::Display| {
             Failure::new(format!("the objects of S3 cannot be used: {e}; restore them from a copy"))
         };
@@ -50,7 +56,8 @@ impl Files {
         for fault in objects.verify().map_err(|e| damaged(&e))? {
             warn(&fault.to_string());
         }
-        Ok(Self { objects: Arc::new(objects), keyring: Arc::new(keyring), store: Arc::new(store), journal, ledger })
+        let (objects, keyring) = (Arc::new(objects), Arc::new(keyring));
+        Ok(Self { keyring, store: Arc::new(store), objects, journal, ledger, usage })
     }
 }
 

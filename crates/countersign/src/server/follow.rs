@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use edge::Edge;
+use journal::usage::UsageBook;
 use model::snapshot::{Defaults, Fault};
 use model::{Blobs, Keyring, Snapshot, State};
 use store::Store;
@@ -19,6 +20,7 @@ pub(super) struct Publisher {
     reviews: watch::Receiver<u64>,
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
+    usage: UsageBook,
     /// What was compiled last.
     snapshot: watch::Sender<Arc<Snapshot>>,
 }
@@ -30,8 +32,9 @@ impl Publisher {
         reviews: watch::Receiver<u64>,
         store: Arc<dyn Store>,
         keyring: Arc<Keyring>,
+        usage: UsageBook,
     ) -> Self {
-        Self { states, defaults, reviews, store, keyring, snapshot: watch::Sender::new(Arc::default()) }
+        Self { states, defaults, reviews, store, keyring, usage, snapshot: watch::Sender::new(Arc::default()) }
     }
 
     /// What was compiled last.
@@ -70,7 +73,14 @@ impl Publisher {
         let defaults = self.defaults.borrow_and_update().clone();
         let (previous, keyring) = (self.snapshot(), self.keyring.clone());
         let blobs = self.missing(&state).await;
-        let compile = move || Snapshot::compile(&state, &previous, &blobs, &keyring, &defaults, super::now());
+        let usage = self.usage.clone();
+        let compile = move || {
+            let snapshot = Snapshot::compile(&state, &previous, &blobs, &keyring, &defaults, super::now());
+            if let Err(e) = control::usage::restore(&usage, &snapshot, &previous) {
+                warn(&e.to_string());
+            }
+            snapshot
+        };
         // A truststore of a thousand certificates takes a while.
         match spawn_blocking(compile).await {
             Ok(snapshot) => {

@@ -79,6 +79,10 @@ denials! {
     SignatureExpired = Forbidden, "", "the request's signature has expired, or is not valid yet";
     /// The payload is not the one that was signed.
     PayloadMismatch = Forbidden, "", "the payload is not the one that was signed";
+    /// The method asks for an API key, and there is none.
+    ApiKeyMissing = ApiKeyInvalid, "", "there is no API key";
+    /// It is none that is enabled and of a usage plan of the stage, or there are several.
+    ApiKeyUnknown = ApiKeyInvalid, "", "the API key is not one of the stage's usage plans";
     /// What decides cannot be used.
     AuthorizerUnusable = AuthorizerUnusable, "", "the authorizer cannot be used";
 }

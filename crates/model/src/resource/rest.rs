@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Tags;
-use crate::UnixMillis;
+use crate::{Quota, Sealed, UnixMillis};
 
 /// A REST API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct RestMethod {
     /// `requestParameters`: what an integration may refer to, and whether a request has to have it.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, bool>,
+    /// `apiKeyRequired`
+    #[serde(default)]
+    pub api_key_required: bool,
     /// `methodIntegration`
     pub integration: Option<RestIntegration>,
 }
@@ -73,4 +76,93 @@ pub struct RestIntegration {
     /// `requestParameters`, parameter mapping.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, String>,
+}
+
+/// An API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Ten lowercase letters and digits; no secret.
+    pub id: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `name`
+    pub name: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `customerId`
+    pub customer_id: Option<String>,
+    /// `enabled`: one that is not lets nobody in.
+    pub enabled: bool,
+    /// `value`, sealed with [`ApiKey::sealed_for`].
+    pub value: Sealed,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `lastUpdatedDate`
+    pub updated: UnixMillis,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+impl ApiKey {
+    /// The additional data that the value of the key with this id is sealed with.
+    pub fn sealed_for(id: &str) -> String {
+        format!("api-keys/{id}")
+    }
+}
+
+/// A usage plan: how much those who have its keys may ask of its stages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePlan {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// Where it is listed.
+    pub region: String,
+    /// `name`
+    pub name: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `productCode`
+    pub product_code: Option<String>,
+    /// `apiStages`; no stage stands here twice.
+    pub stages: Vec<PlanStage>,
+    /// `throttle`, of each key over all stages.
+    pub throttle: Option<PlanThrottle>,
+    /// `quota`, of each key over all stages.
+    pub quota: Option<Quota>,
+    /// `tags`
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// A stage that a usage plan is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStage {
+    /// `apiId`
+    pub api_id: String,
+    /// `stage`
+    pub stage: String,
+    /// `throttle`, of each key, by resource path and method: `/pets/{id}/GET`.
+    #[serde(default)]
+    pub throttle: BTreeMap<String, PlanThrottle>,
+}
+
+/// `throttle` of a usage plan, or of a method in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanThrottle {
+    /// `burstLimit`, requests.
+    pub burst: Option<u32>,
+    /// `rateLimit`, requests a second.
+    pub rate: Option<f64>,
+}
+
+impl Eq for PlanThrottle {}
+
+/// That an API key is of a usage plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePlanKey {
+    /// `usagePlanId`
+    pub plan_id: String,
+    /// `keyId`
+    pub key_id: String,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use trust::{Crl, Revocations, Truststore};
 
+use super::api_keys::OpenedKeys;
 use super::stages::OfApi;
 use super::touched::Touched;
 use super::upstream::Upstreams;
@@ -39,6 +40,7 @@ pub(super) fn compile(
         true => previous.upstreams.clone(),
         false => Upstreams::after(&previous.upstreams),
     };
+    compiler.api_keys();
     for api_id in &touched.apis {
         compiler.stages(api_id);
     }
@@ -364,6 +366,12 @@ impl Compiler<'_> {
         };
         change(&mut self.next.crls, digest, Some(crls.clone()));
         Ok(crls)
+    }
+
+    fn api_keys(&mut self) {
+        self.next.api_keys = OpenedKeys::of(self.state, self.previous.api_keys.as_ref(), self.keyring);
+        self.faults.extend(self.next.api_keys.iter().flat_map(|keys| keys.faults().iter().cloned()));
+        self.blame(Owner::ApiKeys);
     }
 
     /// A key that does not open signs nothing here. Where they were not asked for before, all are opened.

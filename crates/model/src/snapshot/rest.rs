@@ -60,6 +60,7 @@ pub(super) fn router(
                 is_default: false,
                 authorization: None,
                 integration,
+                api_key_required: settings.api_key_required,
                 throttle: throttles.get(&setting).cloned(),
                 resource: Some(name.clone()),
             };

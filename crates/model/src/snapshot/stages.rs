@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::api_keys::StageKeys;
 use super::authorization::authorizers;
 use super::compile::{Compiler, change, same_option};
 use super::upstream::{UpstreamSettings, Upstreams};
@@ -64,8 +65,12 @@ impl Compiler<'_> {
         let sources = (stage.clone(), deployment);
         let old = self.previous.stages.get(api_id).and_then(|stages| stages.get(&stage.name));
         let upstream = UpstreamSettings { protocol: tags.upstream_protocol };
+        let api_keys = self.stage_keys(stage, sources.1.as_deref(), old);
         let same = |old: &&Arc<Stage>| {
-            same_stage(&old.sources, &sources) && old.bound_tokens == tags.bound_tokens && old.upstream == upstream
+            same_stage(&old.sources, &sources)
+                && old.bound_tokens == tags.bound_tokens
+                && old.upstream == upstream
+                && same_option(old.api_keys.as_ref(), api_keys.as_ref())
         };
         if let Some(old) = old.filter(same) {
             return old.clone();
@@ -91,12 +96,28 @@ impl Compiler<'_> {
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             bound_tokens: tags.bound_tokens,
             upstream,
+            api_keys,
             asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,
             sources,
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// The keys of a stage, where a method asks for one.
+    fn stage_keys(
+        &self,
+        stage: &resource::Stage,
+        deployment: Option<&resource::Deployment>,
+        old: Option<&Arc<Stage>>,
+    ) -> Option<Arc<StageKeys>> {
+        let asks = |resource: &resource::RestResource| resource.methods.values().any(|method| method.api_key_required);
+        let is_asked = deployment.is_some_and(|deployment| deployment.resources.iter().any(asks));
+        let keys = self.next.api_keys.as_ref().filter(|_| is_asked)?;
+        StageKeys::of(stage, self.state, keys, old.and_then(|old| old.api_keys.as_ref()))
     }
 }
 
@@ -136,6 +157,7 @@ fn router(
             is_default: key == RouteKey::Default,
             integration: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
+            api_key_required: false,
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,
         };

@@ -37,6 +37,7 @@ impl<'s> Touched<'s> {
         apis.extend(differing(&before.rest_apis, &state.rest_apis));
         apis.extend(differing(&before.stages, &state.stages));
         apis.extend(differing(&before.deployments, &state.deployments));
+        apis.extend(of_plans(before, state));
         let access_keys = differing(&before.access_keys, &state.access_keys).collect();
         let mut touched = Self { endpoints: apis.clone(), domains: BTreeSet::new(), apis, access_keys };
         touched.endpoints_by_region(before, state);
@@ -46,7 +47,7 @@ impl<'s> Touched<'s> {
                 Owner::Domain(name) => drop(touched.domains.insert(name)),
                 Owner::Endpoint(api_id) => drop(touched.endpoints.insert(api_id)),
                 // What they are made of is in the tables above.
-                Owner::Stages(_) | Owner::AccessKey(_) => {}
+                Owner::Stages(_) | Owner::AccessKey(_) | Owner::ApiKeys => {}
             }
         }
         touched
@@ -87,6 +88,15 @@ impl<'s> Touched<'s> {
             crls: domains().flat_map(|domain| crl_blobs(domain)).collect(),
         }
     }
+}
+
+/// APIs with a stage in a usage plan, where plans or their keys are others.
+fn of_plans<'s>(before: &'s State, state: &'s State) -> impl Iterator<Item = &'s str> {
+    let same = Arc::ptr_eq(&before.api_keys, &state.api_keys)
+        && Arc::ptr_eq(&before.usage_plan_keys, &state.usage_plan_keys)
+        && Arc::ptr_eq(&before.usage_plans, &state.usage_plans);
+    let plans = before.usage_plans.values().chain(state.usage_plans.values()).filter(move |_| !same);
+    plans.flat_map(|plan| &plan.stages).map(|stage| stage.api_id.as_str())
 }
 
 /// Names of the domains of which something leads to one of these APIs.
