@@ -119,6 +119,9 @@ async fn route(
         // In a box, so that requests to which it does not matter carry nothing of it.
         Box::pin(authorize(runtime, record, authorization, parts, payload)).await?;
     }
+    if let Some(required) = &route.required {
+        rest_api::check(required, parts, record)?;
+    }
     if let Some(key) = &record.api_key {
         // Last, so that only what reaches the backend counts.
         api_keys::spend(key, record.at)?;

@@ -93,6 +93,8 @@ pub(crate) struct Record {
     /// With what API key it came, where the method asks.
     pub(crate) api_key: Option<Arc<StageKey>>,
     denied: Option<Denial>,
+    /// What is said of parameters that the method requires and the request lacks.
+    lacking: Option<Box<str>>,
     /// `authorizationScopes` of the route.
     scopes: Option<Arc<[String]>>,
     pub(crate) upload: Option<Rc<Progress>>,
@@ -150,6 +152,7 @@ impl Record {
             authorized: None,
             api_key: None,
             denied: None,
+            lacking: None,
             scopes: None,
             resource: None,
             upload: None,
@@ -222,6 +225,17 @@ impl Record {
     pub(crate) fn deny(&mut self, denial: Denial) -> Answer {
         self.denied = Some(denial);
         denial.answer()
+    }
+
+    /// The request lacks these parameters, and is answered so.
+    pub(crate) fn lacks(&mut self, parameters: &[&str]) -> Answer {
+        self.lacking = Some(format!("Missing required request parameters: [{}]", parameters.join(", ")).into());
+        Answer::ParametersMissing
+    }
+
+    /// What is said of parameters that the request lacks.
+    pub(crate) fn lacking(&self) -> Option<&str> {
+        self.lacking.as_deref()
     }
 
     /// `WWW-Authenticate` of the answer.
@@ -302,10 +316,10 @@ impl Record {
     }
 
     /// `$context.error.message`
-    fn error_message(&self) -> Option<&'static str> {
+    fn error_message(&self) -> Option<&str> {
         match (self.answer, self.refusal()) {
             (_, Some(refusal)) => Some(refusal.code.message()),
-            (Some(answer), None) => Some(answer.message(self.dialect())),
+            (Some(answer), None) => Some(self.lacking().unwrap_or_else(|| answer.message(self.dialect()))),
             (None, None) if self.cut.is_some() => self.cut,
             (None, None) if self.complete || self.is_head() => None,
             (None, None) => Some("the client closed the connection"),
@@ -502,7 +516,10 @@ impl Record {
                     out.push_str("\"");
                 }
             }
-            Variable::ErrorResponseType => out.push_str(self.answer.map_or("", Answer::response_type)),
+            Variable::ErrorValidationErrorString => out.push_str(self.lacking().unwrap_or_default()),
+            Variable::ErrorResponseType => {
+                out.push_str(self.answer.map_or("", |answer| answer.response_type(self.dialect())));
+            }
             _ => self.authorization(variable, out),
         }
     }

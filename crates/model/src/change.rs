@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration, LocalCa,
-    LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UsagePlan, UsagePlanKey,
+    AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, Deployment, Domain, Endpoint, Integration,
+    LocalCa, LogGroup, RequestValidator, RestApi, RestResource, Route, RoutingRule, Stage, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -88,6 +88,7 @@ macro_rules! resources {
 
 resources! {
     AccessKey = "access-keys" [id];
+    Account = "accounts" [region];
     Api = "apis" [id];
     ApiKey = "api-keys" [id];
     ApiMapping = "mappings" [domain, id];
@@ -100,6 +101,7 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
+    RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];
     RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 pub use self::api_keys::{StageKey, StageKeys};
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
-pub use self::rest::{Resource, ResourceName, setting_key};
+pub use self::rest::{Required, Resource, ResourceName, setting_key};
 pub use self::upstream::Upstream;
 use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
@@ -230,6 +230,8 @@ pub struct Route {
     pub integration: Option<Arc<Integration>>,
     /// None: everybody who is admitted may call it.
     pub authorization: Option<Authorization>,
+    /// Parameters that a request has to have; none of most.
+    pub required: Option<Box<[Required]>>,
     /// `apiKeyRequired` of a method of a REST API.
     pub api_key_required: bool,
     /// None: as many requests as come.
