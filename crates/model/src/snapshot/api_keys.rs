@@ -306,6 +306,7 @@ mod tests {
         state.apply(1, &puts.chain(plans).chain(members).collect::<Vec<_>>()).unwrap();
 
         let opened = OpenedKeys::of(&state, None, &keyring).unwrap();
+        let faults = opened.faults();
         assert_eq!(
             (faults.len(), &*faults[0].name),
             (1, "API key k4"),
