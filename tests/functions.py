@@ -9,6 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+ARN = "arn:aws:lambda:us-east-1:123456789012:function"
+
+
+def invocations(name):
+    return f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}:{name}/invocations"
+
 
 @dataclass
 class Call:

@@ -11,12 +11,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import FunctionError, Functions, Status
+from functions import ARN, FunctionError, Functions, Status, invocations
 from gateway import LOG_FORMAT, Gateway, curl
 from issuer import Issuer
 from server import Server, eventually
 
-ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
     "integrationError": "$context.integration.error",
     "integrationErrorMessage": "$context.integrationErrorMessage",
@@ -25,10 +24,6 @@ FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
     "invocation": "$context.integration.requestId",
     "dataProcessed": "$context.dataProcessed",
 })
-
-
-def invocations(name):
-    return f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}:{name}/invocations"
 
 
 @pytest.fixture(scope="module")

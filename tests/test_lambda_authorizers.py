@@ -8,11 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import FunctionError, Functions
+from functions import ARN, FunctionError, Functions, invocations
 from gateway import LOG_FORMAT, Gateway
 from server import Server, eventually
 
-ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 AUTHORIZATION = "$request.header.Authorization"
 FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
     "authorizerError": "$context.authorizer.error",
@@ -20,10 +19,6 @@ FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
     "tenant": "$context.authorizer.tenant",
     "roles": "$context.authorizer.roles",
 })
-
-
-def invocations(name):
-    return f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}:{name}/invocations"
 
 
 @pytest.fixture(scope="module")

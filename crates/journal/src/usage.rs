@@ -153,12 +153,10 @@ fn open(path: &Path) -> Result<Database, UsageError> {
     let opened = catch_unwind(|| {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let backend = FileBackend::new(options.open(path).map_err(error)?).map_err(error)?;
-        let mut database = Database::builder().create_with_backend(backend).map_err(error)?;
-        match database.check_integrity().map_err(error)? {
-            true => Ok(database),
-            false => Err(UsageError("it is damaged".to_owned())),
-        }
+        let file = options.open(path).map_err(error)?;
+        let is_new = file.metadata().map_err(error)?.len() == 0;
+        let backend = FileBackend::new(file).map_err(error)?;
+        Database::builder().set_check_integrity_on_open(!is_new).create_with_backend(backend).map_err(error)
     });
     let damaged = |_| Err(UsageError("it is damaged".to_owned()));
     opened.unwrap_or_else(damaged).map_err(|UsageError(why)| UsageError(format!("{}: {why}", path.display())))
