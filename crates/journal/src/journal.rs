@@ -21,8 +21,8 @@ use crate::recorder::Recorder;
 use crate::recovery;
 use crate::writer::{Chunk, Writer};
 
-/// What a reader waits for writers: twice the time in which they are to be flushed.
-const SETTLE: Duration = Duration::from_millis(100);
+/// What a reader waits for writers at most. They are to be flushed every 50 ms; on a machine with too much to do they are late.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Records on disk. Cheap to clone; the last one to be dropped writes what waits, syncs and ends the writing thread.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -22,6 +24,11 @@ use crate::record::{AccessRecord, Head};
 const PAGE_BYTES: usize = 768 * 1024;
 /// Bytes that are read for one page. A page that ends here has a [`Page::next`], even where it is empty.
 const SCAN_BYTES: u64 = 128 * 1024 * 1024;
+/// How long after its answer the record of a request may still be on its way: a core that has sent an answer writes the record
+/// next, and may be made to wait in between.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// Between two looks at what came meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which events of a log group are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +179,7 @@ impl Streams<'_> {
 }
 
 impl Journal {
-    /// Events of a log group, all that was appended by now among them: waits up to 100 ms for writers to hand over. Reads
+    /// Events of a log group, all that was appended by now among them: waits up to a second for writers to hand over. Reads
     /// at most 128 MiB; blocks.
     ///
     /// Lines that are damaged are left out; [`open`](Self::open) and [`verify`](Self::verify) name them. Fails where a file
@@ -181,7 +188,7 @@ impl Journal {
         self.catch_up();
         let segments = self.shared.segments();
         let begin = segments.first().map_or(Position::START, |segment| segment.at(0));
-        let end = segments.last().map_or(Position::START, |segment| segment.at(segment.bytes));
+        let end = end(&segments);
         let back = query.newest_first;
         let from = query.after.unwrap_or(if back { end } else { begin });
         let mut reading = Reading { query, from, events: Vec::new(), bytes: 0, scanned: 0 };
@@ -218,19 +225,40 @@ impl Journal {
         found.into_iter().map(info).collect()
     }
 
-    /// The record of a request; looks at the newest first. Reads everything there is if need be; blocks.
+    /// The record of a request; looks at the newest first. Reads everything there is if need be, and waits a second for what
+    /// may be on its way: who asks may have had the answer to the request only just now. Blocks.
     pub fn find_request(&self, request_id: &str) -> io::Result<Option<AccessRecord<'static>>> {
-        self.catch_up();
         let finder = memchr::memmem::Finder::new(request_id);
-        for segment in self.shared.segments().iter().rev() {
+        let until = Instant::now() + ON_ITS_WAY;
+        let mut seen = Position::START;
+        loop {
+            self.catch_up();
+            let segments = self.shared.segments();
+            let found = self.find_behind(seen, &segments, &finder)?;
+            if found.is_some() || Instant::now() >= until {
+                return Ok(found);
+            }
+            seen = end(&segments);
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// The newest record with a request id, among the lines behind a position.
+    fn find_behind(
+        &self,
+        seen: Position,
+        segments: &[Arc<Segment>],
+        request_id: &memchr::memmem::Finder<'_>,
+    ) -> io::Result<Option<AccessRecord<'static>>> {
+        for segment in segments.iter().rev().take_while(|segment| segment.at(segment.bytes) > seen) {
             let file = self.file(segment)?;
-            for block in segment.blocks.iter().rev() {
+            for block in segment.blocks.iter().rev().take_while(|block| segment.at(block.end) > seen) {
                 let bytes = read_block(&file, block)?;
-                if finder.find(&bytes).is_none() {
+                if request_id.find(&bytes).is_none() {
                     continue;
                 }
-                let mut records = line::lines(&bytes).rev().filter_map(|(_, line)| access_record(line, &finder));
-                if let Some(record) = records.find(|record| record.request_id == request_id) {
+                let mut records = line::lines(&bytes).rev().filter_map(|(_, line)| access_record(line, request_id));
+                if let Some(record) = records.find(|record| record.request_id.as_bytes() == request_id.needle()) {
                     return Ok(Some(record));
                 }
             }
@@ -356,6 +384,11 @@ impl FromStr for Position {
         }
         u128::from_str_radix(text, 16).map(Self::from).map_err(|_| PositionError)
     }
+}
+
+/// Behind the last line.
+fn end(segments: &[Arc<Segment>]) -> Position {
+    segments.last().map_or(Position::START, |segment| segment.at(segment.bytes))
 }
 
 /// Forward, or from the end.
