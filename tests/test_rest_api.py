@@ -6,6 +6,9 @@ import uuid
 
 import botocore.exceptions
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from authority import free_port
 from gateway import Gateway, curl
@@ -43,6 +46,10 @@ class RestGateway(Gateway):
         self.rest.put_method(**place, authorizationType="NONE", requestParameters=named)
         self.rest.put_integration(**place, type="HTTP_PROXY", integrationHttpMethod=method, uri=uri, requestParameters=parameters)
         return parent
+
+    def deploy(self):
+        self.rest.create_deployment(restApiId=self.api_id, stageName="prod")
+        self.server.settle()
 
     def patch_stage(self, *operations):
         operations = [{"op": op, "path": path, "value": value} for op, path, value in operations]
@@ -230,3 +237,76 @@ def test_tags_of_v1(rest):
         rest.rest.untag_resource(resourceArn=arn, tagKeys=["cost"])
         assert rest.rest.get_tags(resourceArn=arn)["tags"] == {"team": "edge"}
     assert rest.rest.get_rest_api(restApiId=rest.api_id)["tags"] == {"team": "edge"}
+
+
+def test_required_parameters_are_asked_for_where_a_validator_says_so(rest, backend, pki):
+    validator = rest.rest.create_request_validator(restApiId=rest.api_id, name="parameters", validateRequestParameters=True)["id"]
+    resource = rest.add("strict", "GET", f"{backend.url}/strict", {
+        "integration.request.querystring.q": "method.request.querystring.q", "integration.request.header.x-b": "method.request.header.X-B"})
+    method = {"restApiId": rest.api_id, "resourceId": resource, "httpMethod": "GET"}
+    rest.deploy()
+    assert rest.curl("/strict", pki.client()).status == 200
+    patched = rest.rest.update_method(**method, patchOperations=[{"op": "replace", "path": "/requestValidatorId", "value": validator}])
+    assert patched["requestValidatorId"] == validator
+    rest.deploy()
+    backend.clear()
+    lacking = rest.curl("/strict?q=%20", pki.client())
+    assert (lacking.status, lacking.json()) == (400, {"message": "Missing required request parameters: [X-B, q]"})
+    assert lacking.headers["x-amzn-errortype"] == "BadRequestException" and backend.seen == []
+    assert rest.curl("/strict?q=1", pki.client(), "--header", "x-b: 2").status == 200
+    record = rest.record(path="/strict", status="400")
+    assert (record["error.responseType"], record["error.message"]) == ("BAD_REQUEST_PARAMETERS", lacking.json()["message"])
+    with pytest.raises(botocore.exceptions.ClientError, match="ConflictException"):
+        rest.rest.delete_request_validator(restApiId=rest.api_id, requestValidatorId=validator)
+    rest.rest.update_method(**method, patchOperations=[{"op": "replace", "path": "/requestParameters/method.request.header.X-B", "value": "false"}])
+    rest.deploy()
+    assert rest.curl("/strict?q=1", pki.client()).status == 200
+
+
+def test_a_method_may_ask_for_a_signature(rest, backend, server, pki):
+    resource = rest.add("signed", "GET", f"{backend.url}/signed", {})
+    rest.rest.update_method(restApiId=rest.api_id, resourceId=resource, httpMethod="GET",
+                            patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "AWS_IAM"}])
+    rest.deploy()
+    backend.clear()
+
+    def signed(secret, key=server.env["AWS_ACCESS_KEY_ID"]):
+        request = AWSRequest(method="GET", url=f"https://{rest.domain}/signed")
+        SigV4Auth(Credentials(key, secret), "execute-api", "us-east-1").add_auth(request)
+        headers = [f"{name}: {value}" for name, value in request.headers.items()]
+        return rest.curl("/signed", pki.client(), *(part for header in headers for part in ("--header", header)))
+
+    unsigned = rest.curl("/signed", pki.client())
+    assert (unsigned.status, unsigned.body) == (403, '{"message":"Missing Authentication Token"}')
+    forged, stranger = signed("x" * 40), signed("x" * 40, "AKIAIOSFODNN7EXAMPLE")
+    assert (forged.status, forged.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException")
+    assert stranger.json() == {"message": "The security token included in the request is invalid."}
+    assert backend.seen == []
+    assert signed(server.env["AWS_SECRET_ACCESS_KEY"]).status == 200
+
+
+def test_resources_and_integrations_are_patched(rest, backend, pki):
+    patch = lambda path, value: [{"op": "replace", "path": path, "value": value}]
+    place = {"restApiId": rest.api_id, "resourceId": rest.pet}
+    pets = rest.rest.get_resource(**place)["parentId"]
+    rest.rest.update_resource(restApiId=rest.api_id, resourceId=pets, patchOperations=patch("/pathPart", "animals"))
+    assert rest.rest.get_resource(**place)["path"] == "/animals/{id}"
+    for path, value in (("/parentId", rest.pet), ("/pathPart", "files"), ("/pathPart", "a/b"), ("/x", "y")):
+        with pytest.raises(botocore.exceptions.ClientError):
+            rest.rest.update_resource(restApiId=rest.api_id, resourceId=pets, patchOperations=patch(path, value))
+    shown = rest.rest.update_integration(**place, httpMethod="GET", patchOperations=[
+        *patch("/uri", f"{backend.url}/moved/{{name}}"), {"op": "remove", "path": "/requestParameters/integration.request.querystring.dn"}])
+    assert "integration.request.querystring.dn" not in shown["requestParameters"]
+    rest.deploy()
+    assert rest.curl("/animals/7", pki.client()).json()["path"] == "/moved/7" and rest.curl("/pets/7", pki.client()).status == 403
+    described = rest.rest.update_deployment(restApiId=rest.api_id, deploymentId=rest.deployment, patchOperations=patch("/description", "first"))
+    assert described["description"] == "first"
+
+
+def test_the_account_has_a_role(rest):
+    role = "arn:aws:iam::123456789012:role/logs"
+    rest.rest.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}])
+    account = rest.rest.get_account()
+    assert (account["cloudwatchRoleArn"], account["features"]) == (role, ["UsagePlans"])
+    rest.rest.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}])
+    assert "cloudwatchRoleArn" not in rest.rest.get_account()

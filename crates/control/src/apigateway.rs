@@ -3,6 +3,7 @@
 //! As in v2, an operation is a pure rule over a [`Draft`], in the file of its resource. Custom domain names, stages,
 //! deployments and mappings are those of v2: both APIs see the same.
 
+mod account;
 pub(crate) mod api_key;
 mod base_path;
 pub(crate) mod client_certificate;
@@ -11,6 +12,7 @@ mod deployment;
 mod domain_name;
 mod method;
 mod patch;
+mod request_validator;
 mod resource;
 pub(crate) mod rest_api;
 mod stage;
@@ -328,5 +330,69 @@ impl ApiGateway for Control {
     async fn update_usage(&self, caller: &Caller, input: UpdateUsageRequest) -> Result<Usage, Error> {
         let snapshot = self.shared.snapshots.borrow().clone();
         usage::update(&self.draft(caller), &input, &snapshot)
+    }
+
+    async fn update_resource(&self, caller: &Caller, input: UpdateResourceRequest) -> Result<Resource, Error> {
+        self.edit(caller, |draft| resource::update(draft, &input)).await
+    }
+
+    async fn update_method(&self, caller: &Caller, input: UpdateMethodRequest) -> Result<Method, Error> {
+        self.edit(caller, |draft| method::update(draft, &input)).await
+    }
+
+    async fn update_integration(&self, caller: &Caller, input: UpdateIntegrationRequest) -> Result<Integration, Error> {
+        self.edit(caller, |draft| method::update_integration(draft, &input)).await
+    }
+
+    async fn update_deployment(&self, caller: &Caller, input: UpdateDeploymentRequest) -> Result<Deployment, Error> {
+        self.edit(caller, |draft| deployment::update(draft, &input)).await
+    }
+
+    async fn get_account(&self, caller: &Caller, _: GetAccountRequest) -> Result<Account, Error> {
+        Ok(account::get(&self.draft(caller)))
+    }
+
+    async fn update_account(&self, caller: &Caller, input: UpdateAccountRequest) -> Result<Account, Error> {
+        self.edit(caller, |draft| account::update(draft, &input)).await
+    }
+
+    async fn create_request_validator(
+        &self,
+        caller: &Caller,
+        input: CreateRequestValidatorRequest,
+    ) -> Result<RequestValidator, Error> {
+        self.edit(caller, |draft| request_validator::create(draft, &input)).await
+    }
+
+    async fn update_request_validator(
+        &self,
+        caller: &Caller,
+        input: UpdateRequestValidatorRequest,
+    ) -> Result<RequestValidator, Error> {
+        self.edit(caller, |draft| request_validator::update(draft, &input)).await
+    }
+
+    async fn delete_request_validator(
+        &self,
+        caller: &Caller,
+        input: DeleteRequestValidatorRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| request_validator::delete(draft, &input)).await
+    }
+
+    async fn get_request_validator(
+        &self,
+        caller: &Caller,
+        input: GetRequestValidatorRequest,
+    ) -> Result<RequestValidator, Error> {
+        request_validator::get(&self.draft(caller), &input)
+    }
+
+    async fn get_request_validators(
+        &self,
+        caller: &Caller,
+        input: GetRequestValidatorsRequest,
+    ) -> Result<RequestValidators, Error> {
+        request_validator::list(&self.draft(caller), &input)
     }
 }

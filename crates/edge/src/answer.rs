@@ -52,6 +52,14 @@ pub(crate) enum Answer {
     Unauthorized,
     /// The method asks for an API key that is not there, or not good.
     ApiKeyInvalid,
+    /// The route asks for a signature, and there is none.
+    Unsigned,
+    /// Nobody has the access key that it is signed with.
+    KeyUnknown,
+    /// The signature is not good.
+    SignatureBad,
+    /// Parameters that the method requires are missing; which stands in the record.
+    ParametersMissing,
     /// The API key's quota is used up.
     QuotaExceeded,
     /// Who shows what the route asks for may not call it.
@@ -104,11 +112,17 @@ impl Answer {
     fn of_http_api(self) -> Form {
         match self {
             Self::Preflight => Form { status: StatusCode::NO_CONTENT, message: "", body: "", error_type: "" },
-            Self::Refused | Self::EndpointDisabled | Self::Forbidden | Self::ApiKeyInvalid => {
+            Self::Refused
+            | Self::EndpointDisabled
+            | Self::Forbidden
+            | Self::ApiKeyInvalid
+            | Self::Unsigned
+            | Self::KeyUnknown
+            | Self::SignatureBad => {
                 form!(FORBIDDEN, "ForbiddenException", "Forbidden")
             }
             Self::Unauthorized => form!(UNAUTHORIZED, "UnauthorizedException", "Unauthorized"),
-            Self::BadRequest(_) => form!(BAD_REQUEST, "BadRequestException", "Bad Request"),
+            Self::BadRequest(_) | Self::ParametersMissing => form!(BAD_REQUEST, "BadRequestException", "Bad Request"),
             Self::Misdirected => form!(MISDIRECTED_REQUEST, "BadRequestException", "Misdirected Request"),
             Self::NotFound | Self::NoMethod | Self::EndpointDisabledAsAws => {
                 form!(NOT_FOUND, "NotFoundException", "Not Found")
@@ -138,9 +152,22 @@ impl Answer {
         match self {
             // As for a stage or a mapping that is not there.
             Self::NotFound | Self::EndpointDisabledAsAws => form!(FORBIDDEN, "ForbiddenException", "Forbidden"),
-            Self::NoMethod => {
+            // AWS says the same of both.
+            Self::NoMethod | Self::Unsigned => {
                 form!(FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token")
             }
+            Self::KeyUnknown => {
+                form!(
+                    FORBIDDEN,
+                    "UnrecognizedClientException",
+                    "The security token included in the request is invalid."
+                )
+            }
+            Self::SignatureBad => form!(
+                FORBIDDEN,
+                "InvalidSignatureException",
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+            ),
             Self::NoIntegration => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
             }
@@ -171,8 +198,12 @@ impl Answer {
     }
 
     /// `$context.error.responseType`
-    pub(crate) fn response_type(self) -> &'static str {
+    pub(crate) fn response_type(self, dialect: Dialect) -> &'static str {
         match self {
+            Self::Unsigned if dialect == Dialect::Rest => "MISSING_AUTHENTICATION_TOKEN",
+            Self::SignatureBad if dialect == Dialect::Rest => "INVALID_SIGNATURE",
+            Self::Unsigned | Self::KeyUnknown | Self::SignatureBad => "ACCESS_DENIED",
+            Self::ParametersMissing => "BAD_REQUEST_PARAMETERS",
             Self::Preflight => "",
             Self::Refused | Self::EndpointDisabled | Self::Forbidden => "ACCESS_DENIED",
             Self::ApiKeyInvalid => "INVALID_API_KEY",
@@ -237,7 +268,11 @@ impl Answer {
         if self.closes() && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut response = Response::new(ResponseBody::fixed(Bytes::from_static(form.body.as_bytes()), record));
+        let body = match record.lacking() {
+            Some(message) => Bytes::from(format!(r#"{{"message": {}}}"#, serde_json::Value::from(message))),
+            None => Bytes::from_static(form.body.as_bytes()),
+        };
+        let mut response = Response::new(ResponseBody::fixed(body, record));
         *response.status_mut() = form.status;
         *response.headers_mut() = headers;
         response

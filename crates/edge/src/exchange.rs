@@ -142,6 +142,9 @@ async fn route(
         let place = Place { stage: &stage, parts, rest, variables: &variables };
         Box::pin(authorize(runtime, record, authorization, &place, payload)).await?;
     }
+    if let Some(required) = &route.required {
+        rest_api::check(required, parts, record)?;
+    }
     let backend = route.backend.as_ref().ok_or(Answer::NoIntegration)?;
     if let Some(key) = &record.api_key {
         // Last, so that only what reaches the backend counts.

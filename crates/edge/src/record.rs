@@ -96,6 +96,8 @@ pub(crate) struct Record {
     denied: Option<Denial>,
     /// Why the authorizer gave no answer.
     authorizer_error: Option<Box<str>>,
+    /// What is said of parameters that the method requires and the request lacks.
+    lacking: Option<Box<str>>,
     /// `authorizationScopes` of the route.
     scopes: Option<Arc<[String]>>,
     pub(crate) upload: Option<Rc<Progress>>,
@@ -162,6 +164,7 @@ impl Record {
             api_key: None,
             denied: None,
             authorizer_error: None,
+            lacking: None,
             scopes: None,
             resource: None,
             upload: None,
@@ -260,6 +263,17 @@ impl Record {
         self.authorizer_error.as_deref().unwrap_or_else(|| self.denied.map_or("", Denial::description))
     }
 
+    /// The request lacks these parameters, and is answered so.
+    pub(crate) fn lacks(&mut self, parameters: &[&str]) -> Answer {
+        self.lacking = Some(format!("Missing required request parameters: [{}]", parameters.join(", ")).into());
+        Answer::ParametersMissing
+    }
+
+    /// What is said of parameters that the request lacks.
+    pub(crate) fn lacking(&self) -> Option<&str> {
+        self.lacking.as_deref()
+    }
+
     /// `WWW-Authenticate` of the answer.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         self.denied?.challenge(self.scopes.as_deref().unwrap_or_default())
@@ -345,10 +359,10 @@ impl Record {
     }
 
     /// `$context.error.message`
-    fn error_message(&self) -> Option<&'static str> {
+    fn error_message(&self) -> Option<&str> {
         match (self.answer, self.refusal()) {
             (_, Some(refusal)) => Some(refusal.code.message()),
-            (Some(answer), None) => Some(answer.message(self.dialect())),
+            (Some(answer), None) => Some(self.lacking().unwrap_or_else(|| answer.message(self.dialect()))),
             (None, None) if self.cut.is_some() => self.cut,
             (None, None) if self.complete || self.is_head() => None,
             (None, None) => Some("the client closed the connection"),
@@ -552,7 +566,10 @@ impl Record {
                     out.push_str("\"");
                 }
             }
-            Variable::ErrorResponseType => out.push_str(self.answer.map_or("", Answer::response_type)),
+            Variable::ErrorValidationErrorString => out.push_str(self.lacking().unwrap_or_default()),
+            Variable::ErrorResponseType => {
+                out.push_str(self.answer.map_or("", |answer| answer.response_type(self.dialect())));
+            }
             _ => self.authorization(variable, out),
         }
     }

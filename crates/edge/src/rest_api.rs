@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use http::Method;
 use http::request::Parts;
 use model::mapping::Source;
-use model::snapshot::{Dialect, Integration, Route, Stage};
+use model::snapshot::{Dialect, Integration, Required, Route, Stage};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::admit;
 use crate::answer::Answer;
-use crate::mapping::Values;
+use crate::mapping::{Values, query_values};
 use crate::record::Record;
 
 /// Percent-encoded in a segment of a path (RFC 3986 section 3.3).
@@ -34,6 +34,21 @@ pub(crate) fn find<'s, 'p>(stage: &'s Stage, method: &Method, path: &'p str) -> 
             let route = found.route.method(method.as_str()).ok_or(Answer::NoMethod)?;
             Ok((route, found.variables))
         }
+    }
+}
+
+/// Holds a request against what its method requires: there, and not blank. What is missing stands in the record.
+pub(crate) fn check(required: &[Required], parts: &Parts, record: &mut Record) -> Result<(), Answer> {
+    let is_there = |parameter: &&Required| match parameter {
+        Required::Header(name) => {
+            parts.headers.get_all(name).iter().any(|value| !value.as_bytes().trim_ascii().is_empty())
+        }
+        Required::Query(name) => query_values(parts, name).any(|value| !value.trim().is_empty()),
+    };
+    let missing: Vec<&str> = required.iter().filter(|one| !is_there(one)).map(Required::name).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(record.lacks(&missing)),
     }
 }
 

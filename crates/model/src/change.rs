@@ -3,9 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint,
-    Integration, LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
-    UsagePlanKey,
+    AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
+    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestResource, Route, RoutingRule, Stage,
+    UpstreamCa, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -89,6 +89,7 @@ macro_rules! resources {
 
 resources! {
     AccessKey = "access-keys" [id];
+    Account = "accounts" [region];
     Api = "apis" [id];
     ApiKey = "api-keys" [id];
     ApiMapping = "mappings" [domain, id];
@@ -102,6 +103,7 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     Route = "routes" [api_id, id];
+    RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];
     RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];

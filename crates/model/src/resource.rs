@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Revision, Sealed, UnixMillis};
 
 pub use rest::{
-    ApiKey, PlanStage, PlanThrottle, RestApi, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
+    Account, ApiKey, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization, RestIntegration,
+    RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
 
 /// Tags of a resource.

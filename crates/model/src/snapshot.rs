@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub use self::api_keys::{StageKey, StageKeys};
 pub use self::function::{FunctionIntegration, PayloadFormat};
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
-pub use self::rest::{Resource, ResourceName, setting_key};
+pub use self::rest::{Required, Resource, ResourceName, setting_key};
 pub use self::upstream::{Upstream, UpstreamIdentity};
 use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
@@ -234,6 +234,8 @@ pub struct Route {
     pub backend: Option<Backend>,
     /// None: everybody who is admitted may call it.
     pub authorization: Option<Authorization>,
+    /// Parameters that a request has to have; none of most.
+    pub required: Option<Box<[Required]>>,
     /// `apiKeyRequired` of a method of a REST API.
     pub api_key_required: bool,
     /// None: as many requests as come.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain, Endpoint,
-    Integration, LocalCa, LogGroup, RestApi, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
-    UsagePlanKey,
+    AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
+    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestResource, Route, RoutingRule, Stage,
+    UpstreamCa, UsagePlan, UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -18,6 +18,8 @@ pub struct State {
     pub revision: Revision,
     /// By id.
     pub access_keys: Table<AccessKey>,
+    /// By region.
+    pub accounts: Table<Account>,
     /// By id.
     pub api_keys: Table<ApiKey>,
     /// By id.
@@ -42,6 +44,8 @@ pub struct State {
     pub local_ca: Table<LocalCa>,
     /// By region, then name.
     pub log_groups: Nested<LogGroup>,
+    /// By API id, then id.
+    pub request_validators: Nested<RequestValidator>,
     /// By id.
     pub rest_apis: Table<RestApi>,
     /// By API id, then id.
@@ -90,6 +94,7 @@ impl State {
     fn apply_one(&mut self, change: &Change) -> Result<(), Corrupt> {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
+            Account::KIND => one(&mut self.accounts, change),
             ApiKey::KIND => one(&mut self.api_keys, change),
             Api::KIND => one(&mut self.apis, change),
             Authorizer::KIND => two(&mut self.authorizers, change),
@@ -102,6 +107,7 @@ impl State {
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
+            RequestValidator::KIND => two(&mut self.request_validators, change),
             RestApi::KIND => one(&mut self.rest_apis, change),
             RestResource::KIND => two(&mut self.rest_resources, change),
             Route::KIND => two(&mut self.routes, change),

@@ -562,8 +562,11 @@ fn resource(leads: bool) -> RestResource {
     };
     let method = RestMethod {
         operation_name: None,
-        api_key_required: false,
         request_parameters: BTreeMap::new(),
+        authorization: Default::default(),
+        api_key_required: false,
+        request_validator_id: None,
+        asks_for_parameters: false,
         integration: Some(integration),
     };
     RestResource {

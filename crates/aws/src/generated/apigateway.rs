@@ -111,11 +111,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRequestValidator",
-        served: false,
+        served: true,
         method: "POST",
         path: "/restapis/{restapi_id}/requestvalidators",
         status: 201,
-        input: &[],
+        input: shape::CREATE_REQUEST_VALIDATOR_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -309,11 +309,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRequestValidator",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_REQUEST_VALIDATOR_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -399,11 +399,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccount",
-        served: false,
+        served: true,
         method: "GET",
         path: "/account",
         status: 200,
-        input: &[],
+        input: shape::GET_ACCOUNT_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -651,20 +651,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRequestValidator",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 200,
-        input: &[],
+        input: shape::GET_REQUEST_VALIDATOR_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetRequestValidators",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/requestvalidators",
         status: 200,
-        input: &[],
+        input: shape::GET_REQUEST_VALIDATORS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -948,11 +948,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAccount",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/account",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_ACCOUNT_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -993,11 +993,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDeployment",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/deployments/{deployment_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_DEPLOYMENT_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1038,11 +1038,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegration",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_INTEGRATION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1056,11 +1056,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateMethod",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_METHOD_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1083,20 +1083,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRequestValidator",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_REQUEST_VALIDATOR_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UpdateResource",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1168,6 +1168,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateDomainNameRequest,
     ) -> impl Future<Output = Result<DomainName, Error>> + Send;
+    fn create_request_validator(
+        &self,
+        caller: &Caller,
+        input: CreateRequestValidatorRequest,
+    ) -> impl Future<Output = Result<RequestValidator, Error>> + Send;
     fn create_resource(
         &self,
         caller: &Caller,
@@ -1228,6 +1233,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteMethodRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_request_validator(
+        &self,
+        caller: &Caller,
+        input: DeleteRequestValidatorRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_resource(
         &self,
         caller: &Caller,
@@ -1258,6 +1268,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GenerateClientCertificateRequest,
     ) -> impl Future<Output = Result<ClientCertificate, Error>> + Send;
+    fn get_account(
+        &self,
+        caller: &Caller,
+        input: GetAccountRequest,
+    ) -> impl Future<Output = Result<Account, Error>> + Send;
     fn get_api_key(
         &self,
         caller: &Caller,
@@ -1318,6 +1333,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetMethodRequest,
     ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn get_request_validator(
+        &self,
+        caller: &Caller,
+        input: GetRequestValidatorRequest,
+    ) -> impl Future<Output = Result<RequestValidator, Error>> + Send;
+    fn get_request_validators(
+        &self,
+        caller: &Caller,
+        input: GetRequestValidatorsRequest,
+    ) -> impl Future<Output = Result<RequestValidators, Error>> + Send;
     fn get_resource(
         &self,
         caller: &Caller,
@@ -1391,6 +1416,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UntagResourceRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn update_account(
+        &self,
+        caller: &Caller,
+        input: UpdateAccountRequest,
+    ) -> impl Future<Output = Result<Account, Error>> + Send;
     fn update_api_key(
         &self,
         caller: &Caller,
@@ -1406,11 +1436,36 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateClientCertificateRequest,
     ) -> impl Future<Output = Result<ClientCertificate, Error>> + Send;
+    fn update_deployment(
+        &self,
+        caller: &Caller,
+        input: UpdateDeploymentRequest,
+    ) -> impl Future<Output = Result<Deployment, Error>> + Send;
     fn update_domain_name(
         &self,
         caller: &Caller,
         input: UpdateDomainNameRequest,
     ) -> impl Future<Output = Result<DomainName, Error>> + Send;
+    fn update_integration(
+        &self,
+        caller: &Caller,
+        input: UpdateIntegrationRequest,
+    ) -> impl Future<Output = Result<Integration, Error>> + Send;
+    fn update_method(
+        &self,
+        caller: &Caller,
+        input: UpdateMethodRequest,
+    ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn update_request_validator(
+        &self,
+        caller: &Caller,
+        input: UpdateRequestValidatorRequest,
+    ) -> impl Future<Output = Result<RequestValidator, Error>> + Send;
+    fn update_resource(
+        &self,
+        caller: &Caller,
+        input: UpdateResourceRequest,
+    ) -> impl Future<Output = Result<Resource, Error>> + Send;
     fn update_rest_api(
         &self,
         caller: &Caller,
@@ -1459,6 +1514,7 @@ async fn dispatch<S: ApiGateway>(
         "CreateBasePathMapping" => answer(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
+        "CreateRequestValidator" => answer(&service.create_request_validator(caller, parse(input)?).await?),
         "CreateResource" => answer(&service.create_resource(caller, parse(input)?).await?),
         "CreateRestApi" => answer(&service.create_rest_api(caller, parse(input)?).await?),
         "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
@@ -1473,12 +1529,14 @@ async fn dispatch<S: ApiGateway>(
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteMethod" => service.delete_method(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteRequestValidator" => service.delete_request_validator(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteResource" => service.delete_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRestApi" => service.delete_rest_api(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteUsagePlan" => service.delete_usage_plan(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteUsagePlanKey" => service.delete_usage_plan_key(caller, parse(input)?).await.map(|()| Vec::new()),
         "GenerateClientCertificate" => answer(&service.generate_client_certificate(caller, parse(input)?).await?),
+        "GetAccount" => answer(&service.get_account(caller, parse(input)?).await?),
         "GetApiKey" => answer(&service.get_api_key(caller, parse(input)?).await?),
         "GetApiKeys" => answer(&service.get_api_keys(caller, parse(input)?).await?),
         "GetBasePathMapping" => answer(&service.get_base_path_mapping(caller, parse(input)?).await?),
@@ -1491,6 +1549,8 @@ async fn dispatch<S: ApiGateway>(
         "GetDomainNames" => answer(&service.get_domain_names(caller, parse(input)?).await?),
         "GetIntegration" => answer(&service.get_integration(caller, parse(input)?).await?),
         "GetMethod" => answer(&service.get_method(caller, parse(input)?).await?),
+        "GetRequestValidator" => answer(&service.get_request_validator(caller, parse(input)?).await?),
+        "GetRequestValidators" => answer(&service.get_request_validators(caller, parse(input)?).await?),
         "GetResource" => answer(&service.get_resource(caller, parse(input)?).await?),
         "GetResources" => answer(&service.get_resources(caller, parse(input)?).await?),
         "GetRestApi" => answer(&service.get_rest_api(caller, parse(input)?).await?),
@@ -1508,10 +1568,16 @@ async fn dispatch<S: ApiGateway>(
         "PutMethod" => answer(&service.put_method(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UpdateAccount" => answer(&service.update_account(caller, parse(input)?).await?),
         "UpdateApiKey" => answer(&service.update_api_key(caller, parse(input)?).await?),
         "UpdateBasePathMapping" => answer(&service.update_base_path_mapping(caller, parse(input)?).await?),
         "UpdateClientCertificate" => answer(&service.update_client_certificate(caller, parse(input)?).await?),
+        "UpdateDeployment" => answer(&service.update_deployment(caller, parse(input)?).await?),
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
+        "UpdateIntegration" => answer(&service.update_integration(caller, parse(input)?).await?),
+        "UpdateMethod" => answer(&service.update_method(caller, parse(input)?).await?),
+        "UpdateRequestValidator" => answer(&service.update_request_validator(caller, parse(input)?).await?),
+        "UpdateResource" => answer(&service.update_resource(caller, parse(input)?).await?),
         "UpdateRestApi" => answer(&service.update_rest_api(caller, parse(input)?).await?),
         "UpdateStage" => answer(&service.update_stage(caller, parse(input)?).await?),
         "UpdateUsage" => answer(&service.update_usage(caller, parse(input)?).await?),
@@ -1526,6 +1592,18 @@ pub struct AccessLogSettings {
     pub destination_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Account {
+    #[serde(rename = "apiKeyVersion", skip_serializing_if = "Option::is_none")]
+    pub api_key_version: Option<String>,
+    #[serde(rename = "cloudwatchRoleArn", skip_serializing_if = "Option::is_none")]
+    pub cloudwatch_role_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<String>>,
+    #[serde(rename = "throttleSettings", skip_serializing_if = "Option::is_none")]
+    pub throttle_settings: Option<ThrottleSettings>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1736,6 +1814,17 @@ pub struct CreateDomainNameRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateRequestValidatorRequest {
+    pub name: Option<String>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    #[serde(rename = "validateRequestBody")]
+    pub validate_request_body: Option<bool>,
+    #[serde(rename = "validateRequestParameters")]
+    pub validate_request_parameters: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateResourceRequest {
     pub parent_id: String,
     #[serde(rename = "pathPart")]
@@ -1859,6 +1948,14 @@ pub struct DeleteIntegrationRequest {
 pub struct DeleteMethodRequest {
     pub http_method: String,
     pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteRequestValidatorRequest {
+    #[serde(rename = "requestvalidator_id")]
+    pub request_validator_id: String,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
 }
@@ -2012,6 +2109,9 @@ pub struct GenerateClientCertificateRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAccountRequest {}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetApiKeyRequest {
     #[serde(rename = "api_Key")]
     pub api_key: String,
@@ -2103,6 +2203,22 @@ pub struct GetIntegrationRequest {
 pub struct GetMethodRequest {
     pub http_method: String,
     pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetRequestValidatorRequest {
+    #[serde(rename = "requestvalidator_id")]
+    pub request_validator_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetRequestValidatorsRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
 }
@@ -2430,6 +2546,26 @@ pub struct QuotaSettings {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct RequestValidator {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "validateRequestBody", skip_serializing_if = "Option::is_none")]
+    pub validate_request_body: Option<bool>,
+    #[serde(rename = "validateRequestParameters", skip_serializing_if = "Option::is_none")]
+    pub validate_request_parameters: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct RequestValidators {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<RequestValidator>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Resource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -2600,6 +2736,12 @@ pub struct UntagResourceRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateAccountRequest {
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateApiKeyRequest {
     #[serde(rename = "api_Key")]
     pub api_key: String,
@@ -2626,12 +2768,60 @@ pub struct UpdateClientCertificateRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateDeploymentRequest {
+    pub deployment_id: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateDomainNameRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
     pub domain_name_id: Option<String>,
     #[serde(rename = "patchOperations")]
     pub patch_operations: Option<Vec<PatchOperation>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateIntegrationRequest {
+    pub http_method: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateMethodRequest {
+    pub http_method: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateRequestValidatorRequest {
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "requestvalidator_id")]
+    pub request_validator_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateResourceRequest {
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2917,6 +3107,13 @@ mod shape {
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
 
+    pub(super) static CREATE_REQUEST_VALIDATOR_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "validateRequestBody", location: Location::Body, required: false, shape: &BOOLEAN },
+        Member { name: "validateRequestParameters", location: Location::Body, required: false, shape: &BOOLEAN },
+    ];
+
     pub(super) static CREATE_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "parent_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "pathPart", location: Location::Body, required: true, shape: &STRING },
@@ -3007,6 +3204,11 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static DELETE_REQUEST_VALIDATOR_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "requestvalidator_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static DELETE_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
@@ -3066,6 +3268,8 @@ mod shape {
         Member { name: "description", location: Location::Body, required: false, shape: &STRING },
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
+
+    pub(super) static GET_ACCOUNT_REQUEST_MEMBERS: &[Member] = &[];
 
     pub(super) static GET_API_KEY_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING },
@@ -3133,6 +3337,17 @@ mod shape {
     pub(super) static GET_METHOD_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_REQUEST_VALIDATOR_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "requestvalidator_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_REQUEST_VALIDATORS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
@@ -3401,6 +3616,13 @@ mod shape {
         Member { name: "tagKeys", location: Location::Query, required: true, shape: &LIST_OF_STRING },
     ];
 
+    pub(super) static UPDATE_ACCOUNT_REQUEST_MEMBERS: &[Member] = &[Member {
+        name: "patchOperations",
+        location: Location::Body,
+        required: false,
+        shape: &LIST_OF_PATCH_OPERATION,
+    }];
+
     pub(super) static UPDATE_API_KEY_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
@@ -3418,10 +3640,42 @@ mod shape {
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
     ];
 
+    pub(super) static UPDATE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "deployment_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static UPDATE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
+
+    pub(super) static UPDATE_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_METHOD_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_REQUEST_VALIDATOR_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "requestvalidator_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static UPDATE_REST_API_REQUEST_MEMBERS: &[Member] = &[

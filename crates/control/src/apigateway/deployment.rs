@@ -8,6 +8,7 @@ use aws::{Error, Timestamp};
 use model::State;
 use model::resource::{Deployment, RestApi, RestMethod, RestResource, Stage};
 
+use super::patch::Patch;
 use super::{Draft, rest_api, stage};
 use crate::apigatewayv2::check::{NOT_HERE, optional, refuse};
 use crate::apigatewayv2::page;
@@ -21,8 +22,8 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
     stage::refuse_cache(input.cache_cluster_enabled, input.cache_cluster_size.is_some())?;
     refuse(input.canary_settings.is_some(), "canarySettings", NOT_HERE)?;
     refuse(input.tracing_enabled == Some(true), "tracingEnabled", NOT_HERE)?;
-    let resources: Vec<RestResource> =
-        State::of(&draft.state.rest_resources, &api.id).map(|resource| (**resource).clone()).collect();
+    let resources = State::of(&draft.state.rest_resources, &api.id);
+    let resources: Vec<RestResource> = resources.map(|resource| copy(draft, resource)).collect();
     check(&resources)?;
     if State::of(&draft.state.deployments, &api.id).count() >= MAX_DEPLOYMENTS {
         let message = "Maximum number of Deployments for this API has been reached.";
@@ -46,6 +47,22 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
     if let Some(name) = input.stage_name.as_ref().filter(|name| !name.is_empty()) {
         stage::deploy(draft, &api, name, &deployment, input)?;
     }
+    Ok(show(&deployment))
+}
+
+pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDeploymentRequest) -> Result<wire::Deployment, Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let mut deployment = find(draft, &api, &input.deployment_id)?.clone();
+    for patch in Patch::read(input.patch_operations.as_deref())? {
+        let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
+        match (patch.op, &path[..]) {
+            (wire::Op::Replace, ["description"]) => {
+                deployment.description = optional("description", Some(patch.value), MAX_DESCRIPTION_CHARS)?;
+            }
+            _ => return Err(patch.unknown("/description")),
+        }
+    }
+    draft.put(&deployment)?;
     Ok(show(&deployment))
 }
 
@@ -85,6 +102,17 @@ pub(super) fn find<'d>(draft: &'d Draft<'_>, api: &RestApi, id: &str) -> Result<
     deployment.map(|found| &**found).ok_or_else(|| Error::not_found("Invalid Deployment identifier specified"))
 }
 
+/// A resource as it is deployed, with what its methods' validators say now.
+fn copy(draft: &Draft<'_>, resource: &RestResource) -> RestResource {
+    let mut copy = resource.clone();
+    for method in copy.methods.values_mut() {
+        let id = method.request_validator_id.as_deref();
+        let validator = id.and_then(|id| State::one(&draft.state.request_validators, &resource.api_id, id));
+        method.asks_for_parameters = validator.is_some_and(|validator| validator.parameters);
+    }
+    copy
+}
+
 fn check(resources: &[RestResource]) -> Result<(), Error> {
     let mut methods = resources.iter().flat_map(|resource| resource.methods.values()).peekable();
     if methods.peek().is_none() {
@@ -100,7 +128,7 @@ fn check(resources: &[RestResource]) -> Result<(), Error> {
 fn api_summary(deployment: &Deployment) -> BTreeMap<String, BTreeMap<String, wire::MethodSnapshot>> {
     let snapshot = |method: &RestMethod| wire::MethodSnapshot {
         api_key_required: Some(method.api_key_required),
-        authorization_type: Some("NONE".to_owned()),
+        authorization_type: Some(method.authorization.as_str().to_owned()),
     };
     let with_methods = deployment.resources.iter().filter(|resource| !resource.methods.is_empty());
     let of = |resource: &RestResource| {

@@ -66,19 +66,19 @@ denials! {
     /// It is bound to another certificate than the client's, or the client has shown none.
     TokenBoundElsewhere = Unauthorized, "invalid_token", "the token is bound to another client certificate";
     /// The request is not signed.
-    SignatureMissing = Forbidden, "", "the request is not signed";
+    SignatureMissing = Unsigned, "", "the request is not signed";
     /// Its signature cannot be read, or leaves out what has to be signed.
-    SignatureMalformed = Forbidden, "", "the request's signature is malformed";
+    SignatureMalformed = SignatureBad, "", "the request's signature is malformed";
     /// There is no such access key, or it came with a session token.
-    AccessKeyUnknown = Forbidden, "", "there is no such access key";
+    AccessKeyUnknown = KeyUnknown, "", "there is no such access key";
     /// The signature is for another service or region.
-    SignatureScope = Forbidden, "", "the request is signed for another service or region";
+    SignatureScope = SignatureBad, "", "the request is signed for another service or region";
     /// The signature does not hold.
-    SignatureInvalid = Forbidden, "", "the request's signature does not match";
+    SignatureInvalid = SignatureBad, "", "the request's signature does not match";
     /// It was made too long ago, or is still to come.
-    SignatureExpired = Forbidden, "", "the request's signature has expired, or is not valid yet";
+    SignatureExpired = SignatureBad, "", "the request's signature has expired, or is not valid yet";
     /// The payload is not the one that was signed.
-    PayloadMismatch = Forbidden, "", "the payload is not the one that was signed";
+    PayloadMismatch = SignatureBad, "", "the payload is not the one that was signed";
     /// The method asks for an API key, and there is none.
     ApiKeyMissing = ApiKeyInvalid, "", "there is no API key";
     /// It is none that is enabled and of a usage plan of the stage, or there are several.

@@ -57,11 +57,70 @@ pub struct RestMethod {
     /// `requestParameters`: what an integration may refer to, and whether a request has to have it.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, bool>,
+    /// `authorizationType`
+    #[serde(default)]
+    pub authorization: RestAuthorization,
     /// `apiKeyRequired`
     #[serde(default)]
     pub api_key_required: bool,
+    /// `requestValidatorId`
+    #[serde(default)]
+    pub request_validator_id: Option<String>,
+    /// In a deployment: whether its validator asks for the required parameters.
+    #[serde(default)]
+    pub asks_for_parameters: bool,
     /// `methodIntegration`
     pub integration: Option<RestIntegration>,
+}
+
+/// `authorizationType` of a method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RestAuthorization {
+    /// Everybody who is admitted.
+    #[default]
+    None,
+    /// Who has signed the request with an access key.
+    AwsIam,
+}
+
+impl RestAuthorization {
+    /// As AWS names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::AwsIam => "AWS_IAM",
+        }
+    }
+
+    /// From AWS's name; none of those that are not served.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::None, Self::AwsIam].into_iter().find(|authorization| authorization.as_str() == name)
+    }
+}
+
+/// Says whether requests of a method have to have what it requires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestValidator {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `name`
+    pub name: String,
+    /// `validateRequestBody`: by models, of which there are none.
+    pub body: bool,
+    /// `validateRequestParameters`
+    pub parameters: bool,
+}
+
+/// What is set for the account in a region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The region.
+    pub region: String,
+    /// `cloudwatchRoleArn`
+    pub cloudwatch_role_arn: Option<String>,
 }
 
 /// How requests of a method reach a backend: `HTTP_PROXY`, the type that is served.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::upstream::Backends;
-use super::{Backend, Fault, Integration, Route};
+use super::{Authorization, Backend, Fault, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
-use crate::resource::{Deployment, RestIntegration, RestResource};
+use crate::resource::{Deployment, RestAuthorization, RestIntegration, RestMethod, RestResource};
 use crate::router::Router;
 use crate::target::Target;
 
@@ -26,6 +26,37 @@ pub struct ResourceName {
     pub id: String,
     /// `$context.resourcePath`
     pub path: String,
+}
+
+/// A parameter that a request has to have, and not blank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// By its name, in whichever case.
+    Header(String),
+    /// By its name.
+    Query(String),
+}
+
+impl Required {
+    /// What is in the path is there by the resource's being found.
+    fn of(method: &RestMethod) -> Option<Box<[Self]>> {
+        let required =
+            method.request_parameters.iter().filter(|(_, required)| **required && method.asks_for_parameters);
+        let required =
+            required.filter_map(|(name, _)| match name.strip_prefix("method.request.")?.split_once('.')? {
+                ("header", name) => Some(Self::Header(name.to_owned())),
+                ("querystring", name) => Some(Self::Query(name.to_owned())),
+                _ => None,
+            });
+        Some(required.collect::<Box<[Self]>>()).filter(|required| !required.is_empty())
+    }
+
+    /// As it stands in messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Header(name) | Self::Query(name) => name,
+        }
+    }
 }
 
 impl Resource {
@@ -58,8 +89,9 @@ pub(super) fn router(
             let route = Route {
                 key: format!("{method} {}", resource.path).into(),
                 is_default: false,
-                authorization: None,
+                authorization: (settings.authorization == RestAuthorization::AwsIam).then_some(Authorization::AwsIam),
                 backend,
+                required: Required::of(settings),
                 api_key_required: settings.api_key_required,
                 throttle: throttles.get(&setting).cloned(),
                 resource: Some(name.clone()),

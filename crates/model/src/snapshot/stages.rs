@@ -82,7 +82,6 @@ impl Compiler<'_> {
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let trust = self.upstream_trust(&upstream);
         let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, trust: &trust, stage };
-        let signed = |route: &resource::Route| route.authorization == resource::Authorization::AwsIam;
         Arc::new(Stage {
             api_id: api_id.to_owned(),
             region: region.to_owned(),
@@ -100,7 +99,7 @@ impl Compiler<'_> {
             bound_tokens: tags.bound_tokens,
             upstream,
             api_keys,
-            asks_for_signatures: deployment.is_some_and(|deployment| deployment.routes.iter().any(signed)),
+            asks_for_signatures: deployment.is_some_and(asks_for_signatures),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,
@@ -211,12 +210,19 @@ fn router(
             is_default: key == RouteKey::Default,
             backend: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
+            required: None,
             api_key_required: false,
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,
         };
         Some((key, compiled))
     }))
+}
+
+fn asks_for_signatures(deployment: &resource::Deployment) -> bool {
+    let mut methods = deployment.resources.iter().flat_map(|resource| resource.methods.values());
+    deployment.routes.iter().any(|route| route.authorization == resource::Authorization::AwsIam)
+        || methods.any(|method| method.authorization == resource::RestAuthorization::AwsIam)
 }
 
 /// What cannot be read is as strict as can be: it was checked when it was set.
