@@ -5,52 +5,73 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::sync::LazyLock;
 
+use divan::Bencher;
 use support::Authority;
 use support::list::{List, entry, reason};
 use trust::{Certificate, Crl};
 
 const COUNT: u64 = 500_000;
-const LOOK_UPS: u64 = 1_000_000;
-const BATCH: usize = 2_000;
+
+/// Serial numbers of 16 octets.
+static LIST: LazyLock<Signed> = LazyLock::new(Signed::new);
+
+struct Signed {
+    issuer: Certificate,
+    der: Vec<u8>,
+    pem: String,
+}
 
 fn main() {
-    let root = Authority::root("Root");
-    let issuer = Certificate::from_der(root.der()).expect("rcgen makes certificates");
-    let why = reason(1);
-    let entries = (0..COUNT).map(|number| match number % 4 {
-        0 => entry(&serial(number), &[&why]),
-        _ => entry(&serial(number), &[]),
-    });
-    let list = List { entries: entries.collect(), ..List::default() };
-    let (der, pem) = (list.by(&root), list.pem_by(&root));
-    println!("{COUNT} entries with serial numbers of 16 octets: {} octets of DER, {} of PEM", der.len(), pem.len());
+    divan::main();
+}
 
-    println!("read DER: {:?}", best(|| Crl::read(&der).expect("a list")));
-    println!("read PEM: {:?}", best(|| Crl::read(pem.as_bytes()).expect("a list")));
-    let list = Crl::read(&der).expect("a list").remove(0);
-    let start = Instant::now();
-    assert!(list.is_signed_by(&issuer));
-    println!("check the signature: {:?}, and again: {:?}", start.elapsed(), best(|| list.is_signed_by(&issuer)));
-
-    for (what, offset) in [("listed", 0), ("not listed", COUNT)] {
-        let serials: Vec<[u8; 16]> =
-            (0..LOOK_UPS).map(|number| serial(offset + number.wrapping_mul(2_654_435_761) % COUNT)).collect();
-        // In batches, so that what else the machine does can be told apart.
-        let mut each: Vec<Duration> = serials
-            .chunks(BATCH)
-            .map(|batch| {
-                let start = Instant::now();
-                let found = batch.iter().filter(|serial| list.find(black_box(&serial[..])).is_some()).count();
-                assert_eq!(found, if offset == 0 { BATCH } else { 0 });
-                start.elapsed() / BATCH as u32
-            })
-            .collect();
-        each.sort_unstable();
-        println!("look up what is {what}: {:?} in the median batch, {:?} in the best", each[each.len() / 2], each[0]);
+impl Signed {
+    fn new() -> Self {
+        let root = Authority::root("Root");
+        let why = reason(1);
+        let entries = (0..COUNT).map(|number| match number % 4 {
+            0 => entry(&serial(number), &[&why]),
+            _ => entry(&serial(number), &[]),
+        });
+        let list = List { entries: entries.collect(), ..List::default() };
+        let issuer = Certificate::from_der(root.der()).expect("rcgen makes certificates");
+        Self { issuer, der: list.by(&root), pem: list.pem_by(&root) }
     }
+
+    fn read(&self) -> Crl {
+        Crl::read(&self.der).expect("a list").remove(0)
+    }
+}
+
+#[divan::bench(sample_count = 5)]
+fn read_der(bencher: Bencher) {
+    bencher.bench(|| Crl::read(&LIST.der));
+}
+
+#[divan::bench(sample_count = 5)]
+fn read_pem(bencher: Bencher) {
+    bencher.bench(|| Crl::read(LIST.pem.as_bytes()));
+}
+
+/// Once; the list remembers.
+#[divan::bench(sample_count = 5)]
+fn check_the_signature(bencher: Bencher) {
+    bencher.with_inputs(|| LIST.read()).bench_refs(|list| list.is_signed_by(&LIST.issuer));
+}
+
+#[divan::bench(args = ["listed", "not listed"])]
+fn find(bencher: Bencher, what: &str) {
+    let list = LIST.read();
+    let offset = if what == "listed" { 0 } else { COUNT };
+    let mut number: u64 = 0;
+    bencher
+        .with_inputs(|| {
+            number += 1;
+            serial(offset + number.wrapping_mul(2_654_435_761) % COUNT)
+        })
+        .bench_local_refs(|serial| list.find(&serial[..]).is_some());
 }
 
 /// Positive, and in no order.
@@ -66,13 +87,4 @@ fn serial(number: u64) -> [u8; 16] {
     serial[8..].copy_from_slice(&mix(!number).to_be_bytes());
     serial[0] = serial[0] & 0x3f | 0x40;
     serial
-}
-
-fn best<T>(mut run: impl FnMut() -> T) -> Duration {
-    let time = |_| {
-        let start = Instant::now();
-        drop(black_box(run()));
-        start.elapsed()
-    };
-    (0..5).map(time).min().expect("five runs")
 }
