@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use divan::Bencher;
-use journal::{AccessRecord, Client, Truststore};
+use journal::{AccessRecord, Client, Journal, Truststore};
 
 fn main() {
     divan::main();
@@ -24,6 +24,7 @@ fn record() -> AccessRecord<'static> {
         stage: Some("$default".into()),
         status: 200,
         refusal: None,
+        denial: None,
         revision: 17,
         truststore: Some(Truststore { digest: "ab".repeat(32).into(), version: Some("v1".into()) }),
         client: Some(Client {
@@ -37,13 +38,11 @@ fn record() -> AccessRecord<'static> {
     }
 }
 
+/// What a request pays; the disk is the writing thread's.
 #[divan::bench]
-fn encode(bencher: Bencher) {
-    let record = record();
-    let mut out = Vec::with_capacity(4096);
-    bencher.bench_local(|| {
-        out.clear();
-        serde_json::to_writer(&mut out, &record).expect("plain data");
-        out.len()
-    });
+fn append(bencher: Bencher) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (journal, _) = Journal::open(directory.path()).expect("an empty directory");
+    let (mut writer, record) = (journal.writer(), record());
+    bencher.bench_local(|| writer.append(&record));
 }

@@ -266,6 +266,15 @@ impl Shared {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Waits until some writer hands something over, or it is late.
+    pub(crate) fn wait_for_writers(&self, until: Instant) {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let left = until.saturating_duration_since(Instant::now());
+        drop(self.flushed.wait_timeout(writers, left).unwrap_or_else(PoisonError::into_inner));
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// A writer has handed over what it held.
     pub(crate) fn writer_flushed(&self, holds_lines: &AtomicBool) {
         // Either a reader sees this, or it has said before that it waits.
@@ -370,6 +379,22 @@ mod tests {
         let mut messages: Vec<_> = events.into_iter().map(|event| event.message.to_string()).collect();
         messages.sort();
         messages
+    }
+
+    #[test]
+    fn a_record_on_its_way_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(directory.path()).unwrap();
+        append(&journal, "1");
+        let asking = {
+            let journal = journal.clone();
+            thread::spawn(move || journal.find_request("2").unwrap())
+        };
+        while journal.shared.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        append(&journal, "2");
+        assert_eq!(asking.join().unwrap().unwrap().request_id, "2");
     }
 
     #[test]

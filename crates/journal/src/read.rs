@@ -8,7 +8,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -27,8 +26,6 @@ const SCAN_BYTES: u64 = 128 * 1024 * 1024;
 /// How long after its answer the record of a request may still be on its way: a core that has sent an answer writes the record
 /// next, and may be made to wait in between.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
-/// Between two looks at what came meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which events of a log group are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -239,7 +236,7 @@ impl Journal {
                 return Ok(found);
             }
             seen = end(&segments);
-            thread::sleep(LOOK_AGAIN);
+            self.shared.wait_for_writers(until);
         }
     }
 

@@ -105,23 +105,6 @@ fn a_record_comes_back_whole() {
     assert_eq!(journal.find_request("id-9=").unwrap(), None);
 }
 
-#[test]
-fn a_record_on_its_way_is_waited_for() {
-    let directory = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(directory.path()).unwrap();
-    let mut writer = journal.writer();
-    writer.append(&record(1));
-    writer.flush();
-    let late = std::thread::spawn(move || {
-        // What the test is about: the look comes first.
-        std::thread::sleep(Duration::from_millis(100));
-        writer.append(&record(2));
-        writer.flush();
-    });
-    assert_eq!(journal.find_request("id-2=").unwrap(), Some(record(2)));
-    late.join().unwrap();
-}
-
 /// Small segments, so that many are made.
 const SMALL: Options = Options {
     roll_bytes: 4096,

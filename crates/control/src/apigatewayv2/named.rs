@@ -141,7 +141,8 @@ pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: 
     }
     let followed = Followed { newest, uri, at: draft.at };
     let domains = draft.state.domains.clone();
-    for domain in domains.values() {
+    // Copied only where it matters: there may be ten thousand others.
+    for domain in domains.values().filter(|domain| is_named(kind, domain, uri)) {
         let mut next = Domain::clone(domain);
         match kind {
             Kind::Truststore => {
