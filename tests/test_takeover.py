@@ -1,11 +1,14 @@
 """A new process takes over from a running one: nobody's request fails, no setting is lost, no record is missing."""
 
+import errno
 import json
+import os
 import signal
 import socket
 import stat
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +126,156 @@ def test_one_that_does_not_get_ready_changes_nothing(gateway, pki, tmp_path):
     gateway.server = again
     eventually(lambda: len(gateway.records()) == wanted)
     again.stop()
+
+
+class Newcomers(threading.Thread):
+    """A client that makes a connection of its own for each request."""
+
+    def __init__(self, gateway, identity, stop):
+        super().__init__(daemon=True)
+        self.gateway, self.stop, self.context = gateway, stop, context(identity, "http/1.1")
+        self.answered, self.failures = 0, []
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                with connect(self.gateway.server, self.gateway.domain, using=self.context) as connection:
+                    status, head = ask(connection, self.gateway.domain)
+            except (OSError, AssertionError) as error:
+                return self.failures.append(error)
+            if status != 200:
+                return self.failures.append(head)
+            self.answered += 1
+
+
+def test_a_new_process_that_is_killed_changes_nothing(gateway, pki, tmp_path, monkeypatch):
+    """At every step of the way: nobody who is served, or comes, notices anything, and the old process has everything back."""
+    old, stop = gateway.server, threading.Event()
+    load = [Load(gateway, pki.client(), stop), Http2Load(gateway, pki.client(), stop), Newcomers(gateway, pki.client(), stop)]
+    for client in load:
+        client.start()
+    steps = [
+        asks_only,
+        is_handed_everything,
+        reads_the_key,
+        *(opens(name) for name in ("settings.redb", "usage.redb", "objects.redb")),
+        lambda *args: is_about_to_say_that_it_is_ready(*args, monkeypatch),
+    ]
+    for number, step in enumerate(steps, 1):
+        step(old, tmp_path / str(number))
+        eventually(lambda: old.stderr().count("this process takes everything back") == number, what=f"step {number}")
+        gateway.update_truststore(gateway.put_truststore(pki.ca().pem))
+        assert gateway.curl("/after", pki.client()).status == 200
+        eventually(lambda: pid_in_run_json(old) == old.process.pid)
+    before = [client.answered for client in load]
+    eventually(lambda: all(client.answered > was + 5 or client.failures for client, was in zip(load, before)))
+    stop.set()
+    for client in load:
+        client.join(20)
+    assert [client.failures for client in load] == [[]] * len(load)
+    wanted = sum(client.answered for client in load) + len(steps)
+    eventually(lambda: len(gateway.records()) >= wanted)
+    assert len(gateway.records()) == wanted
+    # None of them has taken the way away by which a process takes over.
+    new = successor(old, tmp_path / "last").start()
+    assert old.process.wait(60) == 0, old.stderr()
+    old.process = None
+    gateway.server = new
+    assert gateway.curl("/last", pki.client()).status == 200
+    new.stop()
+
+
+def asking(server, base):
+    """A connection to the running process that has said what it wants."""
+    base.mkdir()
+    (base / "data").symlink_to(server.data_dir)
+    asking = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    asking.connect(str(base / "data/takeover.sock"))
+    asking.sendall(b"countersign takeover 2\n")
+    return asking
+
+
+def asks_only(server, base):
+    asking(server, base).close()
+
+
+def is_handed_everything(server, base):
+    with asking(server, base) as connection:
+        said, descriptors, _, _ = socket.recv_fds(connection, 64, 64)
+        assert said == b"handed --\n" and len(descriptors) > 2, "the lock, and sockets of both addresses"
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def reads_the_key(server, base):
+    """Its command for the sealing key gives nothing yet."""
+    base.mkdir()
+    os.mkfifo(base / "key")
+    (base / "key.toml").write_text(f'sealing_key.command = ["cat", "{base}/key"]\n')
+    new = successor(server, base, "--config", base / "key.toml")
+    new.launch()
+
+    def is_read():
+        try:
+            return open(os.open(base / "key", os.O_WRONLY | os.O_NONBLOCK), "wb")
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+
+    with eventually(is_read):
+        new.kill()
+
+
+def opens(name):
+    def step(server, base):
+        new = successor(server, base)
+        new.launch()
+        path = str(server.data_dir / name)
+        eventually(lambda: path in open_files(new.process.pid))
+        new.kill()
+
+    return step
+
+
+def open_files(pid):
+    paths = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            paths.add(os.readlink(descriptor))
+        except FileNotFoundError:
+            pass  # closed by now
+    return paths
+
+
+def is_about_to_say_that_it_is_ready(server, base, monkeypatch):
+    """It has opened everything and begins to serve, and is held up by a service manager that does not listen."""
+    base.mkdir()
+    door = server.data_dir / "takeover.sock"
+    before = door.stat().st_ctime_ns
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(base / "notify"))
+        fill(manager)
+        with monkeypatch.context() as environment:
+            environment.setenv("NOTIFY_SOCKET", manager.getsockname())
+            new = successor(server, base)
+            new.launch()
+        eventually(lambda: door.exists() and door.stat().st_ctime_ns != before)
+        assert pid_in_run_json(server) == new.process.pid
+        new.kill()
+
+
+def fill(receiver):
+    """Sends datagrams until one more would have to wait."""
+    sent = 1
+    while sent:
+        sent = 0
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.connect(receiver.getsockname())
+            try:
+                while sender.send(b"."):
+                    sent += 1
+            except BlockingIOError:
+                pass
 
 
 def test_sigusr2_starts_the_program_anew(gateway, pki):

@@ -288,6 +288,11 @@ impl Lock {
 }
 
 impl Run {
+    /// For whoever asks the service manager.
+    pub(crate) fn status(&self) -> String {
+        format!("HTTPS on {}, the AWS APIs on {}", self.https, self.control)
+    }
+
     /// The line that scripts wait for.
     pub(crate) fn ready(&self) -> String {
         format!("ready control={} https={}", self.control, self.https)

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::env::quote;
+use crate::inherited::Inherited;
 use crate::server::Server;
 use crate::up::{Signals, prepare};
 use backend::Backend;
@@ -50,7 +51,8 @@ async fn demo(args: &Args, base: &Path) -> Outcome {
     let files = base.join("guide");
     fs::create_dir(&files).map_err(|e| Failure::new(format!("cannot make {}: {e}", files.display())))?;
     let quiet = Arc::new(AtomicBool::new(true));
-    let server = Server::start(&dir, &config, quiet.clone(), None).await?;
+    let mut server = Server::start(&dir, &config, quiet.clone(), Inherited::default(), None).await?;
+    server.serve(None)?;
     let mut story = story(&server, &dir, &config, &files).await?;
     story.tell.title("Countersign: API Gateway's mutual TLS on this machine");
     let told = tokio::select! {

@@ -20,6 +20,7 @@ mod usage;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,7 +35,7 @@ use store::{Follower, Store as _};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking};
 use trust::UnixSeconds;
 
 use crate::answer::{Failure, warn};
@@ -43,9 +44,11 @@ use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
 use crate::fetch::Http;
 use crate::gateway::Gateway;
+use crate::inherited::{Inherited, Managed};
 use crate::issuers::Issuers;
 use crate::revocation::{Fetcher, OfRevocations};
-use crate::takeover::{Door, Handed, Successor};
+use crate::systemd::Notifier;
+use crate::takeover::{Door, Successor};
 use crate::up::Signals;
 use chores::Chores;
 use expiry::Expiry;
@@ -56,7 +59,7 @@ use refusals::Printer;
 use sockets::Sockets;
 use tls::Acceptor;
 
-/// A server that is ready.
+/// A server.
 pub(crate) struct Server {
     run: Run,
     control: Control,
@@ -69,6 +72,10 @@ pub(crate) struct Server {
     chores: Chores,
     background: JoinSet<()>,
     serving: Serving,
+    notifier: Arc<Notifier>,
+    /// Says that this process lives, as long as it is the one that serves.
+    life: Option<AbortHandle>,
+    managed: Managed,
     /// Where another process may ask to take over.
     door: Option<Door>,
     /// The process that has taken over. It waits for what this one leaves until the connection ends.
@@ -88,30 +95,34 @@ struct Serving {
     task: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
+/// Time for what blocks to end after the connections have.
+pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(5);
 /// This node's name among those that report what they enforce.
 const NODE: &str = "local";
 
 impl Server {
-    /// Starts it, with what another process has `handed` over, and returns once what was set before is enforced. Refusals are
-    /// printed while `quiet` is not set.
+    /// Starts it, on the sockets that are `inherited`, and returns once what was set before is compiled. It accepts nobody before
+    /// it is told to [`serve`](Self::serve). With the `lock` of its data directory another process has let go of what lies there.
+    /// Refusals are printed while `quiet` is not set.
     pub(crate) async fn start(
         dir: &DataDir,
         config: &Config,
         quiet: Arc<AtomicBool>,
-        mut handed: Option<Handed>,
+        inherited: Inherited,
+        lock: Option<OwnedFd>,
     ) -> Result<Self, Failure> {
+        let config = &inherited.placed(config).map_err(|e| Failure::new(format!("cannot listen: {e}")))?;
         config.check_control_address()?;
         let acceptor = config.control.files().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
-        let sockets = handover::sockets(&mut handed);
-        let is_successor = sockets.is_some();
-        let lock = match handed {
-            Some(handed) => Lock::handed(handed.lock),
+        let (managed, is_successor) = (inherited.managed, lock.is_some());
+        let lock = match lock {
+            Some(lock) => Lock::handed(lock),
             None => dir.lock().await?,
         };
         let files = Files::open(dir, config, is_successor).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
-        let sockets = Sockets::open(config, sockets)?;
+        let sockets = Sockets::open(config, inherited)?;
         let (https_addr, control_addr) = (sockets.https_addr()?, sockets.control_addr()?);
 
         let http = UpstreamTls::new(&[]).map(|tls| Http::new(tls, &config.revocation.allow));
@@ -173,15 +184,7 @@ impl Server {
             snapshots: snapshots.clone(),
             metrics,
         });
-        let credentials = match begin(dir, &control).await {
-            Ok(credentials) => credentials,
-            Err(e) => {
-                // Somebody may have connected already.
-                let time = seconds_of(config.drain_timeout_seconds);
-                let _ = spawn_blocking(move || edge.drain(time)).await;
-                return Err(e);
-            }
-        };
+        let credentials = begin(dir, &control).await?;
         let chores = Chores::start(&control, config.revocation.directory.as_deref());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
@@ -190,8 +193,7 @@ impl Server {
             https: reachable(https_addr).to_string(),
             region: config.region.clone(),
         };
-        let mut serving = Serving::new(sockets.control, acceptor);
-        serving.start(&control)?;
+        let serving = Serving::new(sockets.control, acceptor);
         Ok(Self {
             run: run.clone(),
             control,
@@ -204,6 +206,9 @@ impl Server {
             chores,
             background,
             serving,
+            notifier: Arc::new(Notifier::from_environment()),
+            life: None,
+            managed,
             door: None,
             taken_over_by: None,
             _follower: follower,
@@ -215,6 +220,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Who is told how it goes.
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// The administrator's access key.
@@ -247,7 +257,8 @@ impl Server {
         self.config.proxy_protocol = config.proxy_protocol.clone();
         self.config.drain_delay_seconds = config.drain_delay_seconds;
         self.config.drain_timeout_seconds = config.drain_timeout_seconds;
-        let waiting = self.config.differences(config);
+        let waiting: Vec<_> =
+            self.config.differences(config).into_iter().filter(|key| !self.managed.decides(key)).collect();
         if !waiting.is_empty() {
             warn(&format!("waits for a restart: {}", waiting.join(", ")));
         }
@@ -258,8 +269,10 @@ impl Server {
     /// what was begun is ended, within `drain_timeout_seconds`, and what was recorded is on disk. Whoever is asked to stop once
     /// more skips what is left of either time.
     pub(crate) async fn drain(mut self, signals: &mut Signals) {
-        if self.taken_over_by.is_none() {
-            self.door.iter().for_each(Door::close);
+        if let Some(door) = self.door.as_ref().filter(|_| self.taken_over_by.is_none()) {
+            let time = self.config.drain_delay_seconds.saturating_add(self.config.drain_timeout_seconds);
+            self.notifier.stopping(seconds_of(time) + LAST_MOMENTS);
+            door.close();
             self.control.announce_drain();
             tokio::select! {
                 () = tokio::time::sleep(seconds_of(self.config.drain_delay_seconds)) => {}

@@ -23,6 +23,7 @@ use tokio::net::UnixListener;
 
 use crate::answer::{Failure, warn};
 use crate::data_dir::DataDir;
+use crate::inherited::{Inherited, Managed};
 
 /// Where the next process may ask.
 pub(crate) struct Door {
@@ -42,20 +43,18 @@ pub(crate) struct Predecessor {
 
 /// What a process hands over to the next.
 pub(crate) struct Handed {
-    /// Those of the gateway.
-    pub(crate) https: Vec<TcpListener>,
-    /// That of the AWS APIs.
-    pub(crate) control: TcpListener,
+    /// That of the AWS APIs among them.
+    pub(crate) sockets: Inherited,
     /// Of the data directory: the same lock, held by both.
     pub(crate) lock: OwnedFd,
 }
 
 const SOCKET: &str = "takeover.sock";
 /// What the new process says first; another version of what follows has another number.
-const ASKING: &[u8] = b"countersign takeover 1\n";
-/// What comes with the sockets.
-const HANDED: &[u8] = b"handed\n";
+const ASKING: &[u8] = b"countersign takeover 2\n";
 const READY: &[u8] = b"ready\n";
+/// Bytes that come with the sockets: see [`handed_over`].
+const HANDED: usize = 10;
 /// File descriptors that the kernel passes at a time (SCM_MAX_FD).
 const MAX_SOCKETS: usize = 253;
 /// For the new process to say what it wants.
@@ -111,15 +110,18 @@ impl Successor {
 
     /// Hands everything over. Blocks.
     pub(crate) fn hand(&self, handed: &Handed) -> io::Result<()> {
-        let mut descriptors: Vec<BorrowedFd<'_>> = vec![handed.lock.as_fd(), handed.control.as_fd()];
-        descriptors.extend(handed.https.iter().map(AsFd::as_fd));
+        let Handed { sockets, lock } = handed;
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![lock.as_fd()];
+        descriptors.extend(sockets.control.iter().map(AsFd::as_fd));
+        descriptors.extend(sockets.https.iter().map(AsFd::as_fd));
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if descriptors.len() > MAX_SOCKETS || !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(io::Error::other(format!("there are {} sockets, too many to pass on", descriptors.len())));
         }
-        let sent = rustix::net::sendmsg(&self.stream, &[IoSlice::new(HANDED)], &mut ancillary, SendFlags::NOSIGNAL)?;
-        if sent == HANDED.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+        let said = handed_over(sockets.managed);
+        let sent = rustix::net::sendmsg(&self.stream, &[IoSlice::new(&said)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        if sent == HANDED { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     /// Waits until it is ready (`true`), or has ended before. Blocks.
@@ -161,7 +163,7 @@ impl Predecessor {
         let mut writer = stream;
         writer.write_all(ASKING)?;
         stream.set_read_timeout(Some(HANDING_TIME))?;
-        let mut said = [0; HANDED.len()];
+        let mut said = [0; HANDED];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_SOCKETS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received =
@@ -174,11 +176,13 @@ impl Predecessor {
             return Err(io::ErrorKind::UnexpectedEof.into());
         };
         let https: Vec<_> = descriptors.map(TcpListener::from).collect();
-        if received.bytes != HANDED.len() || said != HANDED || https.is_empty() {
+        let managed = [false, true].map(|https| [false, true].map(|control| Managed { https, control }));
+        let managed = managed.into_iter().flatten().find(|managed| handed_over(*managed) == said);
+        let (HANDED, Some(managed), false) = (received.bytes, managed, https.is_empty()) else {
             return Err(io::ErrorKind::InvalidData.into());
-        }
+        };
         stream.set_read_timeout(None)?;
-        Ok(Handed { https, control: control.into(), lock })
+        Ok(Handed { sockets: Inherited { https, control: Some(control.into()), managed }, lock })
     }
 
     /// Says that this process serves: the one before ends. What it does until then is not waited for.
@@ -193,6 +197,18 @@ impl Predecessor {
         // Nothing comes but the end.
         let _ = self.stream.read(&mut [0]);
     }
+}
+
+/// What is said with the sockets: which of them are a service manager's.
+fn handed_over(managed: Managed) -> [u8; HANDED] {
+    let mut said = *b"handed --\n";
+    if managed.https {
+        said[7] = b'h';
+    }
+    if managed.control {
+        said[8] = b'c';
+    }
+    said
 }
 
 /// Calls `of` with a path to the socket that fits into an address (107 bytes), however deep the directory lies.

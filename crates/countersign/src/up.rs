@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -17,7 +16,8 @@ use crate::answer::{self, Answer, Failure, Outcome, warn};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::gateway::{self, Gateway};
-use crate::server::Server;
+use crate::server::{LAST_MOMENTS, Server};
+use crate::systemd;
 use crate::takeover::{Handed, Predecessor};
 
 #[derive(clap::Args)]
@@ -59,10 +59,8 @@ pub(crate) enum Asked {
     Replace,
 }
 
-/// Time for what blocks to end after the server has.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
-
 pub(crate) fn run(args: &Args) -> Outcome {
+    let passed = systemd::passed()?;
     let config = args.config()?;
     let gateway = args.gateway.read()?;
     let dir = DataDir::find(config.data_dir.as_deref())?;
@@ -73,7 +71,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let mut signals = Signals::listen()?;
         let before = if args.takeover { takeover(&dir).await? } else { None };
         let (predecessor, handed) = before.unzip();
-        let mut server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false)), handed).await?;
+        let (sockets, lock) = handed.map(|Handed { sockets, lock }| (sockets, lock)).unzip();
+        let inherited = passed.or(sockets.unwrap_or_default());
+        let mut server = Server::start(&dir, &config, Arc::new(AtomicBool::new(false)), inherited, lock).await?;
         if let Err(e) = begin(&mut server, gateway.as_ref(), predecessor).await {
             server.drain(&mut signals).await;
             return Err(e);
@@ -103,7 +103,7 @@ async fn begin(
     if let Some(gateway) = gateway {
         server.apply(gateway).await?;
     }
-    server.settle(predecessor)
+    server.serve(predecessor)
 }
 
 /// Until it is to end.
@@ -136,7 +136,11 @@ fn replace(program: &Path) {
         arguments.push("--takeover".into());
     }
     let cannot = |e: std::io::Error| warn(&format!("cannot start {}: {e}", program.display()));
-    match Command::new(program).args(arguments).spawn() {
+    let mut command = Command::new(program);
+    for name in systemd::OURS {
+        command.env_remove(name);
+    }
+    match command.args(arguments).spawn() {
         Ok(mut child) => {
             // It outlives this process, or it has failed.
             let waits = std::thread::Builder::new().name("successor".to_owned()).spawn(move || {
@@ -164,6 +168,7 @@ pub(crate) fn prepare() -> Result<Runtime, Failure> {
 
 /// What was wrong before the signal stays; what is wrong now changes nothing.
 async fn reread(args: &Args, server: &mut Server) {
+    server.notifier().reloading();
     let again = async {
         server.reconfigure(&args.config()?)?;
         match args.gateway.read()? {
@@ -171,10 +176,15 @@ async fn reread(args: &Args, server: &mut Server) {
             None => Ok(()),
         }
     };
-    match again.await {
-        Ok(()) => warn("configuration read again"),
-        Err(e) => warn(&format!("the configuration stays as it was: {e}")),
-    }
+    let (status, said) = match again.await {
+        Ok(()) => (server.run().status(), "configuration read again".to_owned()),
+        Err(e) => {
+            let said = format!("the configuration stays as it was: {e}");
+            (format!("{}; {said}", server.run().status()), said)
+        }
+    };
+    warn(&said);
+    server.notifier().ready(&status);
 }
 
 impl Args {

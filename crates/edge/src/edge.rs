@@ -36,7 +36,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Listens and serves `snapshot`: see [`start_on`](Self::start_on). Fails, too, where the address cannot be bound.
+    /// Listens and serves `snapshot`: see [`start_on`](Self::start_on). Connections are accepted when it returns. Fails, too, where
+    /// the address cannot be bound.
     pub fn start(
         config: EdgeConfig,
         snapshot: Arc<Snapshot>,
@@ -45,10 +46,13 @@ impl Edge {
         lines: mpsc::Sender<Line>,
     ) -> io::Result<Self> {
         let sockets = listen::sockets(config.https, config.runtimes.max(1))?;
-        Self::start_on(sockets, config, snapshot, journal, ledger, lines)
+        let edge = Self::start_on(sockets, config, snapshot, journal, ledger, lines)?;
+        edge.accept();
+        Ok(edge)
     }
 
-    /// Serves `snapshot` on sockets that listen, one at least. Returns when connections are accepted.
+    /// Gets ready to serve `snapshot` on sockets that listen, one at least. Whoever connects waits until it is told to
+    /// [`accept`](Self::accept): another process may accept on them still, and nobody is to be lost with this one if it ends.
     ///
     /// `ledger` is told of every client that is asked for a certificate and has one. `lines` gets what the person at the terminal
     /// is told: of every refused client, of clients about whom a shadow truststore differs. Lines that find it full are lost
@@ -94,6 +98,14 @@ impl Edge {
             edge.spawn(number, listeners, parts, addresses.clone())?;
         }
         Ok(edge)
+    }
+
+    /// Accepts connections from now on.
+    pub fn accept(&self) {
+        for commands in &self.commands {
+            // A runtime that is gone serves nobody.
+            let _ = commands.send(Command::Accept);
+        }
     }
 
     /// Where HTTPS is served.

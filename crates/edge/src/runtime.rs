@@ -99,6 +99,8 @@ pub(crate) struct Parts {
 
 /// What the edge tells a runtime.
 pub(crate) enum Command {
+    /// Accept connections from now on.
+    Accept,
     /// Serve this from now on, and say when.
     Publish(Arc<Snapshot>, oneshot::Sender<()>),
     /// These hold for new connections and requests, these peers speak PROXY protocol, and this is how functions are called.
@@ -175,7 +177,8 @@ impl Runtime {
             let task = tokio::task::spawn_local(self.clone().accept(listener.clone(), addresses.clone()));
             Accepting { listener, task }
         };
-        let mut accepting: Vec<Accepting> = listeners.into_iter().map(accept).collect();
+        let mut waiting = listeners;
+        let mut accepting: Vec<Accepting> = Vec::new();
         let sweeping = tokio::task::spawn_local(self.clone().sweep());
         let mut deadline = None;
         loop {
@@ -185,6 +188,7 @@ impl Runtime {
                 () = self.drained(deadline) => break,
             };
             match command {
+                Some(Command::Accept) => accepting.extend(waiting.drain(..).map(accept)),
                 Some(Command::Publish(snapshot, done)) => {
                     self.publish(snapshot);
                     // Whoever asked may have stopped waiting.
@@ -197,6 +201,7 @@ impl Runtime {
                 }
                 Some(Command::Answer(alive)) => drop(alive.send(())),
                 Some(Command::Drain(by)) => {
+                    waiting.clear();
                     for one in accepting.drain(..) {
                         self.accept_the_rest(one, &addresses).await;
                     }

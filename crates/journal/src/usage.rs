@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableError};
 
 /// How many days are kept, as on AWS.
 pub const DAYS: u32 = 90;
@@ -47,8 +47,18 @@ pub struct UsageLine {
 
 /// Why the book cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what API keys have used cannot be kept: {0}")]
-pub struct UsageError(String);
+#[error("what API keys have used cannot be kept: {why}")]
+pub struct UsageError {
+    why: String,
+    in_use: bool,
+}
+
+impl UsageError {
+    /// Another process has the book.
+    pub fn is_in_use(&self) -> bool {
+        self.in_use
+    }
+}
 
 impl UsageBook {
     /// Opens `data_dir/usage.redb`, or makes it, and forgets what is older than [`DAYS`]. The error says that nothing is
@@ -71,10 +81,12 @@ impl UsageBook {
         drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Opens again what was released.
+    /// Opens again what was released. While another process has it the error [says so](UsageError::is_in_use).
     pub fn reclaim(&self) -> Result<(), UsageError> {
-        let database = open(&self.path)?;
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if database.is_none() {
+            *database = Some(open(&self.path)?);
+        }
         Ok(())
     }
 
@@ -155,11 +167,11 @@ fn open(path: &Path) -> Result<Database, UsageError> {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).map_err(error)?;
         let is_new = file.metadata().map_err(error)?.len() == 0;
-        let backend = FileBackend::new(file).map_err(error)?;
-        Database::builder().set_check_integrity_on_open(!is_new).create_with_backend(backend).map_err(error)
+        let backend = FileBackend::new(file).map_err(opening)?;
+        Database::builder().set_check_integrity_on_open(!is_new).create_with_backend(backend).map_err(opening)
     });
-    let damaged = |_| Err(UsageError("it is damaged".to_owned()));
-    opened.unwrap_or_else(damaged).map_err(|UsageError(why)| UsageError(format!("{}: {why}", path.display())))
+    let opened = opened.unwrap_or_else(|_| Err(error("it is damaged")));
+    opened.map_err(|e| UsageError { why: format!("{}: {}", path.display(), e.why), ..e })
 }
 
 fn forget(database: &Database, before: u32) -> Result<(), UsageError> {
@@ -175,8 +187,12 @@ fn line((plan_id, key_id, day): (&str, &str, u32), (used, spent, remaining): (u3
     UsageLine { plan_id: plan_id.to_owned(), key_id: key_id.to_owned(), day, used, spent, remaining }
 }
 
+fn opening(error: DatabaseError) -> UsageError {
+    UsageError { why: error.to_string(), in_use: matches!(error, DatabaseError::DatabaseAlreadyOpen) }
+}
+
 fn error(error: impl std::fmt::Display) -> UsageError {
-    UsageError(error.to_string())
+    UsageError { why: error.to_string(), in_use: false }
 }
 
 #[cfg(test)]
@@ -205,6 +221,24 @@ mod tests {
         let (book, _) = UsageBook::open(directory.path(), 1_001 + DAYS);
         assert_eq!(book.days("p", "a", 0..=u32::MAX).unwrap().len(), 1);
         assert_eq!(book.last("q", "a").unwrap(), None);
+    }
+
+    #[test]
+    fn it_is_taken_back_once_the_other_process_is_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let (book, _) = UsageBook::open(directory.path(), 1_000);
+        book.release();
+        let (other, wrong) = UsageBook::open(directory.path(), 1_000);
+        assert_eq!(wrong, None);
+        assert!(book.reclaim().unwrap_err().is_in_use());
+        other.write(|| vec![line("p", "a", 1_000, 1)]).unwrap();
+        drop(other);
+        book.reclaim().unwrap();
+        book.reclaim().unwrap();
+        assert_eq!(book.last("p", "a").unwrap(), Some(line("p", "a", 1_000, 1)));
+        std::fs::write(directory.path().join("usage.redb"), "no database").unwrap();
+        book.release();
+        assert!(!book.reclaim().unwrap_err().is_in_use());
     }
 
     #[test]

@@ -55,14 +55,17 @@ impl Held {
         Ok(())
     }
 
-    /// Opens again what was released. Fails while another process has any of it. Blocks.
+    /// Opens again what was released. Fails while another process has any of it, and can be called once more then. Blocks.
     pub(super) fn reclaim(&self) -> Result<(), Failure> {
         self.store.reclaim().map_err(|e| Failure::new(e.to_string()))?;
         self.objects.reclaim().map_err(|e| Failure::new(e.to_string()))?;
-        self.ledger.reclaim();
-        if let Err(e) = self.usage.reclaim() {
-            warn(&e.to_string());
+        match self.usage.reclaim() {
+            Err(e) if e.is_in_use() => return Err(Failure::new(e.to_string())),
+            Err(e) => warn(&e.to_string()),
+            Ok(()) => {}
         }
+        // Last, since whoever has it is not asked again for a while.
+        self.ledger.reclaim();
         self.journal.reclaim().map_err(|e| Failure::new(e.to_string()))
     }
 

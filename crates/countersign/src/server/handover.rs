@@ -1,44 +1,55 @@
 //! Handing over to the next process, and taking over from the one before: see [`crate::takeover`].
 
 use std::io;
-use std::net::TcpListener;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use super::Server;
 use super::chores::Chores;
 use crate::answer::{Failure, warn};
+use crate::inherited::Inherited;
 use crate::takeover::{Door, Handed, Predecessor, Successor};
 use crate::up::Signals;
 
-/// Between two tries to take back what another process has not let go of yet.
-const RETRY: Duration = Duration::from_millis(100);
+/// Between two tries to take back what another process has not let go of yet, and after how many of them that is told.
+const RETRY: Duration = Duration::from_millis(20);
+const TRIES_UNTOLD: u32 = 50;
 
 impl Server {
-    /// Lets others take over from it, from now on; who served before is told that it can end, and what it leaves is taken in.
-    pub(crate) fn settle(&mut self, predecessor: Option<Predecessor>) -> Result<(), Failure> {
+    /// Accepts whoever comes, and lets others take over from it, from now on; who served before is told that it can end, and what
+    /// it leaves is taken in.
+    pub(crate) fn serve(&mut self, predecessor: Option<Predecessor>) -> Result<(), Failure> {
         self.door = Some(Door::open(&self.dir)?);
-        if let Some(mut predecessor) = predecessor {
-            predecessor.ready();
-            let journal = self.held.journal.clone();
-            let inherit = spawn_blocking(move || {
-                predecessor.ended();
-                journal.take_what_is_left()
-            });
-            self.background.spawn(async {
-                match inherit.await {
-                    Ok(Ok(lines)) => {
-                        warn(&format!("the process before has ended; it left {lines} records, which are taken in"))
-                    }
-                    Ok(Err(e)) => {
-                        warn(&format!("what the process before has left is not taken in before the next start: {e}"))
-                    }
-                    Err(_) => {}
-                }
-            });
+        self.life = Some(self.background.spawn(self.notifier.clone().live(self.edge.clone())));
+        if predecessor.is_some() {
+            // Before the other one can end: a service manager takes the end of the process that it knows for that of the service.
+            self.notifier.ready_instead(&self.run.status());
         }
+        self.edge.accept();
+        self.serving.start(&self.control)?;
+        let Some(mut predecessor) = predecessor else {
+            self.notifier.ready(&self.run.status());
+            return Ok(());
+        };
+        predecessor.ready();
+        let journal = self.held.journal.clone();
+        let inherit = spawn_blocking(move || {
+            predecessor.ended();
+            journal.take_what_is_left()
+        });
+        self.background.spawn(async {
+            match inherit.await {
+                Ok(Ok(lines)) => {
+                    warn(&format!("the process before has ended; it left {lines} records, which are taken in"))
+                }
+                Ok(Err(e)) => {
+                    warn(&format!("what the process before has left is not taken in before the next start: {e}"))
+                }
+                Err(_) => {}
+            }
+        });
         Ok(())
     }
 
@@ -61,6 +72,7 @@ impl Server {
             warn(&format!("it cannot be given what it needs: {e}"));
         }
         if given.is_ok() && self.is_ready(&successor, signals).await {
+            self.life.iter().for_each(AbortHandle::abort);
             self.taken_over_by = Some(successor);
             return true;
         }
@@ -70,7 +82,8 @@ impl Server {
     }
 
     async fn give(&self, successor: &Successor) -> io::Result<()> {
-        let handed = Handed { https: self.edge.sockets()?, control: self.serving.socket()?, lock: self.lock.share()? };
+        let (https, control) = (self.edge.sockets()?, Some(self.serving.socket()?));
+        let handed = Handed { sockets: Inherited { https, control, managed: self.managed }, lock: self.lock.share()? };
         let (held, successor) = (self.held.clone(), successor.try_clone()?);
         let given = spawn_blocking(move || held.release().and_then(|()| successor.hand(&handed)));
         given.await.unwrap_or_else(|e| Err(io::Error::other(e)))
@@ -92,29 +105,26 @@ impl Server {
     /// Until it works: there is nothing better to do, and the gateway serves.
     async fn take_back(&mut self) {
         warn("it did not get ready: this process takes everything back");
-        let mut told = false;
-        loop {
+        for tries in 1_u32.. {
             let held = self.held.clone();
             match spawn_blocking(move || held.reclaim()).await {
                 Ok(Ok(())) => break,
-                Ok(Err(e)) if !told => {
-                    warn(&e.to_string());
-                    told = true;
-                }
+                // Whoever was killed lets go a moment after its end has shown.
+                Ok(Err(e)) if tries == TRIES_UNTOLD => warn(&e.to_string()),
                 _ => {}
             }
             sleep(RETRY).await;
+        }
+        // The other one may have put its own in the place of this one's.
+        match Door::open(&self.dir) {
+            Ok(door) => self.door = Some(door),
+            Err(e) => warn(&e.to_string()),
         }
         self.chores = Chores::start(&self.control, self.config.revocation.directory.as_deref());
         let again = self.serving.start(&self.control).and_then(|()| self.running.again(&self.run));
         if let Err(e) = again {
             warn(&e.to_string());
         }
+        self.notifier.ready_instead(&self.run.status());
     }
-}
-
-/// What a process that takes over has of the one before.
-pub(super) fn sockets(handed: &mut Option<Handed>) -> Option<(Vec<TcpListener>, TcpListener)> {
-    let handed = handed.as_mut()?;
-    Some((std::mem::take(&mut handed.https), handed.control.try_clone().ok()?))
 }

@@ -1,4 +1,4 @@
-//! The sockets that the server listens on: handed over by the process before, or bound anew.
+//! The sockets that the server listens on: inherited, or bound anew.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -6,6 +6,7 @@ use edge::EdgeConfig;
 
 use crate::answer::Failure;
 use crate::config::Config;
+use crate::inherited::Inherited;
 
 /// Sockets that listen.
 pub(super) struct Sockets {
@@ -16,9 +17,9 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Those that were `handed` over, where they are at the configured addresses; what is missing is bound.
-    pub(super) fn open(config: &Config, handed: Option<(Vec<TcpListener>, TcpListener)>) -> Result<Self, Failure> {
-        let (https, control) = handed.map_or((Vec::new(), None), |(https, control)| (https, Some(control)));
+    /// Those that are inherited, where they are at the configured addresses; what is missing is bound.
+    pub(super) fn open(config: &Config, inherited: Inherited) -> Result<Self, Failure> {
+        let Inherited { https, control, .. } = inherited;
         let control = match control.filter(|socket| is_at(socket, config.control_addr)) {
             Some(socket) => socket,
             None => TcpListener::bind(config.control_addr)
