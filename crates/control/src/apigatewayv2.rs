@@ -373,7 +373,7 @@ impl ApiGatewayV2 for Control {
         caller: &Caller,
         input: CreateDomainNameRequest,
     ) -> Result<CreateDomainNameResponse, Error> {
-        let domain = self.edit(caller, |draft| domain::create(draft, &input)).await?;
+        let domain = self.edit(caller, |draft| domain::create(draft, &input, Default::default())).await?;
         Ok(self.show_domain(caller, &domain))
     }
 
@@ -382,7 +382,7 @@ impl ApiGatewayV2 for Control {
         caller: &Caller,
         input: UpdateDomainNameRequest,
     ) -> Result<UpdateDomainNameResponse, Error> {
-        let domain = self.edit(caller, |draft| domain::update(draft, &input)).await?;
+        let domain = self.edit(caller, |draft| domain::update(draft, &input, domain::Tls::of_v2(&input))).await?;
         Ok(self.show_domain(caller, &domain))
     }
 

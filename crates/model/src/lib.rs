@@ -17,6 +17,7 @@ pub mod mapping;
 mod pattern;
 pub mod resource;
 pub mod router;
+mod security_policy;
 pub mod snapshot;
 mod state;
 mod tags;
@@ -33,6 +34,7 @@ pub use identity_source::{IdentitySource, IdentitySourceError};
 pub use issuer::{Issuer, IssuerError, may_name_keys};
 pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
+pub use security_policy::{EndpointAccessMode, SecurityPolicy};
 pub use snapshot::Snapshot;
 pub use state::{Corrupt, State};
 pub use tags::{

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Revision, Sealed, UnixMillis};
+use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
 
 pub use rest::{
     Account, ApiKey, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization, RestIntegration,
@@ -297,8 +297,11 @@ pub struct Domain {
     pub region: String,
     /// `certificateArn`
     pub certificate_arn: String,
-    /// `securityPolicy`: `TLS_1_2`, which means 1.2 and 1.3.
-    pub security_policy: String,
+    /// `securityPolicy`
+    pub security_policy: SecurityPolicy,
+    /// `endpointAccessMode`, which all security policies but `TLS_1_2` come with.
+    #[serde(default)]
+    pub endpoint_access_mode: Option<EndpointAccessMode>,
     /// `endpointType`: `REGIONAL`.
     pub endpoint_type: String,
     /// `ownershipVerificationCertificateArn`

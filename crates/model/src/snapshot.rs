@@ -29,7 +29,8 @@ use crate::template::Template;
 pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer};
 
 use crate::{
-    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, State, Throttle, UnixMillis,
+    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, SecurityPolicy, State,
+    Throttle, UnixMillis,
 };
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
@@ -106,6 +107,8 @@ pub struct Domain {
     pub trust: Option<Arc<Trust>>,
     /// Base paths, or the stages of an execute-api endpoint.
     pub paths: Paths,
+    /// Which TLS is spoken.
+    pub security_policy: SecurityPolicy,
     /// `countersign:bound-tokens`; none: its tags do not say.
     pub bound_tokens: Option<BoundTokens>,
     /// How it answers where no stage is found.

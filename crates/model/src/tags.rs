@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
-use crate::{ClientKey, ClientRule};
+use crate::{ClientKey, ClientRule, SecurityPolicy};
 use trust::{Fallback, Fetch, Policy, Profile, RevocationRules, Scope};
 
 /// What the `countersign:` tags of a domain say.
@@ -27,6 +27,8 @@ pub struct DomainTags {
     pub client_rule: ClientRule,
     /// `countersign:bound-tokens`
     pub bound_tokens: Option<BoundTokens>,
+    /// `countersign:security-policy`, which goes before the domain's own.
+    pub security_policy: Option<SecurityPolicy>,
 }
 
 /// What the tags of an API say.
@@ -144,7 +146,7 @@ const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, counter
                      countersign:client-rate-by, countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
                      countersign:profile, countersign:rejection, countersign:revocation-fetch, \
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
-                     countersign:revocation-scope, countersign:shadow-truststore, \
+                     countersign:revocation-scope, countersign:security-policy, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
 const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:upstream-ca, countersign:upstream-ca-version, \
                              countersign:upstream-certificate, countersign:upstream-protocol";
@@ -155,6 +157,8 @@ const CLIENT_RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
 /// The largest burst and concurrency of one client.
 const MOST_REQUESTS: u32 = 1_000_000;
 const COUNTS: &str = "1 to 1000000";
+const SECURITY_POLICIES: &str =
+    "the name of a security policy of REGIONAL endpoints, such as SecurityPolicy_TLS13_1_3_2025_09";
 
 impl DomainTags {
     /// Reads a domain's tags; those of others are ignored.
@@ -244,6 +248,10 @@ impl DomainTags {
             "countersign:bound-tokens" => match BoundTokens::parse(value) {
                 Some(bound) => self.bound_tokens = Some(bound),
                 None => return error("countersign:bound-tokens", BoundTokens::VALUES),
+            },
+            "countersign:security-policy" => match SecurityPolicy::parse(value).filter(|policy| policy.is_enhanced()) {
+                Some(policy) => self.security_policy = Some(policy),
+                None => return error("countersign:security-policy", SECURITY_POLICIES),
             },
             "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
             _ if name.starts_with("countersign:client-") => return self.set_client_rule(name, value),
@@ -489,6 +497,7 @@ mod tests {
             ("countersign:client-rate-by", "san-uri"),
             ("countersign:client-concurrency", "3"),
             ("countersign:bound-tokens", "required"),
+            ("countersign:security-policy", "SecurityPolicy_TLS13_1_3_2025_09"),
             ("team", "edge"),
         ]));
         let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
@@ -507,6 +516,7 @@ mod tests {
             identity_headers: IdentityHeaders::Xfcc,
             client_rule: ClientRule { rate: Some(2.5), burst: Some(10), concurrency: Some(3), by: ClientKey::SanUri },
             bound_tokens: Some(BoundTokens::Required),
+            security_policy: Some(SecurityPolicy::Tls13),
         };
         assert_eq!(read, Ok(wanted));
     }
@@ -553,6 +563,8 @@ mod tests {
             ("countersign:client-rate-by", "ip", "Expected: fingerprint"),
             ("countersign:client-rates", "1", "Unknown tag"),
             ("countersign:bound-tokens", "on", "Expected: off, when-present, required"),
+            ("countersign:security-policy", "TLS_1_2", "such as SecurityPolicy_TLS13_1_3_2025_09"),
+            ("countersign:security-policy", "SecurityPolicy_TLS13_2025_EDGE", "of REGIONAL endpoints"),
         ] {
             let error = DomainTags::parse(&tags(&[(name, value)])).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

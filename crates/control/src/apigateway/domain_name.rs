@@ -4,13 +4,14 @@ use aws::Error;
 use aws::apigateway as wire;
 use aws::apigatewayv2 as v2;
 use model::resource::Domain;
+use model::{EndpointAccessMode, SecurityPolicy};
 
 use super::Draft;
 use super::patch::Patch;
 use crate::apigatewayv2::check::{NOT_HERE, refuse};
 use crate::apigatewayv2::{domain, page};
 
-const PATHS: &str = "/endpointConfiguration/types, /endpointConfiguration/ipAddressType, \
+const PATHS: &str = "/endpointAccessMode, /endpointConfiguration/types, /endpointConfiguration/ipAddressType, \
                      /mutualTlsAuthentication/truststoreUri, /mutualTlsAuthentication/truststoreVersion, \
                      /ownershipVerificationCertificateArn, /regionalCertificateArn, /routingMode, /securityPolicy";
 
@@ -20,13 +21,12 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
     // Who says nothing asks for EDGE.
     let types = configuration.types.unwrap_or_else(|| vec![wire::EndpointType::Edge]);
     check_endpoint(&types)?;
-    let mut wanted = v2::DomainNameConfiguration {
+    let wanted = v2::DomainNameConfiguration {
         certificate_arn: input.regional_certificate_arn.clone(),
         ownership_verification_certificate_arn: input.ownership_verification_certificate_arn.clone(),
         ip_address_type: configuration.ip_address_type.map(ip_address_type),
         ..Default::default()
     };
-    wanted.security_policy = input.security_policy.map(security_policy).transpose()?;
     let mutual_tls = input.mutual_tls_authentication.as_ref();
     let request = v2::CreateDomainNameRequest {
         domain_name: input.domain_name.clone(),
@@ -38,7 +38,11 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
         routing_mode: input.routing_mode.map(routing_mode),
         tags: input.tags.clone(),
     };
-    domain::create(draft, &request)
+    let tls = domain::Tls {
+        security_policy: input.security_policy.map(security_policy).transpose()?,
+        endpoint_access_mode: Some(input.endpoint_access_mode.map(access_mode)),
+    };
+    domain::create(draft, &request, tls)
 }
 
 /// All operations are one change: the truststore's URI and its version are read together.
@@ -46,6 +50,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
     refuse_private(input.domain_name_id.as_ref())?;
     let mut request = v2::UpdateDomainNameRequest { domain_name: input.domain_name.clone(), ..Default::default() };
     let mut wanted = v2::DomainNameConfiguration::default();
+    let mut tls = domain::Tls::default();
     for patch in Patch::read(input.patch_operations.as_deref())? {
         let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
         let mutual_tls = &mut request.mutual_tls_authentication;
@@ -61,7 +66,13 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
             }
             (wire::Op::Replace, ["regionalCertificateArn"]) => wanted.certificate_arn = Some(patch.value),
             (wire::Op::Replace, ["securityPolicy"]) => {
-                wanted.security_policy = Some(security_policy(patch.parse(wire::SecurityPolicy::parse)?)?);
+                tls.security_policy = Some(security_policy(patch.parse(wire::SecurityPolicy::parse)?)?);
+            }
+            (_, ["endpointAccessMode"]) if patch.value.is_empty() || patch.op == wire::Op::Remove => {
+                tls.endpoint_access_mode = Some(None);
+            }
+            (_, ["endpointAccessMode"]) => {
+                tls.endpoint_access_mode = Some(Some(access_mode(patch.parse(wire::EndpointAccessMode::parse)?)));
             }
             (wire::Op::Replace, ["routingMode"]) => {
                 request.routing_mode = Some(routing_mode(patch.parse(wire::RoutingMode::parse)?));
@@ -77,7 +88,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
         }
     }
     request.domain_name_configurations = Some(vec![wanted]);
-    domain::update(draft, &request)
+    domain::update(draft, &request, tls)
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteDomainNameRequest) -> Result<(), Error> {
@@ -141,7 +152,11 @@ pub(super) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &domain::Enforc
             Some(v2::RoutingMode::RoutingRuleThenApiMapping) => wire::RoutingMode::RoutingRuleThenBasePathMapping,
             Some(v2::RoutingMode::ApiMappingOnly) | None => wire::RoutingMode::BasePathMappingOnly,
         }),
-        security_policy: wire::SecurityPolicy::parse(&domain.security_policy),
+        security_policy: wire::SecurityPolicy::parse(domain.security_policy.as_str()),
+        endpoint_access_mode: domain.endpoint_access_mode.map(|mode| match mode {
+            EndpointAccessMode::Basic => wire::EndpointAccessMode::Basic,
+            EndpointAccessMode::Strict => wire::EndpointAccessMode::Strict,
+        }),
         tags: shown.tags,
         ..Default::default()
     }
@@ -156,7 +171,6 @@ fn unsupported(input: &wire::CreateDomainNameRequest) -> Result<(), Error> {
         (input.certificate_private_key.is_some(), "certificatePrivateKey, which is of EDGE endpoints,"),
         (input.regional_certificate_name.is_some(), "regionalCertificateName, a certificate that is not in ACM,"),
         (input.policy.is_some(), "A resource policy"),
-        (input.endpoint_access_mode == Some(wire::EndpointAccessMode::Strict), "endpointAccessMode STRICT"),
     ]
     .iter()
     .try_for_each(|(given, what)| refuse(*given, what, NOT_HERE))
@@ -171,11 +185,23 @@ fn check_endpoint(types: &[wire::EndpointType]) -> Result<(), Error> {
     }
 }
 
-/// `TLS_1_2` has TLS 1.3 too, as on AWS.
-fn security_policy(policy: wire::SecurityPolicy) -> Result<v2::SecurityPolicy, Error> {
-    match policy {
-        wire::SecurityPolicy::Tls12 => Ok(v2::SecurityPolicy::Tls12),
-        other => Err(Error::bad_request(format!("securityPolicy {other} {NOT_HERE}: TLS_1_2 is"))),
+/// Those of REGIONAL endpoints, but the one with what is older than TLS 1.2.
+fn security_policy(policy: wire::SecurityPolicy) -> Result<SecurityPolicy, Error> {
+    let name = policy.to_string();
+    SecurityPolicy::parse(&name).ok_or_else(|| {
+        let why = match name.ends_with("_EDGE") {
+            true => "it is of EDGE endpoints; of REGIONAL ones there are",
+            false => "nothing older than TLS 1.2 is spoken; there are",
+        };
+        let known = SecurityPolicy::ALL.map(SecurityPolicy::as_str).join(", ");
+        Error::bad_request(format!("securityPolicy {name} {NOT_HERE}: {why} {known}"))
+    })
+}
+
+fn access_mode(mode: wire::EndpointAccessMode) -> EndpointAccessMode {
+    match mode {
+        wire::EndpointAccessMode::Basic => EndpointAccessMode::Basic,
+        wire::EndpointAccessMode::Strict => EndpointAccessMode::Strict,
     }
 }
 

@@ -168,6 +168,50 @@ fn a_domain_names_patches_are_one_change() {
 }
 
 #[test]
+fn a_security_policy_and_its_access_mode_go_together() {
+    let (state, config) = (State::default(), config());
+    let draft = &mut Draft::new(&state, &config, "us-east-1", 0);
+    let mut domain = crate::acm::tests::domain("arn");
+    domain.region = "us-east-1".to_owned();
+    draft.put(&domain).unwrap();
+    let mut patch = |operations: &[(&str, &str)]| {
+        let operations: Vec<Value> =
+            operations.iter().map(|(path, value)| json!({"op": "replace", "path": path, "value": value})).collect();
+        let body = json!({"domain_name": domain.name, "patchOperations": operations});
+        let patched = domain_name::update(draft, &input(body)).map_err(|error| error.message)?;
+        Ok::<_, String>((patched.security_policy.as_str(), patched.endpoint_access_mode))
+    };
+    let (policy, mode) = ("/securityPolicy", "/endpointAccessMode");
+    let tls13 = "SecurityPolicy_TLS13_1_3_2025_09";
+    let strict = Some(model::EndpointAccessMode::Strict);
+    for (operations, result) in [
+        (vec![(policy, tls13)], Err("Endpoint access mode is required for the specified security policy")),
+        (
+            vec![(mode, "STRICT")],
+            Err("An endpoint access mode needs a security policy that starts with SecurityPolicy_"),
+        ),
+        (vec![(policy, tls13), (mode, "STRICT")], Ok((tls13, strict))),
+        (vec![(policy, "SecurityPolicy_TLS13_1_2_PQ_2025_09")], Ok(("SecurityPolicy_TLS13_1_2_PQ_2025_09", strict))),
+        (vec![(mode, "LAX")], Err("Invalid value 'LAX' for /endpointAccessMode")),
+        (
+            vec![(policy, "TLS_1_0"), (mode, "")],
+            Err("securityPolicy TLS_1_0 is not available in Countersign: nothing older"),
+        ),
+        (
+            vec![(policy, "SecurityPolicy_TLS13_2025_EDGE")],
+            Err("securityPolicy SecurityPolicy_TLS13_2025_EDGE is not available"),
+        ),
+        (vec![(policy, "TLS_1_2")], Err("An endpoint access mode needs")),
+        (vec![(policy, "TLS_1_2"), (mode, "")], Ok(("TLS_1_2", None))),
+    ] {
+        match (patch(&operations), result) {
+            (Err(error), Err(begin)) => assert!(error.starts_with(begin), "{error}"),
+            (patched, result) => assert_eq!(patched, result.map_err(str::to_owned), "{operations:?}"),
+        }
+    }
+}
+
+#[test]
 fn api_keys_are_sealed_and_none_is_there_twice() {
     let (state, config) = (State::default(), config());
     let keyring = model::Keyring::new(&[7; 32]).unwrap();

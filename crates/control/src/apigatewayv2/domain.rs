@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use aws::apigatewayv2 as wire;
 use aws::{Error, Timestamp};
-use model::Snapshot;
 use model::resource::{
     ApiMapping, Certificate, CertificateOrigin, Domain, EarlierTruststore, LogGroup, NamedObject, RoutingRule, Tags,
     domain_log_group,
 };
+use model::{EndpointAccessMode, SecurityPolicy, Snapshot};
 use model::{Revision, State, UnixMillis};
 
 use super::check::{NOT_HERE, domain_tags, refuse};
@@ -27,8 +27,17 @@ const HISTORY_MILLIS: i64 = 90 * 24 * 60 * 60 * 1000;
 const HISTORY: usize = 100;
 const MAPPING_SELECTION: &str = "$request.basepath";
 
+/// Which TLS a domain name is to speak: what v1's API has beyond v2's.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tls {
+    /// None: as it is, or `TLS_1_2`.
+    pub(crate) security_policy: Option<SecurityPolicy>,
+    /// None: as it is. Some none: taken away.
+    pub(crate) endpoint_access_mode: Option<Option<EndpointAccessMode>>,
+}
+
 /// Makes a domain name.
-pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameRequest) -> Result<Domain, Error> {
+pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameRequest, tls: Tls) -> Result<Domain, Error> {
     let name = DomainName::parse(&input.domain_name, draft.config)?;
     let configuration = only(input.domain_name_configurations.as_deref())?.ok_or_else(one_expected)?;
     if draft.state.domains.contains_key(name.as_str()) {
@@ -41,7 +50,8 @@ pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
         name: name.as_str().to_owned(),
         region: draft.region.to_owned(),
         certificate_arn: String::new(),
-        security_policy: "TLS_1_2".to_owned(),
+        security_policy: SecurityPolicy::default(),
+        endpoint_access_mode: None,
         endpoint_type: "REGIONAL".to_owned(),
         ownership_certificate_arn: None,
         hosted_zone_id: HOSTED_ZONE_ID.to_owned(),
@@ -56,6 +66,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
         tags,
     };
     configure(draft, &mut domain, configuration)?;
+    tls.set(&mut domain);
     if domain.certificate_arn.is_empty() {
         return Err(Error::bad_request("A certificate was not provided for the endpoint type REGIONAL."));
     }
@@ -64,7 +75,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, input: &wire::CreateDomainNameReques
 }
 
 /// Patches a domain name.
-pub(crate) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameRequest) -> Result<Domain, Error> {
+pub(crate) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameRequest, tls: Tls) -> Result<Domain, Error> {
     let mut domain = Domain::clone(&*draft.domain(&input.domain_name)?);
     if input.mutual_tls_authentication.is_some() && only(input.domain_name_configurations.as_deref())?.is_none() {
         return Err(one_expected());
@@ -76,6 +87,7 @@ pub(crate) fn update(draft: &mut Draft<'_>, input: &wire::UpdateDomainNameReques
     if let Some(configuration) = only(input.domain_name_configurations.as_deref())? {
         configure(draft, &mut domain, configuration)?;
     }
+    tls.set(&mut domain);
     put(draft, domain, &wanted)
 }
 
@@ -146,7 +158,8 @@ pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> w
         hosted_zone_id: Some(domain.hosted_zone_id.clone()),
         ip_address_type: Some(wire::IpAddressType::Ipv4),
         ownership_verification_certificate_arn: domain.ownership_certificate_arn.clone(),
-        security_policy: wire::SecurityPolicy::parse(&domain.security_policy),
+        // v2 has no name for others.
+        security_policy: wire::SecurityPolicy::parse(domain.security_policy.as_str()),
     };
     wire::DomainName {
         api_mapping_selection_expression: Some(MAPPING_SELECTION.to_owned()),
@@ -167,6 +180,7 @@ fn put(draft: &mut Draft<'_>, mut domain: Domain, wanted: &Wanted) -> Result<Dom
         Wanted::From(object) => domain.mutual_tls.replace(draft.read(object)?),
     };
     remember(&mut domain, before, draft.at);
+    check_tls(draft, &domain)?;
     read_tagged(draft, &mut domain)?;
     domain.revision = draft.next_revision();
     check_ownership(draft, &domain)?;
@@ -184,6 +198,59 @@ fn put(draft: &mut Draft<'_>, mut domain: Domain, wanted: &Wanted) -> Result<Dom
         })?;
     }
     Ok(domain)
+}
+
+impl Tls {
+    /// v2's API knows one policy, which has no access mode: who names it asks for that.
+    pub(super) fn of_v2(input: &wire::UpdateDomainNameRequest) -> Self {
+        let configurations = input.domain_name_configurations.iter().flatten();
+        match configurations.into_iter().any(|one| one.security_policy == Some(wire::SecurityPolicy::Tls12)) {
+            true => Self { security_policy: Some(SecurityPolicy::Tls12), endpoint_access_mode: Some(None) },
+            false => Self::default(),
+        }
+    }
+
+    fn set(self, domain: &mut Domain) {
+        domain.security_policy = self.security_policy.unwrap_or(domain.security_policy);
+        domain.endpoint_access_mode = self.endpoint_access_mode.unwrap_or(domain.endpoint_access_mode);
+    }
+}
+
+/// AWS's constraints on security policies that start with `SecurityPolicy_`.
+fn check_tls(draft: &Draft<'_>, domain: &Domain) -> Result<(), Error> {
+    let policy = domain.security_policy;
+    match (policy.is_enhanced(), domain.endpoint_access_mode) {
+        (true, None) => Err(Error::bad_request("Endpoint access mode is required for the specified security policy")),
+        (false, Some(_)) => Err(Error::bad_request(format!(
+            "An endpoint access mode needs a security policy that starts with SecurityPolicy_; with {} it has to be empty",
+            policy.as_str()
+        ))),
+        (true, Some(_)) if domain.mutual_tls.is_some() => Err(Error::bad_request(format!(
+            "Mutual TLS cannot be used with the security policy {0}: keep TLS_1_2, and set the tag countersign:security-policy={0} to \
+             have it here all the same",
+            policy.as_str()
+        ))),
+        (true, Some(_)) => leads_to_rest_apis(draft, domain),
+        (false, None) => Ok(()),
+    }
+}
+
+fn leads_to_rest_apis(draft: &Draft<'_>, domain: &Domain) -> Result<(), Error> {
+    let mapped = State::of(&draft.state.mappings, &domain.name).map(|mapping| &mapping.api_id);
+    let ruled = State::of(&draft.state.routing_rules, &domain.name).map(|rule| &rule.api_id);
+    mapped.chain(ruled).try_for_each(|api_id| check_api(draft, domain, api_id))
+}
+
+/// A domain name with such a policy leads to REST APIs only.
+pub(super) fn check_api(draft: &Draft<'_>, domain: &Domain, api_id: &str) -> Result<(), Error> {
+    if !domain.security_policy.is_enhanced() || draft.state.rest_apis.contains_key(api_id) {
+        return Ok(());
+    }
+    Err(Error::bad_request(format!(
+        "HTTP APIs cannot be mapped to a domain name with the security policy {0}: {api_id} is one. Keep TLS_1_2, and set the tag \
+         countersign:security-policy={0} to have it here all the same",
+        domain.security_policy.as_str()
+    )))
 }
 
 /// Keeps what the truststore was before, so that it can be had again, and refusals of that time be explained.

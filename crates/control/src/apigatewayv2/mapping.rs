@@ -6,7 +6,7 @@ use model::State;
 use model::resource::{ApiMapping, Domain};
 
 use super::draft::{Draft, not_found};
-use super::page;
+use super::{domain, page};
 
 const MAX_MAPPINGS: usize = 200;
 const MAX_KEY_CHARS: usize = 300;
@@ -65,6 +65,7 @@ pub(super) fn list(
 
 fn put(draft: &mut Draft<'_>, mapping: ApiMapping) -> Result<wire::ApiMapping, Error> {
     draft.any_api(&mapping.api_id)?;
+    domain::check_api(draft, &*draft.domain(&mapping.domain)?, &mapping.api_id)?;
     if State::one(&draft.state.stages, &mapping.api_id, &mapping.stage).is_none() {
         return Err(Error::bad_request("Invalid stage identifier specified"));
     }

@@ -8,6 +8,7 @@ use model::State;
 use model::resource::{Domain, HeaderMatch, RoutingRule, RuleCondition};
 
 use super::check::{length, refuse};
+use super::domain::check_api;
 use super::draft::{Draft, not_found};
 use super::mapping::check_key;
 use super::page;
@@ -93,6 +94,7 @@ fn put(
     };
     let invoke = &action.invoke_api;
     draft.any_api(&invoke.api_id)?;
+    check_api(draft, domain, &invoke.api_id)?;
     if State::one(&draft.state.stages, &invoke.api_id, &invoke.stage).is_none() {
         return Err(Error::bad_request("Invalid stage identifier specified"));
     }

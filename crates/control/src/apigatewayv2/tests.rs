@@ -160,7 +160,7 @@ impl Request {
                 let configurations = json!([{"certificateArn": CERTIFICATE}]);
                 let name = format!("d{name}.example.com");
                 let body = json!({"domainName": name, "domainNameConfigurations": configurations});
-                domain::create(draft, &input(body)).map(drop)
+                domain::create(draft, &input(body), Default::default()).map(drop)
             }
             Self::DeleteDomain { domain } => domain::delete(draft, &input(json!({"domainName": ids.domain(domain)}))),
             Self::CreateMapping { domain, api, stage, key } => {

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::Rejection;
 use model::snapshot::{Domain, ServerCertificate, Snapshot, Trust};
+use model::{Rejection, SecurityPolicy};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -16,8 +16,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{ConfigBuilder, ServerConfig};
 
-use super::PROVIDER;
 use super::verifier::{JudgingVerifier, PossessionVerifier};
+use super::{policy, provider};
 use crate::{Clock, StatusFetcher};
 
 /// One domain's configuration, shared by all runtimes.
@@ -42,6 +42,7 @@ pub(crate) struct DomainTlsCache(RefCell<HashMap<String, Made>>);
 #[derive(Clone)]
 struct Made {
     certificate: Arc<ServerCertificate>,
+    policy: SecurityPolicy,
     asks: Asks,
     key: Arc<dyn ResolvesServerCert>,
     ticketer: Arc<dyn ProducesTickets>,
@@ -88,13 +89,13 @@ impl SharedTls {
 
     fn of(&self, domain: &Domain, asks: Asks) -> Result<Made, String> {
         let mut domains = self.lock();
-        let old = domains.get(&domain.name).filter(|made| Arc::ptr_eq(&made.certificate, &domain.certificate));
+        let old = domains.get(&domain.name).filter(|made| made.is_basis_of(domain));
         let made = match old {
             Some(made) if made.asks.same(&asks) => return Ok(made.clone()),
             // Another truststore or way of refusing is no reason to forget tickets: each resumed session is judged. But
             // tickets of sessions that were never asked for a certificate would come back without one.
             Some(made) if made.asks.asks() == asks.asks() => {
-                Made { tls: self.configure(&asks, &made.key, &made.ticketer)?, asks, ..made.clone() }
+                Made { tls: self.configure(made.policy, &asks, &made.key, &made.ticketer)?, asks, ..made.clone() }
             }
             _ => self.make(domain, asks)?,
         };
@@ -105,18 +106,21 @@ impl SharedTls {
     fn make(&self, domain: &Domain, asks: Asks) -> Result<Made, String> {
         let key: Arc<dyn ResolvesServerCert> = Arc::new(SingleCertAndKey::from(certified_key(&domain.certificate)?));
         let ticketer = Ticketer::new().map_err(|e| e.to_string())?;
-        let tls = self.configure(&asks, &key, &ticketer)?;
-        Ok(Made { certificate: domain.certificate.clone(), asks, key, ticketer, tls })
+        let policy = domain.security_policy;
+        let tls = self.configure(policy, &asks, &key, &ticketer)?;
+        Ok(Made { certificate: domain.certificate.clone(), policy, asks, key, ticketer, tls })
     }
 
     fn configure(
         &self,
+        policy: SecurityPolicy,
         asks: &Asks,
         key: &Arc<dyn ResolvesServerCert>,
         ticketer: &Arc<dyn ProducesTickets>,
     ) -> Result<DomainTls, String> {
-        let builder = ServerConfig::builder_with_details(PROVIDER.clone(), Arc::new(Time(self.clock.clone())))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        let provider = policy::provider(policy).clone();
+        let builder = ServerConfig::builder_with_details(provider, Arc::new(Time(self.clock.clone())))
+            .with_protocol_versions(policy::versions(policy))
             .map_err(|e| e.to_string())?;
         let builder: ConfigBuilder<ServerConfig, WantsServerCert> = match asks {
             Asks::No => builder.with_no_client_auth(),
@@ -145,7 +149,12 @@ impl SharedTls {
 
 impl Made {
     fn is_of(&self, domain: &Domain, asks: &Asks) -> bool {
-        Arc::ptr_eq(&self.certificate, &domain.certificate) && self.asks.same(asks)
+        self.is_basis_of(domain) && self.asks.same(asks)
+    }
+
+    /// Whether its key and its tickets are good for the domain: those of another certificate or security policy are not.
+    fn is_basis_of(&self, domain: &Domain) -> bool {
+        Arc::ptr_eq(&self.certificate, &domain.certificate) && self.policy == domain.security_policy
     }
 }
 
@@ -172,9 +181,7 @@ impl Asks {
 }
 
 fn is_current(snapshot: &Snapshot, name: &str, made: &Made) -> bool {
-    snapshot
-        .domain(name)
-        .is_some_and(|domain| domain.name == name && Arc::ptr_eq(&domain.certificate, &made.certificate))
+    snapshot.domain(name).is_some_and(|domain| domain.name == name && made.is_basis_of(domain))
 }
 
 fn certified_key(certificate: &ServerCertificate) -> Result<CertifiedKey, String> {
@@ -182,7 +189,7 @@ fn certified_key(certificate: &ServerCertificate) -> Result<CertifiedKey, String
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("its certificate cannot be read: {e}"))?;
     let key = PrivateKeyDer::from_pem_slice(&certificate.key).map_err(|e| format!("its key cannot be read: {e}"))?;
-    CertifiedKey::from_der(chain, key, &PROVIDER).map_err(|e| format!("its certificate and key cannot be used: {e}"))
+    CertifiedKey::from_der(chain, key, provider()).map_err(|e| format!("its certificate and key cannot be used: {e}"))
 }
 
 /// The edge's clock for rustls.

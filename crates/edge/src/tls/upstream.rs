@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::PROVIDER;
+use super::provider;
 
 /// Where distributions keep the CAs that the system trusts.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -65,7 +65,7 @@ impl UpstreamTls {
             let certificate = certificate.map_err(|e| invalid(e.to_string()))?;
             roots.add(certificate).map_err(|e| invalid(e.to_string()))?;
         }
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone()).build();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider().clone()).build();
         Self::by(verifier.map_err(|e| invalid(e.to_string()))?, None)
     }
 
@@ -78,7 +78,7 @@ impl UpstreamTls {
             Some(pem) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
-                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone()).build();
+                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider().clone()).build();
                 verifier.map_err(|e| invalid(e.to_string()))?
             }
         };
@@ -92,7 +92,7 @@ impl UpstreamTls {
 
     fn by(verifier: Arc<WebPkiServerVerifier>, identity: Option<Identity>) -> io::Result<Self> {
         let invalid = |e: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, e);
-        let config = ClientConfig::builder_with_provider(PROVIDER.clone())
+        let config = ClientConfig::builder_with_provider(provider().clone())
             .with_safe_default_protocol_versions()
             .map_err(invalid)?
             .with_webpki_verifier(verifier.clone());
@@ -100,7 +100,7 @@ impl UpstreamTls {
             None => config.with_no_client_auth(),
             // That they belong together was checked when they were set. rustls would not take a certificate of X.509 v1.
             Some((chain, key)) => {
-                let key = PROVIDER.key_provider.load_private_key(key).map_err(invalid)?;
+                let key = provider().key_provider.load_private_key(key).map_err(invalid)?;
                 let certified = Arc::new(CertifiedKey::new(chain, key));
                 config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }

@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use trust::TlsAlert;
 use webpki::RawPublicKeyEntity;
 
-use super::PROVIDER;
+use super::provider;
 use crate::StatusFetcher;
 use crate::verdicts::{self, Chain, Client};
 
@@ -173,7 +173,7 @@ fn unless_unusable(certificate: &CertificateDer<'_>, error: Error) -> Result<Han
 }
 
 fn algorithms() -> &'static WebPkiSupportedAlgorithms {
-    &PROVIDER.signature_verification_algorithms
+    &provider().signature_verification_algorithms
 }
 
 /// The error for which rustls sends `alert`.

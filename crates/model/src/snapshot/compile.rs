@@ -17,7 +17,7 @@ use super::{
 };
 use crate::resource;
 use crate::state::Nested;
-use crate::{Blobs, ClientLimits, DomainTags, Keyring, State, UnixMillis};
+use crate::{Blobs, ClientLimits, DomainTags, Keyring, SecurityPolicy, State, UnixMillis};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
@@ -187,6 +187,7 @@ impl Compiler<'_> {
         if let Some(old) = self.old(&domain.name).filter(same) {
             return Ok(old.clone());
         }
+        let tags = DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?;
         Ok(Arc::new(Domain {
             name: domain.name.clone(),
             region: domain.region.clone(),
@@ -197,7 +198,8 @@ impl Compiler<'_> {
                 RoutingRules::new(rules.iter().map(|(rule, stage)| (&**rule, stage.clone()))),
                 Mappings::new(mappings.iter().map(|(mapping, stage)| (mapping.key.clone(), stage.clone())).collect()),
             ),
-            bound_tokens: DomainTags::parse(&domain.tags).map_err(|e| e.to_string())?.bound_tokens,
+            security_policy: tags.security_policy.unwrap_or(domain.security_policy),
+            bound_tokens: tags.bound_tokens,
             sources,
         }))
     }
@@ -238,6 +240,7 @@ impl Compiler<'_> {
             certificate,
             trust: None,
             paths: Paths::Stages(stages),
+            security_policy: SecurityPolicy::default(),
             bound_tokens: None,
             dialect: api.dialect,
             sources,
