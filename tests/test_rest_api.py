@@ -1,6 +1,5 @@
 """REST APIs (API Gateway v1) behind a domain with mutual TLS: set up by boto3 and by the CLIs, answered as AWS's REST APIs answer."""
 
-import json
 import re
 import uuid
 
@@ -11,50 +10,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from authority import free_port
-from gateway import Gateway, curl
+from gateway import curl
+from rest_gateway import RestGateway
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-LOG_FORMAT = json.dumps({name: f"$context.{name}" for name in (
-    "requestId", "extendedRequestId", "resourceId", "resourcePath", "deploymentId", "routeKey", "status", "path",
-    "error.message", "error.responseType", "identity.clientCert.subjectDN")})
-
-
-class RestGateway(Gateway):
-    """A REST API with `GET /pets/{id}` and `ANY /files/{proxy+}` at the stage `prod`."""
-
-    def create_api(self):
-        self.rest = self.server.client("apigateway")
-        created = self.rest.create_rest_api(name=self.domain, endpointConfiguration={"types": ["REGIONAL"]})
-        self.api_id, self.root = created["id"], created["rootResourceId"]
-        self.pet = self.add("pets/{id}", "GET", f"{self.backend.url}/animals/{{name}}", {
-            "integration.request.path.name": "method.request.path.id",
-            "integration.request.querystring.dn": "context.identity.clientCert.subjectDN",
-            "integration.request.header.x-from": "'gateway'",
-        })
-        self.add("files/{proxy+}", "ANY", f"{self.backend.url}/{{proxy}}", {"integration.request.path.proxy": "method.request.path.proxy"})
-        self.logs.create_log_group(logGroupName=self.log_group)
-        self.deployment = self.rest.create_deployment(restApiId=self.api_id, stageName="prod")["id"]
-        self.patch_stage(("replace", "/accessLogSettings/destinationArn", self.log_group_arn), ("replace", "/accessLogSettings/format", LOG_FORMAT))
-
-    def add(self, path, method, uri, parameters):
-        """A method of a resource, with the resources above it; answers the resource's id."""
-        parent = self.root
-        for part in path.split("/"):
-            parent = self.rest.create_resource(restApiId=self.api_id, parentId=parent, pathPart=part)["id"]
-        place = {"restApiId": self.api_id, "resourceId": parent, "httpMethod": method}
-        named = {value: True for value in parameters.values() if value.startswith("method.")}
-        self.rest.put_method(**place, authorizationType="NONE", requestParameters=named)
-        self.rest.put_integration(**place, type="HTTP_PROXY", integrationHttpMethod=method, uri=uri, requestParameters=parameters)
-        return parent
-
-    def deploy(self):
-        self.rest.create_deployment(restApiId=self.api_id, stageName="prod")
-        self.server.settle()
-
-    def patch_stage(self, *operations):
-        operations = [{"op": op, "path": path, "value": value} for op, path, value in operations]
-        self.rest.update_stage(restApiId=self.api_id, stageName="prod", patchOperations=operations)
-        self.server.settle()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ pub(crate) mod client_certificate;
 mod csv;
 mod deployment;
 mod domain_name;
+mod integration;
 mod method;
 mod patch;
 mod request_validator;
@@ -87,15 +88,15 @@ impl ApiGateway for Control {
     }
 
     async fn put_integration(&self, caller: &Caller, input: PutIntegrationRequest) -> Result<Integration, Error> {
-        self.edit(caller, |draft| method::put_integration(draft, &input)).await
+        self.edit(caller, |draft| integration::put(draft, &input)).await
     }
 
     async fn delete_integration(&self, caller: &Caller, input: DeleteIntegrationRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| method::delete_integration(draft, &input)).await
+        self.edit(caller, |draft| integration::delete(draft, &input)).await
     }
 
     async fn get_integration(&self, caller: &Caller, input: GetIntegrationRequest) -> Result<Integration, Error> {
-        method::get_integration(&self.draft(caller), &input)
+        integration::get(&self.draft(caller), &input)
     }
 
     async fn create_deployment(&self, caller: &Caller, input: CreateDeploymentRequest) -> Result<Deployment, Error> {
@@ -341,7 +342,7 @@ impl ApiGateway for Control {
     }
 
     async fn update_integration(&self, caller: &Caller, input: UpdateIntegrationRequest) -> Result<Integration, Error> {
-        self.edit(caller, |draft| method::update_integration(draft, &input)).await
+        self.edit(caller, |draft| integration::update(draft, &input)).await
     }
 
     async fn update_deployment(&self, caller: &Caller, input: UpdateDeploymentRequest) -> Result<Deployment, Error> {

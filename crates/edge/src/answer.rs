@@ -72,8 +72,10 @@ pub(crate) enum Answer {
     IntegrationFailure,
     /// The backend's answer did not come in time.
     IntegrationTimeout,
-    /// The function could not be called, ended in an error, or returned what is no answer.
+    /// The function ended in an error, or returned what is no answer.
     FunctionFailed,
+    /// The function could not be called.
+    FunctionUnreachable,
 }
 
 /// What an answer says.
@@ -138,7 +140,7 @@ impl Answer {
                 form!(TOO_MANY_REQUESTS, "TooManyRequestsException", "Too Many Requests")
             }
             Self::QuotaExceeded => form!(TOO_MANY_REQUESTS, "LimitExceededException", "Limit Exceeded"),
-            Self::NoIntegration | Self::AuthorizerUnusable | Self::FunctionFailed => {
+            Self::NoIntegration | Self::AuthorizerUnusable | Self::FunctionFailed | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
             }
             Self::IntegrationFailure | Self::IntegrationTimeout => {
@@ -168,7 +170,7 @@ impl Answer {
                 "InvalidSignatureException",
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
             ),
-            Self::NoIntegration => {
+            Self::NoIntegration | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
             }
             Self::FunctionFailed => form!(BAD_GATEWAY, "InternalServerErrorException", "Internal server error", " "),
@@ -216,7 +218,7 @@ impl Answer {
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => "THROTTLED",
             Self::NoIntegration => "DEFAULT_5XX",
-            Self::IntegrationFailure | Self::FunctionFailed => "INTEGRATION_FAILURE",
+            Self::IntegrationFailure | Self::FunctionFailed | Self::FunctionUnreachable => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
         }
     }

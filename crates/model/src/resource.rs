@@ -95,10 +95,11 @@ pub struct Integration {
 }
 
 /// `integrationType`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum IntegrationKind {
     /// The request goes to an HTTP backend as it is.
+    #[default]
     HttpProxy,
     /// The request becomes the event of a Lambda function, and what that returns the answer.
     AwsProxy,
@@ -286,6 +287,9 @@ pub struct Deployment {
     /// A REST API's resources when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<RestResource>,
+    /// A REST API's `binaryMediaTypes` when it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub binary_media_types: Vec<String>,
 }
 
 /// A custom domain name, unique over the gateway.

@@ -302,6 +302,13 @@ impl Stage {
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.sources.0.variables
     }
+
+    /// Whether payloads of a media type, such as `image/png`, are binary for functions: `binaryMediaTypes` of a REST API, where
+    /// `*/*` stands for all.
+    pub fn is_binary(&self, media_type: &str) -> bool {
+        let types = self.sources.1.as_ref().map_or(&[][..], |deployment| &deployment.binary_media_types);
+        types.iter().any(|known| known == "*/*" || known.eq_ignore_ascii_case(media_type))
+    }
 }
 
 impl Snapshot {

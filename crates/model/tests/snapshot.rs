@@ -123,6 +123,7 @@ fn deployment(disabled: bool) -> Deployment {
         authorizers: Vec::new(),
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
         resources: Vec::new(),
+        binary_media_types: Vec::new(),
     }
 }
 
@@ -549,6 +550,7 @@ fn rest_api(tags: BTreeMap<String, String>) -> RestApi {
         disable_execute_api_endpoint: false,
         root_resource_id: "root".into(),
         created: 0,
+        binary_media_types: Vec::new(),
         tags,
     }
 }
@@ -556,6 +558,7 @@ fn rest_api(tags: BTreeMap<String, String>) -> RestApi {
 /// `/x` of the REST API, with one method, which leads somewhere or not.
 fn resource(leads: bool) -> RestResource {
     let integration = RestIntegration {
+        kind: IntegrationKind::HttpProxy,
         method: "ANY".into(),
         uri: if leads { "http://b:9/" } else { "gopher://b" }.into(),
         timeout_ms: 29_000,

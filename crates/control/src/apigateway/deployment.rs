@@ -42,6 +42,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
         integrations: Vec::new(),
         authorizers: Vec::new(),
         resources,
+        binary_media_types: api.binary_media_types.clone(),
     };
     draft.put(&deployment)?;
     if let Some(name) = input.stage_name.as_ref().filter(|name| !name.is_empty()) {

@@ -17,7 +17,8 @@ use crate::apigatewayv2::{page, upstream};
 const MAX_NAME_CHARS: usize = 1024;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 const MAX_VERSION_CHARS: usize = 64;
-const PATHS: &str = "/name, /description, /disableExecuteApiEndpoint";
+const MAX_BINARY_MEDIA_TYPES: usize = 100;
+const PATHS: &str = "/name, /description, /disableExecuteApiEndpoint, /binaryMediaTypes/{mediaType}";
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) -> Result<wire::RestApi, Error> {
     length("name", &input.name, 1, MAX_NAME_CHARS)?;
@@ -25,7 +26,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
     let tags = input.tags.clone().unwrap_or_default();
     api_tags(&tags)?;
     let id = draft.fresh_id(10, api_id_is_taken)?;
-    let api = RestApi {
+    let mut api = RestApi {
         root_resource_id: draft.fresh_id(10, |_, _| false)?,
         region: draft.region.to_owned(),
         name: input.name.clone(),
@@ -33,9 +34,12 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
         version: optional("version", input.version.clone(), MAX_VERSION_CHARS)?,
         disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
         created: draft.at,
+        binary_media_types: Vec::new(),
         tags,
         id,
     };
+    let types = input.binary_media_types.iter().flatten();
+    types.into_iter().try_for_each(|media_type| add_binary(&mut api, media_type))?;
     upstream::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
     draft.put(&RestResource {
@@ -62,6 +66,14 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateRestApiRequest) 
                 api.description = optional("description", Some(patch.value), MAX_DESCRIPTION_CHARS)?;
             }
             (wire::Op::Replace, ["disableExecuteApiEndpoint"]) => api.disable_execute_api_endpoint = patch.flag()?,
+            (wire::Op::Add, ["binaryMediaTypes", media_type]) => add_binary(&mut api, media_type)?,
+            (wire::Op::Remove, ["binaryMediaTypes", media_type]) => {
+                api.binary_media_types.retain(|known| known != media_type);
+            }
+            (wire::Op::Replace, ["binaryMediaTypes", media_type]) => {
+                api.binary_media_types.retain(|known| known != media_type);
+                add_binary(&mut api, &patch.value)?;
+            }
             _ => return Err(patch.unknown(PATHS)),
         }
     }
@@ -109,11 +121,28 @@ pub(crate) fn find(draft: &Draft<'_>, id: &str) -> Result<Arc<RestApi>, Error> {
     api.cloned().ok_or_else(|| Error::not_found(message()))
 }
 
+/// `type/subtype`, or `*/*` for all.
+fn add_binary(api: &mut RestApi, media_type: &str) -> Result<(), Error> {
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"/;,\"".contains(&b));
+    if !media_type.split_once('/').is_some_and(|(name, subtype)| is_name(name) && is_name(subtype)) {
+        return Err(Error::bad_request(format!(
+            "Invalid binary media type specified: {media_type}. Expected type/subtype, or */* for all"
+        )));
+    }
+    if api.binary_media_types.iter().any(|known| known == media_type) {
+        return Ok(());
+    }
+    if api.binary_media_types.len() >= MAX_BINARY_MEDIA_TYPES {
+        return Err(Error::bad_request(format!("An API has at most {MAX_BINARY_MEDIA_TYPES} binary media types")));
+    }
+    api.binary_media_types.push(media_type.to_owned());
+    Ok(())
+}
+
 fn unsupported(input: &wire::CreateRestApiRequest) -> Result<(), Error> {
     refuse(input.clone_from.is_some(), "cloneFrom", NOT_HERE)?;
     refuse(input.policy.is_some(), "A resource policy", NOT_HERE)?;
     refuse(input.minimum_compression_size.is_some(), "minimumCompressionSize", NOT_HERE)?;
-    refuse(input.binary_media_types.as_ref().is_some_and(|types| !types.is_empty()), "binaryMediaTypes", NOT_HERE)?;
     refuse(input.api_key_source == Some(wire::ApiKeySourceType::Authorizer), "apiKeySource AUTHORIZER", NOT_HERE)?;
     refuse(
         input.security_policy.is_some() || input.endpoint_access_mode.is_some(),
@@ -136,6 +165,7 @@ fn show(api: &RestApi) -> wire::RestApi {
     wire::RestApi {
         api_key_source: Some(wire::ApiKeySourceType::Header),
         api_status: Some(wire::ApiStatus::Available),
+        binary_media_types: Some(api.binary_media_types.clone()).filter(|types| !types.is_empty()),
         created_date: Some(Timestamp(api.created)),
         description: api.description.clone(),
         disable_execute_api_endpoint: Some(api.disable_execute_api_endpoint),

@@ -33,7 +33,7 @@ fn put_integration(draft: &mut Draft<'_>, api: &str, pet: &str, more: Value) -> 
     let mut body = json!({"restapi_id": api, "resource_id": pet, "http_method": "GET", "type": "HTTP_PROXY",
         "httpMethod": "GET", "uri": "http://b/{id}"});
     body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
-    method::put_integration(draft, &input(body))
+    integration::put(draft, &input(body))
 }
 
 #[test]

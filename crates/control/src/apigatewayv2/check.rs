@@ -40,7 +40,7 @@ pub(super) const NOT_FOR_HTTP: &str = "is not supported for HTTP APIs";
 pub(crate) const NOT_HERE: &str = "is not available in Countersign";
 
 /// Why the ARN of a role that calls a function is refused.
-pub(super) const NO_ROLES: &str =
+pub(crate) const NO_ROLES: &str =
     "is not available in Countersign: functions are called with the credentials of countersign.toml";
 
 /// Merges the patch of a map: entries with an empty value are removed.

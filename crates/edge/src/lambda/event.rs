@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use data_encoding::BASE64;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::UnixMillis;
 use model::mapping::Mapping;
 use model::snapshot::{Dialect, Paths, PayloadFormat, Stage};
@@ -199,6 +199,8 @@ struct ContextV1<'a> {
     api_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorizer: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_id: Option<&'a str>,
     domain_name: String,
     domain_prefix: String,
     extended_request_id: String,
@@ -220,6 +222,8 @@ struct ContextV1<'a> {
 struct IdentityV1<'a> {
     access_key: Option<String>,
     account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_id: Option<String>,
     caller: Option<String>,
     cognito_authentication_provider: (),
     cognito_authentication_type: (),
@@ -317,6 +321,7 @@ impl<'a> ContextV1<'a> {
             account_id: asked.text(&Variable::AccountId),
             api_id: &asked.stage.api_id,
             authorizer: asked.authorizer_v1(),
+            deployment_id: asked.stage.deployment_id.as_deref().filter(|_| asked.stage.dialect == Dialect::Rest),
             domain_name: asked.text(&Variable::DomainName),
             domain_prefix: asked.text(&Variable::DomainPrefix),
             extended_request_id: asked.text(&Variable::ExtendedRequestId),
@@ -324,6 +329,7 @@ impl<'a> ContextV1<'a> {
             identity: IdentityV1 {
                 access_key: asked.record.authorized.as_ref().and_then(Authorized::key).map(|key| key.id.clone()),
                 account_id: asked.known(&Variable::IdentityAccountId),
+                api_key_id: asked.known(&Variable::IdentityApiKeyId),
                 caller: asked.known(&Variable::IdentityCaller),
                 cognito_authentication_provider: (),
                 cognito_authentication_type: (),
@@ -495,21 +501,28 @@ struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// HTTP APIs take for text what its type says is text, and encode everything else. REST APIs take everything for text, as
-    /// long as no binary media types are set.
+    /// HTTP APIs take for text what its type says is text, and encode everything else. REST APIs take everything for text but
+    /// their binary media types.
     fn of(asked: &Asked<'_>, payload: &'a [u8]) -> Self {
         if payload.is_empty() {
             return Self { body: None, is_base64_encoded: false };
         }
-        if asked.stage.dialect == Dialect::Rest {
-            return Self { body: Some(String::from_utf8_lossy(payload)), is_base64_encoded: false };
-        }
-        let text = std::str::from_utf8(payload).ok().filter(|_| is_text(asked.headers));
+        let text = match asked.stage.dialect {
+            Dialect::Rest if asked.stage.is_binary(media_type(asked.headers, CONTENT_TYPE)) => None,
+            Dialect::Rest => Some(String::from_utf8_lossy(payload)),
+            Dialect::Http => std::str::from_utf8(payload).ok().filter(|_| is_text(asked.headers)).map(Cow::Borrowed),
+        };
         match text {
-            Some(text) => Self { body: Some(text.into()), is_base64_encoded: false },
+            Some(text) => Self { body: Some(text), is_base64_encoded: false },
             None => Self { body: Some(BASE64.encode(payload).into()), is_base64_encoded: true },
         }
     }
+}
+
+/// The first media type of `Content-Type` or `Accept`, without parameters; what says nothing means JSON, as on AWS.
+pub(crate) fn media_type(headers: &HeaderMap, name: HeaderName) -> &str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
+    value.split([',', ';']).next().unwrap_or_default().trim()
 }
 
 /// Whether the type of a payload is one of text; one without a type may be.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::ACCEPT;
 use http::request::Parts;
 use http::{Response, StatusCode, response};
-use model::snapshot::{FunctionIntegration, Stage};
+use model::snapshot::{Dialect, FunctionIntegration, Stage};
 
 use super::event::{self, Asked};
-use super::reply::Reply;
+use super::reply::{Form, Reply};
 use super::{InvokeError, Invoked, MAX_EVENT_BYTES, invoke};
 use crate::answer::{self, Answer};
 use crate::body::{Payload, RequestBody};
@@ -28,6 +29,8 @@ pub(crate) struct Call {
     variables: Vec<(String, String)>,
     /// What parameter mapping does to the headers.
     changes: Changes,
+    /// Whether what a function returns in base64 is decoded.
+    decodes: bool,
 }
 
 impl Call {
@@ -55,6 +58,8 @@ impl Call {
             query: query.to_owned(),
             variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             changes,
+            // Of REST APIs by what the client says it takes first.
+            decodes: stage.dialect == Dialect::Http || stage.is_binary(event::media_type(&parts.headers, ACCEPT)),
         }
     }
 
@@ -79,7 +84,7 @@ impl Call {
             }
             InvokeError::Failed(why) => {
                 record.integration_failed(why);
-                Answer::FunctionFailed
+                Answer::FunctionUnreachable
             }
         })?;
         self.read(record, &invoked)
@@ -116,9 +121,10 @@ impl Call {
         record.invoked(invoked);
         let returned = invoked.returned().map_err(|why| {
             record.integration_failed(why);
-            Answer::FunctionFailed
+            if invoked.status == StatusCode::OK { Answer::FunctionFailed } else { Answer::FunctionUnreachable }
         })?;
-        let reply = Reply::read(self.integration.payload_format, self.stage.dialect, returned).ok_or_else(|| {
+        let form = Form { format: self.integration.payload_format, dialect: self.stage.dialect, decodes: self.decodes };
+        let reply = Reply::read(form, returned).ok_or_else(|| {
             record.integration_failed(MALFORMED);
             Answer::FunctionFailed
         })?;

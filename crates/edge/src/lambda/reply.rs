@@ -21,6 +21,15 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
 }
 
+/// In what form an answer is returned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    pub(super) format: PayloadFormat,
+    pub(super) dialect: Dialect,
+    /// Whether a payload in base64 is decoded.
+    pub(super) decodes: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Structured {
@@ -34,15 +43,15 @@ struct Structured {
 
 impl Reply {
     /// Reads what a function has returned; none: it does not have the form that API Gateway expects.
-    pub(super) fn read(format: PayloadFormat, dialect: Dialect, returned: &[u8]) -> Option<Self> {
+    pub(super) fn read(form: Form, returned: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(returned).ok()?;
         let is_structured = value.get("statusCode").is_some();
-        if format == PayloadFormat::V2 && !is_structured {
+        if form.format == PayloadFormat::V2 && !is_structured {
             return Some(Self::inferred(value, returned));
         }
         // serde takes a list for a structure, too.
         let object = Some(value).filter(Value::is_object)?;
-        Self::structured(serde_json::from_value(object).ok()?, format, dialect)
+        Self::structured(serde_json::from_value(object).ok()?, form)
     }
 
     /// Of format 2.0: what a function returns is the payload. A text is without its quotes.
@@ -55,15 +64,15 @@ impl Reply {
         Self { status: StatusCode::OK, headers, body }
     }
 
-    fn structured(returned: Structured, format: PayloadFormat, dialect: Dialect) -> Option<Self> {
+    fn structured(returned: Structured, form: Form) -> Option<Self> {
         let status = status(&returned.status_code)?;
         let body = returned.body.unwrap_or_default();
         let body = match returned.is_base64_encoded {
-            Some(true) => BASE64.decode(body.as_bytes()).ok()?.into(),
+            Some(true) if form.decodes => BASE64.decode(body.as_bytes()).ok()?.into(),
             _ => Bytes::from(body),
         };
         let mut headers = headers(returned.headers.unwrap_or_default())?;
-        match format {
+        match form.format {
             PayloadFormat::V1 => merge(&mut headers, returned.multi_value_headers.unwrap_or_default())?,
             PayloadFormat::V2 => {
                 for cookie in returned.cookies.unwrap_or_default() {
@@ -78,7 +87,7 @@ impl Reply {
             headers.remove(name);
         }
         if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(default_type(dialect)));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(default_type(form.dialect)));
         }
         Some(Self { status, headers, body })
     }
@@ -144,7 +153,11 @@ mod tests {
     use super::*;
 
     fn read(format: PayloadFormat, returned: &str) -> Option<(u16, Vec<String>, String)> {
-        let Reply { status, headers, body } = Reply::read(format, Dialect::Http, returned.as_bytes())?;
+        read_in(Form { format, dialect: Dialect::Http, decodes: true }, returned)
+    }
+
+    fn read_in(form: Form, returned: &str) -> Option<(u16, Vec<String>, String)> {
+        let Reply { status, headers, body } = Reply::read(form, returned.as_bytes())?;
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
@@ -204,6 +217,16 @@ mod tests {
         );
         let empty = read(PayloadFormat::V1, r#"{"statusCode": 204}"#);
         assert_eq!(empty, Some((204, Vec::new(), String::new())));
+    }
+
+    #[test]
+    fn rest_apis_decode_for_who_takes_it() {
+        let returned = r#"{"statusCode": 200, "body": "aGk=", "isBase64Encoded": true}"#;
+        for (decodes, body) in [(true, "hi"), (false, "aGk=")] {
+            let form = Form { format: PayloadFormat::V1, dialect: Dialect::Rest, decodes };
+            let wanted = (200, vec!["content-type: application/json".to_owned()], body.to_owned());
+            assert_eq!(read_in(form, returned), Some(wanted));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tags;
+use super::{IntegrationKind, Tags};
 use crate::{Quota, Sealed, UnixMillis};
 
 /// A REST API.
@@ -26,6 +26,9 @@ pub struct RestApi {
     pub root_resource_id: String,
     /// `createdDate`
     pub created: UnixMillis,
+    /// `binaryMediaTypes`: payloads of these types reach functions in base64. Takes effect with the stage's next deployment.
+    #[serde(default)]
+    pub binary_media_types: Vec<String>,
     /// `tags`
     #[serde(default)]
     pub tags: Tags,
@@ -123,12 +126,15 @@ pub struct Account {
     pub cloudwatch_role_arn: Option<String>,
 }
 
-/// How requests of a method reach a backend: `HTTP_PROXY`, the type that is served.
+/// What answers the requests of a method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestIntegration {
-    /// `httpMethod`; `ANY` passes the client's method on.
+    /// `type`
+    #[serde(default)]
+    pub kind: IntegrationKind,
+    /// `httpMethod`; `ANY` passes the client's method on. Of a function always `POST`.
     pub method: String,
-    /// `uri`, e.g. `http://127.0.0.1:9000/{proxy}`.
+    /// `uri`, e.g. `http://127.0.0.1:9000/{proxy}`, or that of a function's invocations.
     pub uri: String,
     /// `timeoutInMillis`, 50 to 29,000.
     pub timeout_ms: u32,

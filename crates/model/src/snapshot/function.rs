@@ -57,4 +57,21 @@ impl FunctionIntegration {
             response_mappings: response_mappings(integration, stage)?,
         })
     }
+
+    /// Of a REST API's method. As on AWS its event is the request as it came, and its answer goes out as it is: parameter mapping
+    /// is for integrations that are not with functions.
+    pub(super) fn of_rest(
+        resource: &resource::RestResource,
+        integration: &resource::RestIntegration,
+        stage: &resource::Stage,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            id: resource.id.clone(),
+            function: FunctionArn::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
+            payload_format: PayloadFormat::V1,
+            timeout_ms: integration.timeout_ms,
+            request_mapping: Mapping::default(),
+            response_mappings: BTreeMap::new(),
+        })
+    }
 }

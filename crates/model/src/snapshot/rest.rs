@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::upstream::Backends;
-use super::{Authorization, Backend, Fault, Integration, Route};
+use super::{Authorization, Backend, Fault, FunctionIntegration, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
-use crate::resource::{Deployment, RestAuthorization, RestIntegration, RestMethod, RestResource};
+use crate::resource::{Deployment, IntegrationKind, RestAuthorization, RestIntegration, RestMethod, RestResource};
 use crate::router::Router;
 use crate::target::Target;
 
@@ -81,9 +81,9 @@ pub(super) fn router(
         let mut compiled = Resource::default();
         for (method, settings) in &resource.methods {
             let backend = settings.integration.as_ref().and_then(|integration| {
-                let compiled = Integration::of_rest(resource, integration, backends);
                 let name = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
-                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok().map(Arc::new).map(Backend::Http)
+                let compiled = Backend::of_rest(resource, integration, backends);
+                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok()
             });
             let setting = setting_key(&resource.path, method);
             let route = Route {
@@ -114,6 +114,21 @@ pub(super) fn setting_keys(deployment: &Deployment) -> impl Iterator<Item = Stri
         keys
     };
     deployment.resources.iter().flat_map(of)
+}
+
+impl Backend {
+    fn of_rest(
+        resource: &RestResource,
+        integration: &RestIntegration,
+        backends: &mut Backends<'_>,
+    ) -> Result<Self, String> {
+        Ok(match integration.kind {
+            IntegrationKind::HttpProxy => Self::Http(Arc::new(Integration::of_rest(resource, integration, backends)?)),
+            IntegrationKind::AwsProxy => {
+                Self::Function(Arc::new(FunctionIntegration::of_rest(resource, integration, backends.stage)?))
+            }
+        })
+    }
 }
 
 impl Integration {

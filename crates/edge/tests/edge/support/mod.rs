@@ -339,6 +339,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         ],
         authorizers: Vec::new(),
         resources: Vec::new(),
+        binary_media_types: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),
