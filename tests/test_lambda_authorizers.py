@@ -193,6 +193,22 @@ def test_a_remembered_policy_is_held_against_each_route(gateway, functions, pki)
     assert {event["routeKey"] for event in asked(functions, both)} == {"GET /third", "GET /fourth"}
 
 
+def test_what_was_said_is_forgotten_on_demand(gateway, functions, pki):
+    name, _ = guard(gateway, functions, "GET /forgotten", simple, ttl=300)
+
+    def times(count):
+        functions.calls.clear()
+        assert {call(gateway, "/forgotten", pki.client()).status for _ in range(count)} == {200}
+        return len(asked(functions, name))
+
+    while times(8):
+        pass
+    gateway.api.reset_authorizers_cache(ApiId=gateway.api_id, StageName="prod")
+    assert times(1) == 1
+    with pytest.raises(ClientError, match="NotFoundException"):
+        gateway.api.reset_authorizers_cache(ApiId=gateway.api_id, StageName="none")
+
+
 def test_denials_outweigh_and_what_is_not_understood_is_500(gateway, functions, pki):
     allow = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": "*"}
     answers = {

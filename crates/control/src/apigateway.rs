@@ -5,6 +5,7 @@
 
 mod account;
 pub(crate) mod api_key;
+mod authorizer;
 mod base_path;
 pub(crate) mod client_certificate;
 mod csv;
@@ -347,6 +348,34 @@ impl ApiGateway for Control {
 
     async fn update_deployment(&self, caller: &Caller, input: UpdateDeploymentRequest) -> Result<Deployment, Error> {
         self.edit(caller, |draft| deployment::update(draft, &input)).await
+    }
+
+    async fn create_authorizer(&self, caller: &Caller, input: CreateAuthorizerRequest) -> Result<Authorizer, Error> {
+        self.edit(caller, |draft| authorizer::create(draft, &input)).await
+    }
+
+    async fn update_authorizer(&self, caller: &Caller, input: UpdateAuthorizerRequest) -> Result<Authorizer, Error> {
+        self.edit(caller, |draft| authorizer::update(draft, &input)).await
+    }
+
+    async fn delete_authorizer(&self, caller: &Caller, input: DeleteAuthorizerRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| authorizer::delete(draft, &input)).await
+    }
+
+    async fn get_authorizer(&self, caller: &Caller, input: GetAuthorizerRequest) -> Result<Authorizer, Error> {
+        authorizer::get(&self.draft(caller), &input)
+    }
+
+    async fn get_authorizers(&self, caller: &Caller, input: GetAuthorizersRequest) -> Result<Authorizers, Error> {
+        authorizer::list(&self.draft(caller), &input)
+    }
+
+    async fn flush_stage_authorizers_cache(
+        &self,
+        caller: &Caller,
+        input: FlushStageAuthorizersCacheRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| stage::flush_authorizers(draft, &input)).await
     }
 
     async fn get_account(&self, caller: &Caller, _: GetAccountRequest) -> Result<Account, Error> {

@@ -316,6 +316,10 @@ impl ApiGatewayV2 for Control {
         self.edit(caller, |draft| stage::delete(draft, &input)).await
     }
 
+    async fn reset_authorizers_cache(&self, caller: &Caller, input: ResetAuthorizersCacheRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| stage::reset_authorizers(draft, &input)).await
+    }
+
     async fn delete_access_log_settings(
         &self,
         caller: &Caller,

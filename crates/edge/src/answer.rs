@@ -64,6 +64,10 @@ pub(crate) enum Answer {
     QuotaExceeded,
     /// Who shows what the route asks for may not call it.
     Forbidden,
+    /// The authorizer says that it may not be called.
+    Denied,
+    /// The authorizer does not say that it may.
+    NotAllowed,
     /// What decides who may call the route cannot be used.
     AuthorizerUnusable,
     /// The route has no integration that can be used.
@@ -103,6 +107,18 @@ macro_rules! form {
     };
 }
 
+/// What REST APIs say of policies is spelt as IAM spells it.
+macro_rules! denied {
+    ($message:literal) => {
+        Form {
+            status: StatusCode::FORBIDDEN,
+            message: $message,
+            body: concat!("{\"Message\":\"", $message, "\"}"),
+            error_type: "AccessDeniedException",
+        }
+    };
+}
+
 impl Answer {
     fn form(self, dialect: Dialect) -> Form {
         match dialect {
@@ -117,6 +133,8 @@ impl Answer {
             Self::Refused
             | Self::EndpointDisabled
             | Self::Forbidden
+            | Self::Denied
+            | Self::NotAllowed
             | Self::ApiKeyInvalid
             | Self::Unsigned
             | Self::KeyUnknown
@@ -170,6 +188,18 @@ impl Answer {
                 "InvalidSignatureException",
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
             ),
+            Self::Denied => {
+                denied!(
+                    "User is not authorized to access this resource with an explicit deny in an identity-based policy"
+                )
+            }
+            Self::NotAllowed => denied!("User is not authorized to access this resource"),
+            Self::AuthorizerUnusable => Form {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                message: "",
+                body: r#"{"message":null}"#,
+                error_type: "AuthorizerConfigurationException",
+            },
             Self::NoIntegration | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
             }
@@ -207,7 +237,9 @@ impl Answer {
             Self::Unsigned | Self::KeyUnknown | Self::SignatureBad => "ACCESS_DENIED",
             Self::ParametersMissing => "BAD_REQUEST_PARAMETERS",
             Self::Preflight => "",
-            Self::Refused | Self::EndpointDisabled | Self::Forbidden => "ACCESS_DENIED",
+            Self::Refused | Self::EndpointDisabled | Self::Forbidden | Self::Denied | Self::NotAllowed => {
+                "ACCESS_DENIED"
+            }
             Self::ApiKeyInvalid => "INVALID_API_KEY",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::Unauthorized => "UNAUTHORIZED",

@@ -188,18 +188,27 @@ impl Invoked {
         Err(why.into())
     }
 
-    /// AWS's words for it.
-    fn error_of_function(&self) -> String {
+    /// Whether the function ended in this error.
+    pub(crate) fn has_failed_with(&self, message: &str) -> bool {
+        self.status == StatusCode::OK && self.has_failed && self.error_message() == message
+    }
+
+    /// What the function said when it ended in an error.
+    fn error_message(&self) -> Cow<'_, str> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct FunctionError {
             error_message: String,
         }
-        let said = match serde_json::from_slice(&self.payload.bytes) {
+        match serde_json::from_slice(&self.payload.bytes) {
             Ok(FunctionError { error_message }) => Cow::Owned(error_message),
             Err(_) => String::from_utf8_lossy(&self.payload.bytes),
-        };
-        let said: String = said.chars().take(MAX_MESSAGE_CHARS).collect();
+        }
+    }
+
+    /// AWS's words for it.
+    fn error_of_function(&self) -> String {
+        let said: String = self.error_message().chars().take(MAX_MESSAGE_CHARS).collect();
         format!(
             "The Lambda function returned the following error: {said}. Check your Lambda function code and try again."
         )

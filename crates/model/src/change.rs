@@ -4,8 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestResource, Route, RoutingRule, Stage,
-    UpstreamCa, UsagePlan, UsagePlanKey,
+    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource, Route,
+    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -105,6 +105,7 @@ resources! {
     Route = "routes" [api_id, id];
     RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];
+    RestAuthorizer = "rest-authorizers" [api_id, id];
     RestResource = "rest-resources" [api_id, id];
     RoutingRule = "routing-rules" [domain, id];
     Stage = "stages" [api_id, name];

@@ -24,6 +24,7 @@ mod tags;
 mod target;
 pub mod template;
 mod throttle;
+mod token_pattern;
 pub mod usage;
 
 pub use blob::{Blob, Blobs};
@@ -42,6 +43,7 @@ pub use tags::{
 };
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
+pub use token_pattern::{TokenPattern, TokenPatternError};
 pub use usage::{Meter, Quota};
 
 /// Counts the commits of settings, from 1; 0 is the empty state.

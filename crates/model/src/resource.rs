@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
 
 pub use rest::{
-    Account, ApiKey, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization, RestIntegration,
-    RestMethod, RestResource, UsagePlan, UsagePlanKey,
+    Account, ApiKey, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization, RestAuthorizer,
+    RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
 
 /// Tags of a resource.
@@ -229,6 +229,9 @@ pub struct Stage {
     /// `clientCertificateId` of a REST API's stage: what it shows to backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate_id: Option<String>,
+    /// How often all that authorizers had said was to be forgotten.
+    #[serde(default)]
+    pub authorizers_flushed: u64,
     /// `lastDeploymentStatusMessage`
     pub last_deployment_status_message: Option<String>,
     /// Made by quick create.
@@ -287,6 +290,9 @@ pub struct Deployment {
     /// A REST API's resources when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<RestResource>,
+    /// A REST API's authorizers when it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rest_authorizers: Vec<RestAuthorizer>,
     /// A REST API's `binaryMediaTypes` when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binary_media_types: Vec<String>,

@@ -26,7 +26,7 @@ use crate::resource::Cors;
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer};
+pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer, Told};
 
 use crate::{
     Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, SecurityPolicy, State,
@@ -301,6 +301,11 @@ impl Stage {
     /// `stageVariables`
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.sources.0.variables
+    }
+
+    /// How often all that authorizers had said was to be forgotten.
+    pub fn authorizers_flushed(&self) -> u64 {
+        self.sources.0.authorizers_flushed
     }
 
     /// Whether payloads of a media type, such as `image/png`, are binary for functions: `binaryMediaTypes` of a REST API, where

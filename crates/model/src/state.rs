@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::change::Resource;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestResource, Route, RoutingRule, Stage,
-    UpstreamCa, UsagePlan, UsagePlanKey,
+    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource, Route,
+    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -48,6 +48,8 @@ pub struct State {
     pub request_validators: Nested<RequestValidator>,
     /// By id.
     pub rest_apis: Table<RestApi>,
+    /// By API id, then id.
+    pub rest_authorizers: Nested<RestAuthorizer>,
     /// By API id, then id.
     pub rest_resources: Nested<RestResource>,
     /// By API id, then id.
@@ -109,6 +111,7 @@ impl State {
             LogGroup::KIND => two(&mut self.log_groups, change),
             RequestValidator::KIND => two(&mut self.request_validators, change),
             RestApi::KIND => one(&mut self.rest_apis, change),
+            RestAuthorizer::KIND => two(&mut self.rest_authorizers, change),
             RestResource::KIND => two(&mut self.rest_resources, change),
             Route::KIND => two(&mut self.routes, change),
             RoutingRule::KIND => two(&mut self.routing_rules, change),

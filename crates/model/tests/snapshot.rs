@@ -123,6 +123,7 @@ fn deployment(disabled: bool) -> Deployment {
         authorizers: Vec::new(),
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
         resources: Vec::new(),
+        rest_authorizers: Vec::new(),
         binary_media_types: Vec::new(),
     }
 }
@@ -141,6 +142,7 @@ fn stage(name: &str) -> Stage {
         created: 0,
         updated: 0,
         client_certificate_id: None,
+        authorizers_flushed: 0,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),

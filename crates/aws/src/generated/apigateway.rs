@@ -39,11 +39,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAuthorizer",
-        served: false,
+        served: true,
         method: "POST",
         path: "/restapis/{restapi_id}/authorizers",
         status: 201,
-        input: &[],
+        input: shape::CREATE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -183,11 +183,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAuthorizer",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -372,11 +372,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "FlushStageAuthorizersCache",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/restapis/{restapi_id}/stages/{stage_name}/cache/authorizers",
         status: 202,
-        input: &[],
+        input: shape::FLUSH_STAGE_AUTHORIZERS_CACHE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -426,20 +426,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizer",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 200,
-        input: &[],
+        input: shape::GET_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetAuthorizers",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/authorizers",
         status: 200,
-        input: &[],
+        input: shape::GET_AUTHORIZERS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -966,11 +966,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAuthorizer",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_AUTHORIZER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1153,6 +1153,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateApiKeyRequest,
     ) -> impl Future<Output = Result<ApiKey, Error>> + Send;
+    fn create_authorizer(
+        &self,
+        caller: &Caller,
+        input: CreateAuthorizerRequest,
+    ) -> impl Future<Output = Result<Authorizer, Error>> + Send;
     fn create_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1202,6 +1207,11 @@ pub trait ApiGateway: Sync {
         &self,
         caller: &Caller,
         input: DeleteApiKeyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_authorizer(
+        &self,
+        caller: &Caller,
+        input: DeleteAuthorizerRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_base_path_mapping(
         &self,
@@ -1263,6 +1273,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteUsagePlanKeyRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn flush_stage_authorizers_cache(
+        &self,
+        caller: &Caller,
+        input: FlushStageAuthorizersCacheRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn generate_client_certificate(
         &self,
         caller: &Caller,
@@ -1283,6 +1298,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetApiKeysRequest,
     ) -> impl Future<Output = Result<ApiKeys, Error>> + Send;
+    fn get_authorizer(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizerRequest,
+    ) -> impl Future<Output = Result<Authorizer, Error>> + Send;
+    fn get_authorizers(
+        &self,
+        caller: &Caller,
+        input: GetAuthorizersRequest,
+    ) -> impl Future<Output = Result<Authorizers, Error>> + Send;
     fn get_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1426,6 +1451,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateApiKeyRequest,
     ) -> impl Future<Output = Result<ApiKey, Error>> + Send;
+    fn update_authorizer(
+        &self,
+        caller: &Caller,
+        input: UpdateAuthorizerRequest,
+    ) -> impl Future<Output = Result<Authorizer, Error>> + Send;
     fn update_base_path_mapping(
         &self,
         caller: &Caller,
@@ -1511,6 +1541,7 @@ async fn dispatch<S: ApiGateway>(
 ) -> Result<Vec<u8>, Error> {
     match operation.name {
         "CreateApiKey" => answer(&service.create_api_key(caller, parse(input)?).await?),
+        "CreateAuthorizer" => answer(&service.create_authorizer(caller, parse(input)?).await?),
         "CreateBasePathMapping" => answer(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
@@ -1521,6 +1552,7 @@ async fn dispatch<S: ApiGateway>(
         "CreateUsagePlan" => answer(&service.create_usage_plan(caller, parse(input)?).await?),
         "CreateUsagePlanKey" => answer(&service.create_usage_plan_key(caller, parse(input)?).await?),
         "DeleteApiKey" => service.delete_api_key(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteAuthorizer" => service.delete_authorizer(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteBasePathMapping" => service.delete_base_path_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteClientCertificate" => {
             service.delete_client_certificate(caller, parse(input)?).await.map(|()| Vec::new())
@@ -1535,10 +1567,15 @@ async fn dispatch<S: ApiGateway>(
         "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteUsagePlan" => service.delete_usage_plan(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteUsagePlanKey" => service.delete_usage_plan_key(caller, parse(input)?).await.map(|()| Vec::new()),
+        "FlushStageAuthorizersCache" => {
+            service.flush_stage_authorizers_cache(caller, parse(input)?).await.map(|()| Vec::new())
+        }
         "GenerateClientCertificate" => answer(&service.generate_client_certificate(caller, parse(input)?).await?),
         "GetAccount" => answer(&service.get_account(caller, parse(input)?).await?),
         "GetApiKey" => answer(&service.get_api_key(caller, parse(input)?).await?),
         "GetApiKeys" => answer(&service.get_api_keys(caller, parse(input)?).await?),
+        "GetAuthorizer" => answer(&service.get_authorizer(caller, parse(input)?).await?),
+        "GetAuthorizers" => answer(&service.get_authorizers(caller, parse(input)?).await?),
         "GetBasePathMapping" => answer(&service.get_base_path_mapping(caller, parse(input)?).await?),
         "GetBasePathMappings" => answer(&service.get_base_path_mappings(caller, parse(input)?).await?),
         "GetClientCertificate" => answer(&service.get_client_certificate(caller, parse(input)?).await?),
@@ -1570,6 +1607,7 @@ async fn dispatch<S: ApiGateway>(
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateAccount" => answer(&service.update_account(caller, parse(input)?).await?),
         "UpdateApiKey" => answer(&service.update_api_key(caller, parse(input)?).await?),
+        "UpdateAuthorizer" => answer(&service.update_authorizer(caller, parse(input)?).await?),
         "UpdateBasePathMapping" => answer(&service.update_base_path_mapping(caller, parse(input)?).await?),
         "UpdateClientCertificate" => answer(&service.update_client_certificate(caller, parse(input)?).await?),
         "UpdateDeployment" => answer(&service.update_deployment(caller, parse(input)?).await?),
@@ -1669,6 +1707,38 @@ pub struct ApiStage {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Authorizer {
+    #[serde(rename = "authType", skip_serializing_if = "Option::is_none")]
+    pub auth_type: Option<String>,
+    #[serde(rename = "authorizerCredentials", skip_serializing_if = "Option::is_none")]
+    pub authorizer_credentials: Option<String>,
+    #[serde(rename = "authorizerResultTtlInSeconds", skip_serializing_if = "Option::is_none")]
+    pub authorizer_result_ttl_in_seconds: Option<i32>,
+    #[serde(rename = "authorizerUri", skip_serializing_if = "Option::is_none")]
+    pub authorizer_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(rename = "identitySource", skip_serializing_if = "Option::is_none")]
+    pub identity_source: Option<String>,
+    #[serde(rename = "identityValidationExpression", skip_serializing_if = "Option::is_none")]
+    pub identity_validation_expression: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "providerARNs", skip_serializing_if = "Option::is_none")]
+    pub provider_ar_ns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<AuthorizerType>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Authorizers {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Authorizer>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct BasePathMapping {
     #[serde(rename = "basePath", skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,
@@ -1745,6 +1815,28 @@ pub struct CreateApiKeyRequest {
     pub stage_keys: Option<Vec<StageKey>>,
     pub tags: Option<BTreeMap<String, String>>,
     pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CreateAuthorizerRequest {
+    #[serde(rename = "authType")]
+    pub auth_type: Option<String>,
+    #[serde(rename = "authorizerCredentials")]
+    pub authorizer_credentials: Option<String>,
+    #[serde(rename = "authorizerResultTtlInSeconds")]
+    pub authorizer_result_ttl_in_seconds: Option<i32>,
+    #[serde(rename = "authorizerUri")]
+    pub authorizer_uri: Option<String>,
+    #[serde(rename = "identitySource")]
+    pub identity_source: Option<String>,
+    #[serde(rename = "identityValidationExpression")]
+    pub identity_validation_expression: Option<String>,
+    pub name: String,
+    #[serde(rename = "providerARNs")]
+    pub provider_ar_ns: Option<Vec<String>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub r#type: AuthorizerType,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1906,6 +1998,13 @@ pub struct CreateUsagePlanRequest {
 pub struct DeleteApiKeyRequest {
     #[serde(rename = "api_Key")]
     pub api_key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteAuthorizerRequest {
+    pub authorizer_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2103,6 +2202,13 @@ pub struct EndpointConfiguration {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct FlushStageAuthorizersCacheRequest {
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub stage_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GenerateClientCertificateRequest {
     pub description: Option<String>,
     pub tags: Option<BTreeMap<String, String>>,
@@ -2129,6 +2235,21 @@ pub struct GetApiKeysRequest {
     #[serde(rename = "name")]
     pub name_query: Option<String>,
     pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAuthorizerRequest {
+    pub authorizer_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAuthorizersRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2750,6 +2871,15 @@ pub struct UpdateApiKeyRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateAuthorizerRequest {
+    pub authorizer_id: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateBasePathMappingRequest {
     pub base_path: String,
     pub domain_name: String,
@@ -2930,6 +3060,9 @@ Csv = "csv",} }
 wire_enum! { pub enum ApiStatus {
 Updating = "UPDATING",Available = "AVAILABLE",Pending = "PENDING",Failed = "FAILED",} }
 
+wire_enum! { pub enum AuthorizerType {
+Token = "TOKEN",Request = "REQUEST",CognitoUserPools = "COGNITO_USER_POOLS",} }
+
 wire_enum! { pub enum CacheClusterSize {
 V05 = "0.5",V16 = "1.6",V61 = "6.1",V135 = "13.5",V284 = "28.4",V582 = "58.2",V118 = "118",V237 = "237",} }
 
@@ -3000,6 +3133,14 @@ mod shape {
 
     static API_STAGE: Shape = Shape::Structure(API_STAGE_MEMBERS);
 
+    static AUTHORIZER_TYPE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["TOKEN", "REQUEST", "COGNITO_USER_POOLS"],
+        sensitive: false,
+    };
+
     static BLOB: Shape = Shape::Blob { min: None, max: None };
 
     static BOOLEAN: Shape = Shape::Boolean;
@@ -3046,6 +3187,24 @@ mod shape {
         Member { name: "stageKeys", location: Location::Body, required: false, shape: &LIST_OF_STAGE_KEYS },
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
         Member { name: "value", location: Location::Body, required: false, shape: &STRING },
+    ];
+
+    pub(super) static CREATE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "authType", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "authorizerCredentials", location: Location::Body, required: false, shape: &STRING },
+        Member {
+            name: "authorizerResultTtlInSeconds",
+            location: Location::Body,
+            required: false,
+            shape: &NULLABLE_INTEGER,
+        },
+        Member { name: "authorizerUri", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "identitySource", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "identityValidationExpression", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "providerARNs", location: Location::Body, required: false, shape: &LIST_OF_AR_NS },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "type", location: Location::Body, required: true, shape: &AUTHORIZER_TYPE },
     ];
 
     pub(super) static CREATE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
@@ -3173,6 +3332,11 @@ mod shape {
     pub(super) static DELETE_API_KEY_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING }];
 
+    pub(super) static DELETE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "authorizer_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static DELETE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "base_path", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
@@ -3264,6 +3428,11 @@ mod shape {
         sensitive: false,
     };
 
+    pub(super) static FLUSH_STAGE_AUTHORIZERS_CACHE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static GENERATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "description", location: Location::Body, required: false, shape: &STRING },
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
@@ -3282,6 +3451,17 @@ mod shape {
         Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
         Member { name: "name", location: Location::Query, required: false, shape: &STRING },
         Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+    ];
+
+    pub(super) static GET_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "authorizer_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_AUTHORIZERS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static GET_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[
@@ -3437,6 +3617,8 @@ mod shape {
     static IP_ADDRESS_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ipv4", "dualstack"], sensitive: false };
 
+    static LIST_OF_AR_NS: Shape = Shape::List { of: &PROVIDER_ARN, min: None, max: None };
+
     static LIST_OF_API_STAGE: Shape = Shape::List { of: &API_STAGE, min: None, max: None };
 
     static LIST_OF_ENDPOINT_TYPE: Shape = Shape::List { of: &ENDPOINT_TYPE, min: None, max: None };
@@ -3482,6 +3664,8 @@ mod shape {
     ];
 
     static PATCH_OPERATION: Shape = Shape::Structure(PATCH_OPERATION_MEMBERS);
+
+    static PROVIDER_ARN: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
     pub(super) static PUT_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "cacheKeyParameters", location: Location::Body, required: false, shape: &LIST_OF_STRING },
@@ -3626,6 +3810,12 @@ mod shape {
     pub(super) static UPDATE_API_KEY_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "api_Key", location: Location::Path, required: true, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
+
+    pub(super) static UPDATE_AUTHORIZER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "authorizer_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static UPDATE_BASE_PATH_MAPPING_REQUEST_MEMBERS: &[Member] = &[

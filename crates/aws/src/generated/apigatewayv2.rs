@@ -785,11 +785,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ResetAuthorizersCache",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}/cache/authorizers",
         status: 204,
-        input: &[],
+        input: shape::RESET_AUTHORIZERS_CACHE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1149,6 +1149,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: PutRoutingRuleRequest,
     ) -> impl Future<Output = Result<PutRoutingRuleResponse, Error>> + Send;
+    fn reset_authorizers_cache(
+        &self,
+        caller: &Caller,
+        input: ResetAuthorizersCacheRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn tag_resource(
         &self,
         caller: &Caller,
@@ -1264,6 +1269,7 @@ async fn dispatch<S: ApiGatewayV2>(
         "GetTags" => answer(&service.get_tags(caller, parse(input)?).await?),
         "ListRoutingRules" => answer(&service.list_routing_rules(caller, parse(input)?).await?),
         "PutRoutingRule" => answer(&service.put_routing_rule(caller, parse(input)?).await?),
+        "ResetAuthorizersCache" => service.reset_authorizers_cache(caller, parse(input)?).await.map(|()| Vec::new()),
         "TagResource" => answer(&service.tag_resource(caller, parse(input)?).await?),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateApi" => answer(&service.update_api(caller, parse(input)?).await?),
@@ -2075,6 +2081,14 @@ pub struct PutRoutingRuleRequest {
 }
 
 pub type PutRoutingRuleResponse = RoutingRule;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ResetAuthorizersCacheRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "stageName")]
+    pub stage_name: String,
+}
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Route {
@@ -3064,6 +3078,11 @@ mod shape {
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &__STRING },
         Member { name: "priority", location: Location::Body, required: true, shape: &ROUTING_RULE_PRIORITY },
         Member { name: "routingRuleId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static RESET_AUTHORIZERS_CACHE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
     ];
 
     static RESPONSE_PARAMETERS: Shape =

@@ -42,6 +42,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
         integrations: Vec::new(),
         authorizers: Vec::new(),
         resources,
+        rest_authorizers: State::of(&draft.state.rest_authorizers, &api.id).map(|found| (**found).clone()).collect(),
         binary_media_types: api.binary_media_types.clone(),
     };
     draft.put(&deployment)?;

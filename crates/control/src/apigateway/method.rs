@@ -2,6 +2,7 @@
 
 use aws::Error;
 use aws::apigateway as wire;
+use model::State;
 use model::resource::{RestApi, RestAuthorization, RestMethod, RestResource};
 
 use super::patch::Patch;
@@ -10,7 +11,7 @@ use crate::apigatewayv2::check::{NOT_HERE, refuse};
 
 const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 pub(super) const MAX_PARAMETERS: usize = 100;
-const PATHS: &str = "/authorizationType, /apiKeyRequired, /operationName, /requestValidatorId, \
+const PATHS: &str = "/authorizationType, /authorizerId, /apiKeyRequired, /operationName, /requestValidatorId, \
                      /requestParameters/{requestParameter}";
 
 pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Result<wire::Method, Error> {
@@ -20,7 +21,6 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     if resource.methods.contains_key(&input.http_method) {
         return Err(Error::conflict("Method already exists for this resource"));
     }
-    refuse(input.authorizer_id.is_some(), "authorizerId", NOT_HERE)?;
     refuse(input.request_models.as_ref().is_some_and(|models| !models.is_empty()), "requestModels", NOT_HERE)?;
     refuse(
         input.authorization_scopes.as_ref().is_some_and(|scopes| !scopes.is_empty()),
@@ -30,7 +30,7 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     let method = RestMethod {
         operation_name: input.operation_name.clone(),
         request_parameters: input.request_parameters.clone().unwrap_or_default(),
-        authorization: authorization(&input.authorization_type)?,
+        authorization: authorization(draft, &api, &input.authorization_type, input.authorizer_id.as_deref())?,
         api_key_required: input.api_key_required.unwrap_or(false),
         request_validator_id: input.request_validator_id.clone().filter(|id| !id.is_empty()),
         asks_for_parameters: false,
@@ -45,11 +45,16 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateMethodRequest) -> Result<wire::Method, Error> {
     let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let api = rest_api::find(draft, &input.rest_api_id)?;
     let method = &mut found.method;
+    // Both may come as operations of one update: they are looked at together.
+    let mut kind = method.authorization.as_str().to_owned();
+    let mut authorizer_id = method.authorization.authorizer_id().map(str::to_owned);
     for patch in Patch::read(input.patch_operations.as_deref())? {
         let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
         match (patch.op, &path[..]) {
-            (wire::Op::Replace, ["authorizationType"]) => method.authorization = authorization(&patch.value)?,
+            (wire::Op::Replace, ["authorizationType"]) => kind = patch.value,
+            (_, ["authorizerId"]) => authorizer_id = Some(patch.value_or_empty()),
             (wire::Op::Replace, ["apiKeyRequired"]) => method.api_key_required = patch.flag()?,
             (_, ["operationName"]) => {
                 method.operation_name = Some(patch.value_or_empty()).filter(|name| !name.is_empty());
@@ -65,7 +70,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateMethodRequest) -
             _ => return Err(patch.unknown(PATHS)),
         }
     }
-    let api = rest_api::find(draft, &input.rest_api_id)?;
+    method.authorization = authorization(draft, &api, &kind, authorizer_id.as_deref())?;
     check(draft, &api, &found.method)?;
     if let Some(integration) = &found.method.integration {
         integration::check_mapping(&found.method, integration)?;
@@ -103,10 +108,25 @@ impl Found {
     }
 }
 
-/// Of those that are served.
-fn authorization(name: &str) -> Result<RestAuthorization, Error> {
-    let unknown = || Error::bad_request(format!("authorizationType {name} {NOT_HERE}"));
-    RestAuthorization::parse(name).ok_or_else(unknown)
+/// Of those that are served. What is no authorizer's type forgets the authorizer.
+fn authorization(
+    draft: &Draft<'_>,
+    api: &RestApi,
+    kind: &str,
+    authorizer_id: Option<&str>,
+) -> Result<RestAuthorization, Error> {
+    match kind {
+        "NONE" => Ok(RestAuthorization::None),
+        "AWS_IAM" => Ok(RestAuthorization::AwsIam),
+        "CUSTOM" => {
+            let known = authorizer_id.and_then(|id| State::one(&draft.state.rest_authorizers, &api.id, id));
+            let invalid = "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or \
+                           COGNITO_USER_POOLS requires a valid authorizer.";
+            let authorizer = known.ok_or_else(|| Error::bad_request(invalid))?;
+            Ok(RestAuthorization::Custom { authorizer_id: authorizer.id.clone() })
+        }
+        other => Err(Error::bad_request(format!("authorizationType {other} {NOT_HERE}"))),
+    }
 }
 
 fn check(draft: &Draft<'_>, api: &RestApi, method: &RestMethod) -> Result<(), Error> {
@@ -146,6 +166,7 @@ pub(super) fn show(resource: &RestResource, name: &str, method: &RestMethod) -> 
     wire::Method {
         api_key_required: Some(method.api_key_required),
         authorization_type: Some(method.authorization.as_str().to_owned()),
+        authorizer_id: method.authorization.authorizer_id().map(str::to_owned),
         http_method: Some(name.to_owned()),
         method_integration: method.integration.as_ref().map(|integration| integration::show(resource, integration)),
         operation_name: method.operation_name.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws::apigateway as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Deployment, RequestValidator, RestApi, RestResource, Stage};
+use model::resource::{Deployment, RequestValidator, RestApi, RestAuthorizer, RestResource, Stage};
 
 use super::patch::Patch;
 use super::{Draft, usage_plan};
@@ -98,6 +98,8 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     State::of(&state.rest_resources, &api.id).try_for_each(|resource| draft.delete::<RestResource>(resource))?;
     let validators = State::of(&state.request_validators, &api.id);
     validators.into_iter().try_for_each(|validator| draft.delete::<RequestValidator>(validator))?;
+    let authorizers = State::of(&state.rest_authorizers, &api.id);
+    authorizers.into_iter().try_for_each(|authorizer| draft.delete::<RestAuthorizer>(authorizer))?;
     upstream::forget(draft, &api.id)?;
     draft.delete::<RestApi>(&api)
 }

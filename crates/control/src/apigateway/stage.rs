@@ -35,6 +35,16 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
     put(draft, &stage)
 }
 
+/// Has every server forget what authorizers have said for this stage.
+pub(super) fn flush_authorizers(
+    draft: &mut Draft<'_>,
+    input: &wire::FlushStageAuthorizersCacheRequest,
+) -> Result<(), Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    let stage = find(draft, &api, &input.stage_name)?.clone();
+    draft.put(&Stage { authorizers_flushed: stage.authorizers_flushed.wrapping_add(1), ..stage })
+}
+
 /// Points a stage at a deployment; makes it if there is none.
 pub(super) fn deploy(
     draft: &mut Draft<'_>,
@@ -171,6 +181,7 @@ fn empty(draft: &Draft<'_>, api: &RestApi, name: &str) -> Result<Stage, Error> {
         created: draft.at,
         updated: draft.at,
         client_certificate_id: None,
+        authorizers_flushed: 0,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),

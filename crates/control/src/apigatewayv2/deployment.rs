@@ -137,6 +137,7 @@ fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
         integrations: State::of(&draft.state.integrations, &api.id).map(|found| (**found).clone()).collect(),
         authorizers: State::of(&draft.state.authorizers, &api.id).map(|found| (**found).clone()).collect(),
         resources: Vec::new(),
+        rest_authorizers: Vec::new(),
         binary_media_types: Vec::new(),
     })
 }

@@ -43,6 +43,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
         created: draft.at,
         updated: draft.at,
         client_certificate_id: None,
+        authorizers_flushed: 0,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags,
@@ -110,6 +111,16 @@ pub(super) fn delete_access_log(
         return Err(not_found("AccessLogSettings", "The stage has no access log settings"));
     }
     draft.put(&Stage { access_log: None, updated: draft.at, ..stage })
+}
+
+/// Has every server forget what authorizers have said for this stage.
+pub(super) fn reset_authorizers(
+    draft: &mut Draft<'_>,
+    input: &wire::ResetAuthorizersCacheRequest,
+) -> Result<(), Error> {
+    let api = draft.api(&input.api_id)?;
+    let stage = Stage::clone(&*draft.stage(&api.id, &input.stage_name)?);
+    draft.put(&Stage { authorizers_flushed: stage.authorizers_flushed.wrapping_add(1), ..stage })
 }
 
 pub(super) fn get(draft: &Draft<'_>, input: &wire::GetStageRequest) -> Result<wire::Stage, Error> {

@@ -85,8 +85,14 @@ denials! {
     ApiKeyUnknown = ApiKeyInvalid, "", "the API key is not one of the stage's usage plans";
     /// There is nothing where an authorizer's identity source should be.
     IdentityMissing = Unauthorized, "", "the request does not have all identity sources";
+    /// What is there is not what the authorizer takes for a token.
+    IdentityMalformed = Unauthorized, "", "the token does not match identityValidationExpression";
     /// The authorizer's function does not let it through.
-    FunctionDenied = Forbidden, "", "the authorizer denied the request";
+    FunctionDenied = Denied, "", "the authorizer denied the request";
+    /// Nothing in its policy lets it through.
+    FunctionNotAllowed = NotAllowed, "", "the authorizer's policy does not allow the request";
+    /// It said that the client has to show something else.
+    FunctionUnauthorized = Unauthorized, "", "the authorizer answered Unauthorized";
     /// The authorizer's function gave no answer, or none that can be read.
     AuthorizerFailed = AuthorizerUnusable, "", "the authorizer gave no answer";
     /// What decides cannot be used.

@@ -1,20 +1,20 @@
-//! Routes that a function lets somebody call: Lambda authorizers of the type REQUEST.
+//! Routes that a function lets somebody call: Lambda authorizers.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use model::mapping::Mapping;
-use model::snapshot::FunctionAuthorizer;
+use model::snapshot::{Dialect, FunctionAuthorizer, Told};
 use model::template::{Variable, value_of};
 use trust::UnixSeconds;
 
 use super::Place;
 use super::denial::Denial;
-use super::remembered::{Answered, IdentityDigest};
-use super::verdict::Verdict;
+use super::policy::Decision;
+use super::remembered::{Answered, Failure, IdentityDigest};
+use super::verdict::{Form, Verdict};
 use crate::answer::Answer;
 use crate::lambda::event::{self, Asked};
 use crate::lambda::{InvokeError, invoke};
@@ -24,6 +24,8 @@ use crate::runtime::Runtime;
 
 /// How long an authorizer may take: AWS's limit.
 const TIME: Duration = Duration::from_secs(10);
+/// The error by which an authorizer of a REST API says 401.
+const UNAUTHORIZED: &str = "Unauthorized";
 
 /// Asks the function, unless it is known what it says.
 pub(super) async fn authorize(
@@ -38,20 +40,30 @@ pub(super) async fn authorize(
         true => remembered(runtime, record, authorizer, place, &identity, &arn).await,
         false => ask(runtime, record, authorizer, place, &identity, &arn).await,
     };
-    let verdict = verdict.map_err(|why| record.authorizer_failed(&why))?;
-    match verdict.allows(&arn) {
-        true => Ok(verdict),
-        false => Err(record.deny(Denial::FunctionDenied)),
+    let verdict = verdict.map_err(|failure| match failure {
+        Failure::Unauthorized => record.deny(Denial::FunctionUnauthorized),
+        Failure::NoAnswer(why) => record.authorizer_failed(&why),
+    })?;
+    match verdict.decide(&arn) {
+        Decision::Allowed => Ok(verdict),
+        Decision::Denied => Err(record.deny(Denial::FunctionDenied)),
+        Decision::NotAllowed => Err(record.deny(Denial::FunctionNotAllowed)),
     }
 }
 
-/// What the request shows at each identity source. Where one has nothing, nobody is asked.
+/// What the request shows at each identity source. Where one has nothing, or no token of the right form, nobody is asked.
 fn identity(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>) -> Result<Vec<String>, Denial> {
     let values = Values::of_request(place.parts, place.rest, place.variables, record);
     let none = Mapping::default();
     let shown = authorizer.sources.iter().map(|source| values.piece(source, &none).into_owned());
     let shown: Vec<String> = shown.collect();
-    if shown.iter().any(String::is_empty) { Err(Denial::IdentityMissing) } else { Ok(shown) }
+    if shown.iter().any(String::is_empty) {
+        return Err(Denial::IdentityMissing);
+    }
+    match &authorizer.told {
+        Told::Token(Some(pattern)) if !shown.iter().all(|token| pattern.fits(token)) => Err(Denial::IdentityMalformed),
+        _ => Ok(shown),
+    }
 }
 
 /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`
@@ -69,7 +81,7 @@ async fn remembered(
     place: &Place<'_>,
     identity: &[String],
     arn: &str,
-) -> Result<Rc<Verdict>, Rc<str>> {
+) -> Result<Rc<Verdict>, Failure> {
     let digest = digest(authorizer, record, place, identity);
     let slot = runtime.verdicts.slot(&digest, runtime.now_seconds());
     let asked_here = Cell::new(false);
@@ -90,7 +102,11 @@ async fn remembered(
 fn digest(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>, identity: &[String]) -> IdentityDigest {
     let certificate = record.domain.trust.as_ref().and_then(|_| record.client.chain.leaf_sha256());
     let settings = [&place.stage.api_id, &place.stage.name, &authorizer.id, &authorizer.function.arn];
-    let form = [u8::from(authorizer.simple_responses), authorizer.payload_format as u8];
+    let told = match authorizer.told {
+        Told::Request(format) => format as u8,
+        Told::Token(_) => u8::MAX,
+    };
+    let form = [u8::from(authorizer.simple_responses), told];
     let mut context = Context::new(&SHA256);
     let mut update = |part: &[u8]| {
         // With its length before it, no other parts read the same.
@@ -98,6 +114,8 @@ fn digest(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>, i
         context.update(part);
     };
     update(&form);
+    // What was said before a flush is not found again.
+    update(&place.stage.authorizers_flushed().to_le_bytes());
     update(certificate.as_ref().map_or(&[], |sha256| &sha256[..]));
     settings.into_iter().chain(identity).for_each(|part| update(part.as_bytes()));
     let mut digest = [0; 32];
@@ -112,7 +130,37 @@ async fn ask(
     place: &Place<'_>,
     identity: &[String],
     arn: &str,
-) -> Result<Rc<Verdict>, Rc<str>> {
+) -> Result<Rc<Verdict>, Failure> {
+    let no_answer = |why: &str| Failure::NoAnswer(why.into());
+    let event = event_for(record, authorizer, place, identity, arn);
+    let event = event.map_err(|_| no_answer("the authorizer's event cannot be written"))?;
+    let invoked = invoke(runtime, &authorizer.function, event.into(), TIME).await.map_err(|error| match error {
+        InvokeError::TimedOut => no_answer("the authorizer did not answer in time"),
+        InvokeError::NoEndpoint => no_answer(InvokeError::NO_ENDPOINT),
+        InvokeError::Failed(why) => no_answer(&why),
+    })?;
+    let form = match place.stage.dialect {
+        Dialect::Rest if invoked.has_failed_with(UNAUTHORIZED) => return Err(Failure::Unauthorized),
+        Dialect::Rest => Form::RestPolicy,
+        Dialect::Http if authorizer.simple_responses => Form::Simple,
+        Dialect::Http => Form::Policy,
+    };
+    let returned = invoked.returned().map_err(|why| no_answer(&why))?;
+    Verdict::read(returned, form).map(Rc::new).map_err(no_answer)
+}
+
+/// What the function is told.
+fn event_for(
+    record: &Record,
+    authorizer: &FunctionAuthorizer,
+    place: &Place<'_>,
+    identity: &[String],
+    arn: &str,
+) -> serde_json::Result<Vec<u8>> {
+    let format = match authorizer.told {
+        Told::Request(format) => format,
+        Told::Token(_) => return event::of_token(arn, &identity.concat()),
+    };
     let Place { stage, parts, rest, variables } = *place;
     let headers = event::headers(parts, &Mapping::default(), record);
     let variables: Vec<(String, String)> =
@@ -122,20 +170,9 @@ async fn ask(
         stage,
         method: &parts.method,
         headers: &headers,
-        path: &event::path(authorizer.payload_format, record, stage, parts.uri.path(), rest),
+        path: &event::path(format, record, stage, parts.uri.path(), rest),
         query: parts.uri.query().unwrap_or_default(),
         variables: &variables,
     };
-    let event = event::of_authorizer(authorizer.payload_format, &asked, arn, identity);
-    let event = event.map_err(|_| "the authorizer's event cannot be written")?;
-    let invoked = invoke(runtime, &authorizer.function, event.into(), TIME).await.map_err(|error| {
-        let why: Cow<'static, str> = match error {
-            InvokeError::TimedOut => "the authorizer did not answer in time".into(),
-            InvokeError::NoEndpoint => InvokeError::NO_ENDPOINT.into(),
-            InvokeError::Failed(why) => why,
-        };
-        Rc::from(&*why)
-    })?;
-    let returned = invoked.returned().map_err(|why| Rc::from(&*why))?;
-    Ok(Rc::new(Verdict::read(returned, authorizer.simple_responses)?))
+    event::of_authorizer(format, &asked, arn, identity)
 }

@@ -20,6 +20,16 @@ pub(super) struct Policy {
     statement: OneOrMany<Statement>,
 }
 
+/// What comes of it for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Allowed,
+    /// Something says that it may not be.
+    Denied,
+    /// Nothing says that it may.
+    NotAllowed,
+}
+
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Statement {
@@ -45,15 +55,15 @@ enum OneOrMany<T> {
 
 impl Policy {
     /// Whether a route may be invoked. One denial outweighs all that allows.
-    pub(super) fn allows(&self, route_arn: &str) -> bool {
-        let mut allowed = false;
+    pub(super) fn decide(&self, route_arn: &str) -> Decision {
+        let mut decision = Decision::NotAllowed;
         for statement in self.statement.iter().filter(|statement| statement.is_about(route_arn)) {
             match statement.effect {
-                Effect::Deny => return false,
-                Effect::Allow => allowed = true,
+                Effect::Deny => return Decision::Denied,
+                Effect::Allow => decision = Decision::Allowed,
             }
         }
-        allowed
+        decision
     }
 }
 
@@ -104,9 +114,9 @@ mod tests {
 
     const ARN: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/orders/7";
 
-    fn allows(statement: serde_json::Value) -> bool {
+    fn decide(statement: serde_json::Value) -> Decision {
         let policy = json!({"Version": "2012-10-17", "Statement": statement});
-        serde_json::from_value::<Policy>(policy).unwrap().allows(ARN)
+        serde_json::from_value::<Policy>(policy).unwrap().decide(ARN)
     }
 
     #[test]
@@ -134,20 +144,29 @@ mod tests {
         let of = |effect: &str, action: &str, resource: &str| json!({"Effect": effect, "Action": action, "Resource": resource});
         let invoke = "execute-api:Invoke";
         for (statement, wanted) in [
-            (of("Allow", invoke, ARN), true),
-            (of("Allow", "EXECUTE-API:invoke", "*"), true),
-            (of("Allow", "execute-api:*", "arn:aws:execute-api:*:*:abcdef123/test/*/orders/*"), true),
-            (of("Allow", "*", "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/orders/?"), true),
-            (of("Allow", "s3:GetObject", "*"), false),
-            (of("Allow", invoke, "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/POST/*"), false),
-            (of("Allow", invoke, "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/GET/*"), false),
-            (of("Deny", invoke, ARN), false),
-            (json!([of("Allow", invoke, "*"), of("Deny", invoke, ARN)]), false),
-            (json!([of("Deny", invoke, "arn:aws:execute-api:*/POST/*"), of("Allow", invoke, "*")]), true),
-            (json!([]), false),
-            (json!({"Effect": "Allow", "Action": ["a:b", invoke], "Resource": ["x", ARN]}), true),
+            (of("Allow", invoke, ARN), Decision::Allowed),
+            (of("Allow", "EXECUTE-API:invoke", "*"), Decision::Allowed),
+            (of("Allow", "execute-api:*", "arn:aws:execute-api:*:*:abcdef123/test/*/orders/*"), Decision::Allowed),
+            (
+                of("Allow", "*", "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/orders/?"),
+                Decision::Allowed,
+            ),
+            (of("Allow", "s3:GetObject", "*"), Decision::NotAllowed),
+            (
+                of("Allow", invoke, "arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/POST/*"),
+                Decision::NotAllowed,
+            ),
+            (
+                of("Allow", invoke, "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/GET/*"),
+                Decision::NotAllowed,
+            ),
+            (of("Deny", invoke, ARN), Decision::Denied),
+            (json!([of("Allow", invoke, "*"), of("Deny", invoke, ARN)]), Decision::Denied),
+            (json!([of("Deny", invoke, "arn:aws:execute-api:*/POST/*"), of("Allow", invoke, "*")]), Decision::Allowed),
+            (json!([]), Decision::NotAllowed),
+            (json!({"Effect": "Allow", "Action": ["a:b", invoke], "Resource": ["x", ARN]}), Decision::Allowed),
         ] {
-            assert_eq!(allows(statement.clone()), wanted, "{statement}");
+            assert_eq!(decide(statement.clone()), wanted, "{statement}");
         }
     }
 

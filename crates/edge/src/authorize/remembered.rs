@@ -28,9 +28,17 @@ pub(super) type Slot = Rc<OnceCell<Answered>>;
 /// What came of asking.
 #[derive(Clone)]
 pub(super) struct Answered {
-    /// Or why there is none.
-    pub(super) verdict: Result<Rc<Verdict>, Rc<str>>,
+    pub(super) verdict: Result<Rc<Verdict>, Failure>,
     pub(super) until: UnixSeconds,
+}
+
+/// Why there is no verdict.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// It said so by its error, as authorizers of REST APIs do: the client has to show something else.
+    Unauthorized,
+    /// It did not say anything that can be read.
+    NoAnswer(Rc<str>),
 }
 
 #[derive(Default)]
@@ -103,11 +111,12 @@ fn bytes(slot: &Slot) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::verdict::Form;
     use super::*;
 
     fn fill(slot: &Slot, until: UnixSeconds, padding: usize) {
         let returned = format!(r#"{{"isAuthorized": true, "context": {{"x": "{}"}}}}"#, "x".repeat(padding));
-        let verdict = Ok(Rc::new(Verdict::read(returned.as_bytes(), true).unwrap()));
+        let verdict = Ok(Rc::new(Verdict::read(returned.as_bytes(), Form::Simple).unwrap()));
         assert!(slot.set(Answered { verdict, until }).is_ok());
     }
 
@@ -127,7 +136,7 @@ mod tests {
     fn a_failure_is_shared_and_not_kept() {
         let verdicts = RememberedVerdicts::default();
         let slot = verdicts.slot(&[1; 32], 1_000);
-        assert!(slot.set(Answered { verdict: Err("why".into()), until: 9_000 }).is_ok());
+        assert!(slot.set(Answered { verdict: Err(Failure::Unauthorized), until: 9_000 }).is_ok());
         verdicts.filled(&[1; 32], &slot);
         assert!(!verdicts.slot(&[1; 32], 1_001).initialized());
     }

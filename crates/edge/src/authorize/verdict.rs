@@ -1,11 +1,12 @@
 //! What authorizers return.
 //!
-//! Source: "Control access to HTTP APIs with AWS Lambda authorizers", API Gateway developer guide.
+//! Sources: "Control access to HTTP APIs with AWS Lambda authorizers" and "Output from an API Gateway Lambda authorizer" (REST APIs),
+//! API Gateway developer guide.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::policy::Policy;
+use super::policy::{Decision, Policy};
 
 /// Bytes of a policy: AWS's limit.
 const MAX_POLICY_BYTES: usize = 8 * 1024;
@@ -20,6 +21,17 @@ pub(crate) struct Verdict {
     pub(crate) context: Map<String, Value>,
     /// About how much it takes to keep.
     pub(super) bytes: usize,
+}
+
+/// In what form an authorizer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Yes or no.
+    Simple,
+    /// A policy.
+    Policy,
+    /// A policy for a principal, which has to be there, and a context of texts, numbers and truth values: those of REST APIs.
+    RestPolicy,
 }
 
 #[derive(Debug, PartialEq)]
@@ -45,14 +57,14 @@ struct ByPolicy {
 
 impl Verdict {
     /// Reads what was returned, or says what is wrong with it.
-    pub(super) fn read(returned: &[u8], simple_responses: bool) -> Result<Self, &'static str> {
+    pub(super) fn read(returned: &[u8], form: Form) -> Result<Self, &'static str> {
         let malformed = "the authorizer's answer does not have the form that API Gateway expects";
         let bytes = returned.len();
         if returned.trim_ascii_start().first() != Some(&b'{') {
             // serde takes a list for a structure, too.
             return Err(malformed);
         }
-        if simple_responses {
+        if form == Form::Simple {
             let Simple { is_authorized, context } = serde_json::from_slice(returned).map_err(|_| malformed)?;
             let context = context.unwrap_or_default();
             return Ok(Self { rule: Rule::Simple(is_authorized), principal_id: None, context, bytes });
@@ -65,16 +77,34 @@ impl Verdict {
         let policy = serde_json::from_value(policy_document).map_err(
             |_| "the authorizer's policy cannot be read, or has elements that are not available in Countersign",
         )?;
-        Ok(Self { rule: Rule::Policy(policy), principal_id, context: context.unwrap_or_default(), bytes })
+        let mut context = context.unwrap_or_default();
+        if form == Form::RestPolicy {
+            principal_id.as_ref().ok_or(malformed)?;
+            context =
+                texts(context).ok_or("the authorizer's context has a value that is no text, number or truth value")?;
+        }
+        Ok(Self { rule: Rule::Policy(policy), principal_id, context, bytes })
     }
 
     /// Whether a route may be called.
-    pub(super) fn allows(&self, route_arn: &str) -> bool {
+    pub(super) fn decide(&self, route_arn: &str) -> Decision {
         match &self.rule {
-            Rule::Simple(allows) => *allows,
-            Rule::Policy(policy) => policy.allows(route_arn),
+            Rule::Simple(true) => Decision::Allowed,
+            Rule::Simple(false) => Decision::Denied,
+            Rule::Policy(policy) => policy.decide(route_arn),
         }
     }
+}
+
+/// As REST APIs pass them on: all values are texts. What is null is not there.
+fn texts(context: Map<String, Value>) -> Option<Map<String, Value>> {
+    let text = |(name, value): (String, Value)| match value {
+        Value::Null => None,
+        Value::String(_) => Some(Some((name, value))),
+        Value::Number(_) | Value::Bool(_) => Some(Some((name, value.to_string().into()))),
+        Value::Array(_) | Value::Object(_) => Some(None),
+    };
+    context.into_iter().filter_map(text).collect()
 }
 
 #[cfg(test)]
@@ -83,17 +113,17 @@ mod tests {
 
     use super::*;
 
-    fn read(returned: Value, simple: bool) -> Result<Verdict, &'static str> {
-        Verdict::read(returned.to_string().as_bytes(), simple)
+    fn read(returned: Value, form: Form) -> Result<Verdict, &'static str> {
+        Verdict::read(returned.to_string().as_bytes(), form)
     }
 
     #[test]
     fn simple_answers_are_for_who_asked_for_them() {
         let allowed = json!({"isAuthorized": true, "context": {"a": [1]}});
-        let verdict = read(allowed.clone(), true).unwrap();
-        assert!(verdict.allows("any") && verdict.context["a"] == json!([1]));
-        assert!(!read(json!({"isAuthorized": false}), true).unwrap().allows("any"));
-        assert!(read(allowed, false).is_err());
+        let verdict = read(allowed.clone(), Form::Simple).unwrap();
+        assert!(verdict.decide("any") == Decision::Allowed && verdict.context["a"] == json!([1]));
+        assert_eq!(read(json!({"isAuthorized": false}), Form::Simple).unwrap().decide("any"), Decision::Denied);
+        assert!(read(allowed, Form::Policy).is_err());
         for wrong in [
             json!({}),
             json!({"isAuthorized": "true"}),
@@ -101,7 +131,7 @@ mod tests {
             json!(true),
             json!({"isAuthorized": true, "context": 1}),
         ] {
-            assert!(read(wrong.clone(), true).is_err(), "{wrong}");
+            assert!(read(wrong.clone(), Form::Simple).is_err(), "{wrong}");
         }
     }
 
@@ -111,10 +141,32 @@ mod tests {
             json!({"principalId": "p", "policyDocument": {"Version": "2012-10-17", "Statement": [
                 {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}]}})
         };
-        let verdict = read(of("*".to_owned()), false).unwrap();
-        assert!(verdict.allows("any") && verdict.principal_id.as_deref() == Some("p"));
-        assert!(read(of("x".repeat(8 * 1024)), false).unwrap_err().contains("8 KB"));
-        assert!(read(json!({"principalId": "p"}), false).is_err());
-        assert!(read(json!({"policyDocument": "{}"}), false).unwrap_err().contains("cannot be read"));
+        let verdict = read(of("*".to_owned()), Form::Policy).unwrap();
+        assert!(verdict.decide("any") == Decision::Allowed && verdict.principal_id.as_deref() == Some("p"));
+        assert!(read(of("x".repeat(8 * 1024)), Form::Policy).unwrap_err().contains("8 KB"));
+        assert!(read(json!({"principalId": "p"}), Form::Policy).is_err());
+        assert!(read(json!({"policyDocument": "{}"}), Form::Policy).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn rest_apis_have_a_principal_and_a_context_of_texts() {
+        let of = |more: Value| {
+            let mut answer = json!({"policyDocument": {"Statement": []}});
+            answer.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+            answer
+        };
+        let context = json!({"text": "a", "number": 1, "flag": true, "nothing": null});
+        let verdict = read(of(json!({"principalId": "p", "context": context})), Form::RestPolicy).unwrap();
+        assert_eq!(Value::from(verdict.context), json!({"text": "a", "number": "1", "flag": "true"}));
+        for wrong in [
+            json!({}),
+            json!({"principalId": null}),
+            json!({"principalId": 7}),
+            json!({"principalId": "p", "context": {"list": [1]}}),
+            json!({"principalId": "p", "context": {"map": {}}}),
+        ] {
+            assert!(read(of(wrong.clone()), Form::RestPolicy).is_err(), "{wrong}");
+        }
+        assert!(read(of(json!({})), Form::Policy).is_ok(), "HTTP APIs ask for none");
     }
 }

@@ -115,7 +115,12 @@ struct IntegrationV2<'a> {
     is_base64_encoded: bool,
 }
 
-/// The event of an authorizer, as JSON.
+/// The event of an authorizer that is told a token, as JSON.
+pub(crate) fn of_token(method_arn: &str, token: &str) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&json!({"type": "TOKEN", "authorizationToken": token, "methodArn": method_arn}))
+}
+
+/// The event of an authorizer that is told of the request, as JSON.
 pub(crate) fn of_authorizer(
     format: PayloadFormat,
     asked: &Asked<'_>,
@@ -128,13 +133,20 @@ pub(crate) fn of_authorizer(
             // Nobody has decided yet.
             request.request_context.authorizer = None;
             request.path_parameters.get_or_insert_default();
-            let identity = identity.join(",");
+            let mut identity = Some(identity.join(","));
+            if asked.stage.dialect == Dialect::Rest {
+                // They say what there is none of by what is empty, and leave the identity to be found in the request.
+                request.query_string_parameters.get_or_insert_default();
+                request.multi_value_query_string_parameters.get_or_insert_default();
+                request.stage_variables.get_or_insert(asked.stage.variables());
+                identity = None;
+            }
             serde_json::to_vec(&AuthorizerV1 {
-                version: "1.0",
+                version: identity.is_some().then_some("1.0"),
                 kind: "REQUEST",
                 method_arn: route_arn,
-                identity_source: &identity,
-                authorization_token: &identity,
+                identity_source: identity.as_deref(),
+                authorization_token: identity.as_deref(),
                 request,
             })
         }
@@ -151,12 +163,15 @@ pub(crate) fn of_authorizer(
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AuthorizerV1<'a> {
-    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
     #[serde(rename = "type")]
     kind: &'static str,
     method_arn: &'a str,
-    identity_source: &'a str,
-    authorization_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_token: Option<&'a str>,
     #[serde(flatten)]
     request: RequestV1<'a>,
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 
 use super::{Action, Mapping, MappingError, Place, Source, Step, source};
+use crate::template::Variable;
 
 /// `requestParameters` of a REST API's integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,25 @@ impl RestMapping {
     }
 }
 
+/// Reads `identitySource` of a REST API's authorizer: `method.request.header.NAME`, `method.request.querystring.NAME`, `context.NAME`
+/// and `stageVariables.NAME`, with commas between them. What authorizers themselves find is not known yet when they are asked.
+pub fn rest_identity_sources(
+    sources: &str,
+    stage_variables: &BTreeMap<String, String>,
+) -> Result<Vec<Source>, MappingError> {
+    let read = |entry: &str| {
+        let found = rest_source(entry, stage_variables).filter(|_| !entry.starts_with('\''));
+        match found {
+            Some(Source::Context(Variable::Authorizer(_) | Variable::AuthorizerClaim(_)) | Source::PathVariable(_)) => {
+                None
+            }
+            found => found,
+        }
+        .ok_or_else(|| MappingError::Source(entry.to_owned()))
+    };
+    sources.split(',').map(str::trim).map(read).collect()
+}
+
 fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(text) = value.strip_prefix('\'') {
         return text.strip_suffix('\'').map(|text| Source::Static(text.to_owned()));
@@ -64,7 +84,6 @@ fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Variable;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -87,6 +106,28 @@ mod tests {
         assert_eq!(values[2], &Source::Static("prod".into()));
         assert_eq!(values[3], &Source::Header(HeaderName::from_static("x-q")));
         assert!(read.mapping.claims("x_dn"), "a client cannot say what the gateway says of it");
+    }
+
+    #[test]
+    fn identity_sources_stand_between_commas() {
+        let read = |sources: &str| rest_identity_sources(sources, &map(&[("env", "prod")])).ok();
+        let (header, query) = (Source::Header(HeaderName::from_static("x-a")), Source::Query("q".to_owned()));
+        assert_eq!(read("method.request.header.X-A, method.request.querystring.q"), Some(vec![header, query]));
+        let known = vec![Source::Static("prod".to_owned()), Source::Context(Variable::RequestId)];
+        assert_eq!(read("stageVariables.env,context.requestId"), Some(known));
+        for wrong in [
+            "",
+            "method.request.header.X-A,",
+            "'x'",
+            "method.request.path.id",
+            "method.request.body",
+            "$request.header.X-A",
+            "context.authorizer.tenant",
+            "context.nothing",
+            "method.request.header.a b",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

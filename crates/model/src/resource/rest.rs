@@ -77,7 +77,7 @@ pub struct RestMethod {
 }
 
 /// `authorizationType` of a method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RestAuthorization {
     /// Everybody who is admitted.
@@ -85,21 +85,63 @@ pub enum RestAuthorization {
     None,
     /// Who has signed the request with an access key.
     AwsIam,
+    /// Whom a function lets in.
+    Custom {
+        /// `authorizerId`
+        authorizer_id: String,
+    },
 }
 
 impl RestAuthorization {
     /// As AWS names it.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::None => "NONE",
             Self::AwsIam => "AWS_IAM",
+            Self::Custom { .. } => "CUSTOM",
         }
     }
 
-    /// From AWS's name; none of those that are not served.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::None, Self::AwsIam].into_iter().find(|authorization| authorization.as_str() == name)
+    /// `authorizerId`
+    pub fn authorizer_id(&self) -> Option<&str> {
+        match self {
+            Self::Custom { authorizer_id } => Some(authorizer_id),
+            Self::None | Self::AwsIam => None,
+        }
     }
+}
+
+/// A Lambda function that decides who may call the methods that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestAuthorizer {
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// Its API.
+    pub api_id: String,
+    /// `name`
+    pub name: String,
+    /// `type`
+    pub kind: RestAuthorizerKind,
+    /// `authorizerUri`: that of the function's invocations.
+    pub uri: String,
+    /// `identitySource`: expressions between commas, e.g. `method.request.header.Authorization`; checked when set.
+    pub identity_source: Option<String>,
+    /// `identityValidationExpression` of a token; checked when set.
+    pub identity_validation_expression: Option<String>,
+    /// `authorizerResultTtlInSeconds`; 0: nothing is remembered.
+    pub result_ttl_seconds: u32,
+    /// `authType`, which means nothing.
+    pub auth_type: String,
+}
+
+/// `type` of an authorizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RestAuthorizerKind {
+    /// The function is told a token, and nothing else.
+    Token,
+    /// It is told all of the request but the payload.
+    Request,
 }
 
 /// Says whether requests of a method have to have what it requires.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::PayloadFormat;
-use crate::mapping::{Source, identity_source};
-use crate::resource::{self, AuthorizerKind};
-use crate::{FunctionArn, IdentitySource, Issuer, Keyring};
+use crate::mapping::{Source, identity_source, rest_identity_sources};
+use crate::resource::{self, AuthorizerKind, RestAuthorization, RestAuthorizerKind};
+use crate::{FunctionArn, IdentitySource, Issuer, Keyring, TokenPattern};
 
 /// Who may call a route.
 #[derive(Clone, Debug)]
@@ -51,12 +51,21 @@ pub struct FunctionAuthorizer {
     pub function: FunctionArn,
     /// Where what a client has to show is; stage variables are text already.
     pub sources: Vec<Source>,
-    /// How it is told of the request.
-    pub payload_format: PayloadFormat,
+    /// What it is told of the request.
+    pub told: Told,
     /// For how long its answer holds; 0: for one request.
     pub ttl_seconds: u32,
     /// It answers yes or no, and not with a policy.
     pub simple_responses: bool,
+}
+
+/// What an authorizer is told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// All but the payload.
+    Request(PayloadFormat),
+    /// What stands at its identity source, if it has this form, and nothing else: `TOKEN` of REST APIs.
+    Token(Option<TokenPattern>),
 }
 
 /// An authorizer that can be used.
@@ -120,6 +129,22 @@ impl Authorization {
     }
 }
 
+impl Authorization {
+    /// Of a method of a REST API.
+    pub(super) fn of_rest(
+        authorization: &RestAuthorization,
+        authorizers: &BTreeMap<&str, Arc<FunctionAuthorizer>>,
+    ) -> Option<Self> {
+        match authorization {
+            RestAuthorization::None => None,
+            RestAuthorization::AwsIam => Some(Self::AwsIam),
+            RestAuthorization::Custom { authorizer_id } => {
+                Some(authorizers.get(&**authorizer_id).cloned().map_or(Self::Unusable, Self::Function))
+            }
+        }
+    }
+}
+
 impl Authorizer {
     fn of(authorizer: &resource::Authorizer, stage: &resource::Stage) -> Result<Self, String> {
         match &authorizer.kind {
@@ -133,7 +158,9 @@ impl Authorizer {
                     id: authorizer.id.clone(),
                     function: FunctionArn::parse(uri, &stage.variables).map_err(|error| error.to_string())?,
                     sources: sources.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
-                    payload_format: format.ok_or_else(|| format!("{payload_format_version} is no payload format"))?,
+                    told: Told::Request(
+                        format.ok_or_else(|| format!("{payload_format_version} is no payload format"))?,
+                    ),
                     ttl_seconds: *result_ttl_seconds,
                     simple_responses: *simple_responses,
                 })))
@@ -143,6 +170,25 @@ impl Authorizer {
 }
 
 impl FunctionAuthorizer {
+    /// Of a REST API.
+    pub(super) fn of_rest(authorizer: &resource::RestAuthorizer, stage: &resource::Stage) -> Result<Self, String> {
+        let sources = authorizer.identity_source.iter().map(|text| rest_identity_sources(text, &stage.variables));
+        let sources: Vec<Vec<Source>> = sources.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let expression = authorizer.identity_validation_expression.as_deref();
+        let pattern = expression.map(TokenPattern::parse).transpose().map_err(|error| error.to_string())?;
+        Ok(Self {
+            id: authorizer.id.clone(),
+            function: FunctionArn::parse(&authorizer.uri, &stage.variables).map_err(|error| error.to_string())?,
+            sources: sources.concat(),
+            told: match authorizer.kind {
+                RestAuthorizerKind::Token => Told::Token(pattern),
+                RestAuthorizerKind::Request => Told::Request(PayloadFormat::V1),
+            },
+            ttl_seconds: authorizer.result_ttl_seconds,
+            simple_responses: false,
+        })
+    }
+
     /// Whether its answers hold for longer than one request.
     pub fn remembers(&self) -> bool {
         self.ttl_seconds > 0 && !self.sources.is_empty()

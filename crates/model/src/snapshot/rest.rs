@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::upstream::Backends;
-use super::{Authorization, Backend, Fault, FunctionIntegration, Integration, Route};
+use super::{Authorization, Backend, Fault, FunctionAuthorizer, FunctionIntegration, Integration, Route};
 use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
-use crate::resource::{Deployment, IntegrationKind, RestAuthorization, RestIntegration, RestMethod, RestResource};
+use crate::resource::{self, Deployment, IntegrationKind, RestIntegration, RestMethod, RestResource};
 use crate::router::Router;
 use crate::target::Target;
 
@@ -74,6 +74,7 @@ pub(super) fn router(
     faults: &mut Vec<Fault>,
 ) -> Router<Resource> {
     let stage = backends.stage;
+    let authorizers = authorizers(deployment, stage, faults);
     let resources = deployment.resources.iter().filter(|resource| !resource.methods.is_empty());
     Router::new(resources.filter_map(|resource| {
         let key = RouteKey::parse(&format!("ANY {}", resource.path)).ok()?;
@@ -89,7 +90,7 @@ pub(super) fn router(
             let route = Route {
                 key: format!("{method} {}", resource.path).into(),
                 is_default: false,
-                authorization: (settings.authorization == RestAuthorization::AwsIam).then_some(Authorization::AwsIam),
+                authorization: Authorization::of_rest(&settings.authorization, &authorizers),
                 backend,
                 required: Required::of(settings),
                 api_key_required: settings.api_key_required,
@@ -100,6 +101,25 @@ pub(super) fn router(
         }
         Some((key, compiled))
     }))
+}
+
+/// By id, as far as they can be used.
+fn authorizers<'d>(
+    deployment: &'d Deployment,
+    stage: &resource::Stage,
+    faults: &mut Vec<Fault>,
+) -> BTreeMap<&'d str, Arc<FunctionAuthorizer>> {
+    let mut usable = BTreeMap::new();
+    for authorizer in &deployment.rest_authorizers {
+        match FunctionAuthorizer::of_rest(authorizer, stage) {
+            Ok(compiled) => drop(usable.insert(authorizer.id.as_str(), Arc::new(compiled))),
+            Err(what) => {
+                let name = format!("{}/{} authorizer {}", stage.api_id, stage.name, authorizer.id);
+                faults.push(Fault { name, what });
+            }
+        }
+    }
+    usable
 }
 
 /// How the settings of a stage name a method: `pets/{id}/GET`, `/GET` for the root.

@@ -292,6 +292,7 @@ pub fn stage(name: &str) -> Stage {
         created: 0,
         updated: 0,
         client_certificate_id: None,
+        authorizers_flushed: 0,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),
@@ -339,6 +340,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         ],
         authorizers: Vec::new(),
         resources: Vec::new(),
+        rest_authorizers: Vec::new(),
         binary_media_types: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
