@@ -1,14 +1,18 @@
 //! Backends: over TLS, and such that close connections under our hands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Authority, Http, Setup, Tls, World, deployment};
+use crate::support::{Authority, DOMAIN, Http, REGION, Setup, Tls, World, deployment, mapping, stage};
 use bytes::Bytes;
 use http::Request;
 use model::Change;
+use model::resource::{
+    ApiMapping, Deployment, IntegrationKind, RestApi, RestAuthorization, RestIntegration, RestMethod, RestResource,
+    Stage,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +26,57 @@ async fn send_to(world: &mut World, uri: String, server_name: Option<&str>) {
     changed.integrations[0].uri = uri;
     changed.integrations[0].server_name_to_verify = server_name.map(str::to_owned);
     world.commit(&[Change::put(&changed)]).await;
+}
+
+/// The same of `ANY /proxy/{p+}` of a REST API in the place of the HTTP API.
+async fn send_rest_to(world: &mut World, uri: String) {
+    let text = |text: &str| text.to_owned();
+    let integration = RestIntegration {
+        kind: IntegrationKind::HttpProxy,
+        method: text("ANY"),
+        uri,
+        timeout_ms: 5_000,
+        request_parameters: BTreeMap::from([(text("integration.request.path.p"), text("method.request.path.p"))]),
+    };
+    let method = RestMethod {
+        operation_name: None,
+        request_parameters: BTreeMap::from([(text("method.request.path.p"), true)]),
+        authorization: RestAuthorization::None,
+        api_key_required: false,
+        request_validator_id: None,
+        asks_for_parameters: false,
+        integration: Some(integration),
+    };
+    let resource = RestResource {
+        id: text("r1"),
+        api_id: text("r1r2r3r4r5"),
+        parent_id: None,
+        path_part: None,
+        path: text("/proxy/{p+}"),
+        methods: BTreeMap::from([(text("ANY"), method)]),
+    };
+    let api = RestApi {
+        id: text("r1r2r3r4r5"),
+        region: text(REGION),
+        name: text("rest"),
+        description: None,
+        version: None,
+        disable_execute_api_endpoint: false,
+        root_resource_id: text("root"),
+        created: 0,
+        binary_media_types: Vec::new(),
+        tags: BTreeMap::new(),
+    };
+    let deployment = Deployment {
+        api_id: text("r1r2r3r4r5"),
+        routes: Vec::new(),
+        integrations: Vec::new(),
+        resources: vec![resource],
+        ..deployment(world.backend.address, 5_000)
+    };
+    let stage = Stage { api_id: text("r1r2r3r4r5"), ..stage("prod") };
+    let mapping = ApiMapping { api_id: text("r1r2r3r4r5"), ..mapping(DOMAIN, "m1", "", "prod") };
+    world.commit(&[Change::put(&api), Change::put(&deployment), Change::put(&stage), Change::put(&mapping)]).await;
 }
 
 #[tokio::test]
@@ -145,8 +200,8 @@ async fn answers_without_payload_and_of_unknown_length_pass() {
     }
 }
 
-#[tokio::test]
-async fn backends_that_fail_are_told_apart_in_the_log() {
+/// What a backend may send in the place of an answer, and what the log says of it.
+fn failures() -> Vec<(String, &'static str)> {
     let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "a".repeat(100_000));
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(30);
     let (closed, no_http) = ("the backend closed the connection", "the backend's answer is no HTTP");
@@ -162,34 +217,58 @@ async fn backends_that_fail_are_told_apart_in_the_log() {
         (&long, "the head of the backend's answer is too large"),
         (&interim, no_http),
     ];
-    let answers: Vec<String> = cases.iter().map(|(answer, _)| (*answer).to_owned()).collect();
+    cases.map(|(sent, why)| (sent.to_owned(), why)).into()
+}
+
+/// Answers `/N` with the Nth failure.
+async fn fails() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let answers = answers.clone();
             tokio::spawn(async move {
                 let mut bytes = [0; 4096];
                 let count = stream.read(&mut bytes).await.unwrap_or(0);
                 let path = String::from_utf8_lossy(&bytes[..count]).split(' ').nth(1).unwrap_or("/0").to_owned();
-                let _ = stream.write_all(answers[path[1..].parse::<usize>().unwrap()].as_bytes()).await;
+                let _ = stream.write_all(failures()[path[1..].parse::<usize>().unwrap()].0.as_bytes()).await;
             });
         }
     });
-    let mut world = Setup::new().start().await;
-    send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
+    address
+}
+
+/// Asks for each failure below `/proxy`, where `status` and `body` are what a client is told of all of them.
+async fn all_fail(world: World, status: u16, body: &str) {
     let client = world.client(Some(&world.ca.client("alice")));
-    for (number, (sent, _)) in cases.iter().enumerate() {
+    let failures = failures();
+    for (number, (sent, _)) in failures.iter().enumerate() {
         let answer = client.get(Http::V1, &format!("/proxy/{number}")).await.unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"message":"Service Unavailable"}"#), "{sent:?}");
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{sent:?}");
     }
     let log = world.finish().await;
     for line in &log.stage {
         let number = line["path"].as_str().unwrap().rsplit_once('/').unwrap().1;
-        let (sent, why) = cases[number.parse::<usize>().unwrap()];
-        assert_eq!(line["why"], why, "{sent:?}");
+        let (sent, why) = &failures[number.parse::<usize>().unwrap()];
+        assert_eq!(line["why"], *why, "{sent:?}");
+        assert_eq!(line["type"], "INTEGRATION_FAILURE");
     }
-    assert_eq!(log.stage.len(), cases.len());
+    assert_eq!(log.stage.len(), failures.len());
+}
+
+#[tokio::test]
+async fn backends_that_fail_are_told_apart_in_the_log() {
+    let address = fails().await;
+    let mut world = Setup::new().start().await;
+    send_to(&mut world, format!("http://{address}/{{p}}"), None).await;
+    all_fail(world, 503, r#"{"message":"Service Unavailable"}"#).await;
+}
+
+#[tokio::test]
+async fn backends_of_rest_apis_that_fail_are_told_apart_in_the_log() {
+    let address = fails().await;
+    let mut world = Setup::new().start().await;
+    send_rest_to(&mut world, format!("http://{address}/{{p}}")).await;
+    all_fail(world, 504, r#"{"message": "Network error communicating with endpoint"}"#).await;
 }
 
 /// Serves the first request of each connection and closes at the second, without an answer.

@@ -363,7 +363,7 @@ pub fn api() -> Api {
     }
 }
 
-fn mapping(domain: &str, id: &str, key: &str, stage: &str) -> ApiMapping {
+pub fn mapping(domain: &str, id: &str, key: &str, stage: &str) -> ApiMapping {
     ApiMapping {
         id: id.into(),
         domain: domain.into(),
