@@ -11,6 +11,7 @@ pub(crate) mod client_certificate;
 mod csv;
 mod deployment;
 mod domain_name;
+mod gateway_response;
 mod integration;
 mod method;
 mod patch;
@@ -376,6 +377,42 @@ impl ApiGateway for Control {
         input: FlushStageAuthorizersCacheRequest,
     ) -> Result<(), Error> {
         self.edit(caller, |draft| stage::flush_authorizers(draft, &input)).await
+    }
+
+    async fn put_gateway_response(
+        &self,
+        caller: &Caller,
+        input: PutGatewayResponseRequest,
+    ) -> Result<GatewayResponse, Error> {
+        self.edit(caller, |draft| gateway_response::put(draft, &input)).await
+    }
+
+    async fn update_gateway_response(
+        &self,
+        caller: &Caller,
+        input: UpdateGatewayResponseRequest,
+    ) -> Result<GatewayResponse, Error> {
+        self.edit(caller, |draft| gateway_response::update(draft, &input)).await
+    }
+
+    async fn delete_gateway_response(&self, caller: &Caller, input: DeleteGatewayResponseRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| gateway_response::delete(draft, &input)).await
+    }
+
+    async fn get_gateway_response(
+        &self,
+        caller: &Caller,
+        input: GetGatewayResponseRequest,
+    ) -> Result<GatewayResponse, Error> {
+        gateway_response::get(&self.draft(caller), &input)
+    }
+
+    async fn get_gateway_responses(
+        &self,
+        caller: &Caller,
+        input: GetGatewayResponsesRequest,
+    ) -> Result<GatewayResponses, Error> {
+        gateway_response::list(&self.draft(caller), &input)
     }
 
     async fn get_account(&self, caller: &Caller, _: GetAccountRequest) -> Result<Account, Error> {

@@ -8,6 +8,7 @@ use model::snapshot::Dialect;
 
 use crate::body::ResponseBody;
 use crate::counters::Bound;
+use crate::mapping;
 use crate::record::Record;
 
 /// The id of the request, as HTTP APIs send it.
@@ -302,14 +303,39 @@ impl Answer {
         if self.closes() && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let body = match record.lacking() {
+        let mut body = match record.lacking() {
             Some(message) => Bytes::from(format!(r#"{{"message": {}}}"#, serde_json::Value::from(message))),
             None => Bytes::from_static(form.body.as_bytes()),
         };
+        let mut status = form.status;
+        self.reword(&mut record, &mut status, &mut headers, &mut body);
         let mut response = Response::new(ResponseBody::fixed(body, record));
-        *response.status_mut() = form.status;
+        *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// Says it in the API's own words, where it has a gateway response for it.
+    fn reword(self, record: &mut Record, status: &mut StatusCode, headers: &mut HeaderMap, body: &mut Bytes) {
+        let Some(stage) = record.stage().filter(|_| self.is_the_apis()).cloned() else { return };
+        let Some(own) = stage.gateway_answers.find(self.response_type(stage.dialect), *status) else { return };
+        if let Some(own) = own.status {
+            *status = own;
+            record.answered_with(own);
+        }
+        mapping::set_headers(&own.headers, record, headers);
+        if let Some((media_type, template)) = &own.body {
+            let certificate = record.client.chain.identity().map(|identity| &identity.certificate);
+            let mut text = String::new();
+            template.bind(certificate).render(record, &mut text);
+            headers.insert(CONTENT_TYPE, media_type.clone());
+            *body = text.into();
+        }
+    }
+
+    /// Whether a REST API may say it in its own words. What is said to those who are not let in is for the domain to say.
+    fn is_the_apis(self) -> bool {
+        !matches!(self, Self::Refused | Self::Misdirected | Self::BadRequest(_))
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, response};
 use model::mapping::{Action, Mapping, Place, Source, Step, status_code};
 use model::template::value_of;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -143,6 +143,20 @@ impl Changes {
             head.headers.remove(CONTENT_LENGTH);
         }
         head.status = status;
+    }
+}
+
+/// Sets the headers of a gateway response; one without a value is not set.
+pub(crate) fn set_headers(set: &[(HeaderName, Source)], record: &Record, headers: &mut HeaderMap) {
+    let none = Mapping::default();
+    for (name, source) in set {
+        let is_identity = matches!(source, Source::Context(variable) if variable.is_identity());
+        let values =
+            Values { headers: &HeaderMap::new(), path: "", query: "", variables: &[], record, from_client: false };
+        let value = values.piece(source, &none);
+        if let Some(value) = header_value(&value, is_identity).filter(|value| !value.is_empty()) {
+            headers.insert(name, value);
+        }
     }
 }
 

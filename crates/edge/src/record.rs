@@ -284,6 +284,11 @@ impl Record {
         BoundTokens::stricter(self.domain.bound_tokens, self.stage.as_ref().and_then(|stage| stage.bound_tokens))
     }
 
+    /// Where it leads to, if that is known.
+    pub(crate) fn stage(&self) -> Option<&Arc<Stage>> {
+        self.stage.as_ref()
+    }
+
     /// Region of the API.
     pub(crate) fn region(&self) -> Option<&str> {
         self.stage.as_ref().map(|stage| &*stage.region)
@@ -561,9 +566,7 @@ impl Record {
             Variable::ErrorMessage => out.push_str(self.error_message().unwrap_or_default()),
             Variable::ErrorMessageString => {
                 if let Some(message) = self.error_message() {
-                    out.push_str("\"");
-                    out.push_str(message);
-                    out.push_str("\"");
+                    out.push_quoted(message);
                 }
             }
             Variable::ErrorValidationErrorString => out.push_str(self.lacking().unwrap_or_default()),

@@ -4,8 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource, Route,
-    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -99,6 +99,7 @@ resources! {
     Deployment = "deployments" [api_id, id];
     Domain = "domains" [name];
     Endpoint = "endpoints" [region];
+    GatewayResponse = "gateway-responses" [api_id, response_type];
     Integration = "integrations" [api_id, id];
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];

@@ -10,7 +10,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::template::Variable;
 
-pub use rest::{RestMapping, rest_identity_sources};
+pub use rest::{RestMapping, gateway_response_source, rest_identity_sources};
 
 /// `requestParameters`, or those of `responseParameters` for one status code, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

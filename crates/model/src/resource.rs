@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
 
 pub use rest::{
-    Account, ApiKey, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization, RestAuthorizer,
-    RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
+    Account, ApiKey, GatewayResponse, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization,
+    RestAuthorizer, RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
 
 /// Tags of a resource.
@@ -293,6 +293,9 @@ pub struct Deployment {
     /// A REST API's authorizers when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rest_authorizers: Vec<RestAuthorizer>,
+    /// A REST API's gateway responses when it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateway_responses: Vec<GatewayResponse>,
     /// A REST API's `binaryMediaTypes` when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binary_media_types: Vec<String>,

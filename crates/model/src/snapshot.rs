@@ -29,8 +29,8 @@ use crate::template::Template;
 pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer, Told};
 
 use crate::{
-    Blobs, BoundTokens, ClientLimits, IdentityHeaders, Keyring, Meter, Rejection, Revision, SecurityPolicy, State,
-    Throttle, UnixMillis,
+    Blobs, BoundTokens, ClientLimits, GatewayAnswers, IdentityHeaders, Keyring, Meter, Rejection, Revision,
+    SecurityPolicy, State, Throttle, UnixMillis,
 };
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
@@ -217,6 +217,8 @@ pub struct Stage {
     pub api_keys: Option<Arc<StageKeys>>,
     /// Whether a route of it has `AWS_IAM`.
     asks_for_signatures: bool,
+    /// What a REST API answers by itself where it is not the default.
+    pub gateway_answers: GatewayAnswers,
     /// Where and how requests are logged.
     pub access_log: Option<AccessLog>,
     /// By route key: they go on with the next compilation.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::change::Resource;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource, Route,
-    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -38,6 +38,8 @@ pub struct State {
     pub domains: Table<Domain>,
     /// By region.
     pub endpoints: Table<Endpoint>,
+    /// By API id, then response type.
+    pub gateway_responses: Nested<GatewayResponse>,
     /// By API id, then id.
     pub integrations: Nested<Integration>,
     /// By id.
@@ -106,6 +108,7 @@ impl State {
             Deployment::KIND => two(&mut self.deployments, change),
             Domain::KIND => one(&mut self.domains, change),
             Endpoint::KIND => one(&mut self.endpoints, change),
+            GatewayResponse::KIND => two(&mut self.gateway_responses, change),
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),

@@ -124,6 +124,7 @@ fn deployment(disabled: bool) -> Deployment {
         integrations: vec![integration("good", "http://b:9/{id}"), integration("bad", "gopher://b")],
         resources: Vec::new(),
         rest_authorizers: Vec::new(),
+        gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
     }
 }

@@ -255,11 +255,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteGatewayResponse",
-        served: false,
+        served: true,
         method: "DELETE",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_GATEWAY_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -570,20 +570,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetGatewayResponse",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 200,
-        input: &[],
+        input: shape::GET_GATEWAY_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetGatewayResponses",
-        served: false,
+        served: true,
         method: "GET",
         path: "/restapis/{restapi_id}/gatewayresponses",
         status: 200,
-        input: &[],
+        input: shape::GET_GATEWAY_RESPONSES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -849,11 +849,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutGatewayResponse",
-        served: false,
+        served: true,
         method: "PUT",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 201,
-        input: &[],
+        input: shape::PUT_GATEWAY_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1029,11 +1029,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateGatewayResponse",
-        served: false,
+        served: true,
         method: "PATCH",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_GATEWAY_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1233,6 +1233,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteDomainNameRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_gateway_response(
+        &self,
+        caller: &Caller,
+        input: DeleteGatewayResponseRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_integration(
         &self,
         caller: &Caller,
@@ -1348,6 +1353,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetDomainNamesRequest,
     ) -> impl Future<Output = Result<DomainNames, Error>> + Send;
+    fn get_gateway_response(
+        &self,
+        caller: &Caller,
+        input: GetGatewayResponseRequest,
+    ) -> impl Future<Output = Result<GatewayResponse, Error>> + Send;
+    fn get_gateway_responses(
+        &self,
+        caller: &Caller,
+        input: GetGatewayResponsesRequest,
+    ) -> impl Future<Output = Result<GatewayResponses, Error>> + Send;
     fn get_integration(
         &self,
         caller: &Caller,
@@ -1421,6 +1436,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: ImportApiKeysRequest,
     ) -> impl Future<Output = Result<ApiKeyIds, Error>> + Send;
+    fn put_gateway_response(
+        &self,
+        caller: &Caller,
+        input: PutGatewayResponseRequest,
+    ) -> impl Future<Output = Result<GatewayResponse, Error>> + Send;
     fn put_integration(
         &self,
         caller: &Caller,
@@ -1476,6 +1496,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateDomainNameRequest,
     ) -> impl Future<Output = Result<DomainName, Error>> + Send;
+    fn update_gateway_response(
+        &self,
+        caller: &Caller,
+        input: UpdateGatewayResponseRequest,
+    ) -> impl Future<Output = Result<GatewayResponse, Error>> + Send;
     fn update_integration(
         &self,
         caller: &Caller,
@@ -1559,6 +1584,7 @@ async fn dispatch<S: ApiGateway>(
         }
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteGatewayResponse" => service.delete_gateway_response(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteMethod" => service.delete_method(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRequestValidator" => service.delete_request_validator(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1584,6 +1610,8 @@ async fn dispatch<S: ApiGateway>(
         "GetDeployments" => answer(&service.get_deployments(caller, parse(input)?).await?),
         "GetDomainName" => answer(&service.get_domain_name(caller, parse(input)?).await?),
         "GetDomainNames" => answer(&service.get_domain_names(caller, parse(input)?).await?),
+        "GetGatewayResponse" => answer(&service.get_gateway_response(caller, parse(input)?).await?),
+        "GetGatewayResponses" => answer(&service.get_gateway_responses(caller, parse(input)?).await?),
         "GetIntegration" => answer(&service.get_integration(caller, parse(input)?).await?),
         "GetMethod" => answer(&service.get_method(caller, parse(input)?).await?),
         "GetRequestValidator" => answer(&service.get_request_validator(caller, parse(input)?).await?),
@@ -1601,6 +1629,7 @@ async fn dispatch<S: ApiGateway>(
         "GetUsagePlanKeys" => answer(&service.get_usage_plan_keys(caller, parse(input)?).await?),
         "GetUsagePlans" => answer(&service.get_usage_plans(caller, parse(input)?).await?),
         "ImportApiKeys" => answer(&service.import_api_keys(caller, parse(input)?).await?),
+        "PutGatewayResponse" => answer(&service.put_gateway_response(caller, parse(input)?).await?),
         "PutIntegration" => answer(&service.put_integration(caller, parse(input)?).await?),
         "PutMethod" => answer(&service.put_method(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1612,6 +1641,7 @@ async fn dispatch<S: ApiGateway>(
         "UpdateClientCertificate" => answer(&service.update_client_certificate(caller, parse(input)?).await?),
         "UpdateDeployment" => answer(&service.update_deployment(caller, parse(input)?).await?),
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
+        "UpdateGatewayResponse" => answer(&service.update_gateway_response(caller, parse(input)?).await?),
         "UpdateIntegration" => answer(&service.update_integration(caller, parse(input)?).await?),
         "UpdateMethod" => answer(&service.update_method(caller, parse(input)?).await?),
         "UpdateRequestValidator" => answer(&service.update_request_validator(caller, parse(input)?).await?),
@@ -2035,6 +2065,13 @@ pub struct DeleteDomainNameRequest {
     pub domain_name_id: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct DeleteGatewayResponseRequest {
+    pub response_type: GatewayResponseType,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteIntegrationRequest {
     pub http_method: String,
@@ -2208,6 +2245,28 @@ pub struct FlushStageAuthorizersCacheRequest {
     pub stage_name: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GatewayResponse {
+    #[serde(rename = "defaultResponse", skip_serializing_if = "Option::is_none")]
+    pub default_response: Option<bool>,
+    #[serde(rename = "responseParameters", skip_serializing_if = "Option::is_none")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates", skip_serializing_if = "Option::is_none")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseType", skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<GatewayResponseType>,
+    #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GatewayResponses {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<GatewayResponse>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GenerateClientCertificateRequest {
     pub description: Option<String>,
@@ -2310,6 +2369,21 @@ pub struct GetDomainNamesRequest {
     pub position: Option<String>,
     #[serde(rename = "resourceOwner")]
     pub resource_owner: Option<ResourceOwner>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct GetGatewayResponseRequest {
+    pub response_type: GatewayResponseType,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetGatewayResponsesRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2593,6 +2667,19 @@ pub struct PatchOperation {
     pub op: Option<Op>,
     pub path: Option<String>,
     pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct PutGatewayResponseRequest {
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    pub response_type: GatewayResponseType,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    #[serde(rename = "statusCode")]
+    pub status_code: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -2915,6 +3002,15 @@ pub struct UpdateDomainNameRequest {
     pub patch_operations: Option<Vec<PatchOperation>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct UpdateGatewayResponseRequest {
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub response_type: GatewayResponseType,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateIntegrationRequest {
     pub http_method: String,
@@ -3083,6 +3179,9 @@ Basic = "BASIC",Strict = "STRICT",} }
 
 wire_enum! { pub enum EndpointType {
 Regional = "REGIONAL",Edge = "EDGE",Private = "PRIVATE",} }
+
+wire_enum! { pub enum GatewayResponseType {
+Default4xx = "DEFAULT_4XX",Default5xx = "DEFAULT_5XX",ResourceNotFound = "RESOURCE_NOT_FOUND",Unauthorized = "UNAUTHORIZED",InvalidApiKey = "INVALID_API_KEY",AccessDenied = "ACCESS_DENIED",AuthorizerFailure = "AUTHORIZER_FAILURE",AuthorizerConfigurationError = "AUTHORIZER_CONFIGURATION_ERROR",InvalidSignature = "INVALID_SIGNATURE",ExpiredToken = "EXPIRED_TOKEN",MissingAuthenticationToken = "MISSING_AUTHENTICATION_TOKEN",IntegrationFailure = "INTEGRATION_FAILURE",IntegrationTimeout = "INTEGRATION_TIMEOUT",ApiConfigurationError = "API_CONFIGURATION_ERROR",UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",BadRequestParameters = "BAD_REQUEST_PARAMETERS",BadRequestBody = "BAD_REQUEST_BODY",RequestTooLarge = "REQUEST_TOO_LARGE",Throttled = "THROTTLED",QuotaExceeded = "QUOTA_EXCEEDED",WafFiltered = "WAF_FILTERED",} }
 
 wire_enum! { pub enum IntegrationType {
 Http = "HTTP",Aws = "AWS",Mock = "MOCK",HttpProxy = "HTTP_PROXY",AwsProxy = "AWS_PROXY",} }
@@ -3356,6 +3455,11 @@ mod shape {
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
     ];
 
+    pub(super) static DELETE_GATEWAY_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "response_type", location: Location::Path, required: true, shape: &GATEWAY_RESPONSE_TYPE },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static DELETE_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
@@ -3433,6 +3537,36 @@ mod shape {
         Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    static GATEWAY_RESPONSE_TYPE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &[
+            "DEFAULT_4XX",
+            "DEFAULT_5XX",
+            "RESOURCE_NOT_FOUND",
+            "UNAUTHORIZED",
+            "INVALID_API_KEY",
+            "ACCESS_DENIED",
+            "AUTHORIZER_FAILURE",
+            "AUTHORIZER_CONFIGURATION_ERROR",
+            "INVALID_SIGNATURE",
+            "EXPIRED_TOKEN",
+            "MISSING_AUTHENTICATION_TOKEN",
+            "INTEGRATION_FAILURE",
+            "INTEGRATION_TIMEOUT",
+            "API_CONFIGURATION_ERROR",
+            "UNSUPPORTED_MEDIA_TYPE",
+            "BAD_REQUEST_PARAMETERS",
+            "BAD_REQUEST_BODY",
+            "REQUEST_TOO_LARGE",
+            "THROTTLED",
+            "QUOTA_EXCEEDED",
+            "WAF_FILTERED",
+        ],
+        sensitive: false,
+    };
+
     pub(super) static GENERATE_CLIENT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "description", location: Location::Body, required: false, shape: &STRING },
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
@@ -3506,6 +3640,17 @@ mod shape {
         Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
         Member { name: "position", location: Location::Query, required: false, shape: &STRING },
         Member { name: "resourceOwner", location: Location::Query, required: false, shape: &RESOURCE_OWNER },
+    ];
+
+    pub(super) static GET_GATEWAY_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "response_type", location: Location::Path, required: true, shape: &GATEWAY_RESPONSE_TYPE },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_GATEWAY_RESPONSES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static GET_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
@@ -3667,6 +3812,24 @@ mod shape {
 
     static PROVIDER_ARN: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
+    pub(super) static PUT_GATEWAY_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "responseParameters",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_STRING_TO_STRING,
+        },
+        Member {
+            name: "responseTemplates",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_STRING_TO_STRING,
+        },
+        Member { name: "response_type", location: Location::Path, required: true, shape: &GATEWAY_RESPONSE_TYPE },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "statusCode", location: Location::Body, required: false, shape: &STATUS_CODE },
+    ];
+
     pub(super) static PUT_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "cacheKeyParameters", location: Location::Body, required: false, shape: &LIST_OF_STRING },
         Member { name: "cacheNamespace", location: Location::Body, required: false, shape: &STRING },
@@ -3776,6 +3939,9 @@ mod shape {
 
     static STAGE_KEY: Shape = Shape::Structure(STAGE_KEY_MEMBERS);
 
+    static STATUS_CODE: Shape =
+        Shape::String { min: None, max: None, pattern: Some("[1-5]\\d\\d"), values: &[], sensitive: false };
+
     static STRING: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
     pub(super) static TAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
@@ -3840,6 +4006,12 @@ mod shape {
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+    ];
+
+    pub(super) static UPDATE_GATEWAY_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "response_type", location: Location::Path, required: true, shape: &GATEWAY_RESPONSE_TYPE },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static UPDATE_INTEGRATION_REQUEST_MEMBERS: &[Member] = &[

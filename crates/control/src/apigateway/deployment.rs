@@ -43,6 +43,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
         authorizers: Vec::new(),
         resources,
         rest_authorizers: State::of(&draft.state.rest_authorizers, &api.id).map(|found| (**found).clone()).collect(),
+        gateway_responses: State::of(&draft.state.gateway_responses, &api.id).map(|found| (**found).clone()).collect(),
         binary_media_types: api.binary_media_types.clone(),
     };
     draft.put(&deployment)?;

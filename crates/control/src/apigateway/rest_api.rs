@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws::apigateway as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Deployment, RequestValidator, RestApi, RestAuthorizer, RestResource, Stage};
+use model::resource::{Deployment, GatewayResponse, RequestValidator, RestApi, RestAuthorizer, RestResource, Stage};
 
 use super::patch::Patch;
 use super::{Draft, usage_plan};
@@ -100,6 +100,8 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     validators.into_iter().try_for_each(|validator| draft.delete::<RequestValidator>(validator))?;
     let authorizers = State::of(&state.rest_authorizers, &api.id);
     authorizers.into_iter().try_for_each(|authorizer| draft.delete::<RestAuthorizer>(authorizer))?;
+    let responses = State::of(&state.gateway_responses, &api.id);
+    responses.into_iter().try_for_each(|response| draft.delete::<GatewayResponse>(response))?;
     upstream::forget(draft, &api.id)?;
     draft.delete::<RestApi>(&api)
 }

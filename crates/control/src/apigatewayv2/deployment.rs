@@ -138,6 +138,7 @@ fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
         authorizers: State::of(&draft.state.authorizers, &api.id).map(|found| (**found).clone()).collect(),
         resources: Vec::new(),
         rest_authorizers: Vec::new(),
+        gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
     })
 }

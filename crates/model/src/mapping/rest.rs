@@ -66,6 +66,16 @@ pub fn rest_identity_sources(
     sources.split(',').map(str::trim).map(read).collect()
 }
 
+/// Reads a value of a gateway response's header: `'text'`, `context.NAME` or `stageVariables.NAME`.
+pub fn gateway_response_source(
+    value: &str,
+    stage_variables: &BTreeMap<String, String>,
+) -> Result<Source, MappingError> {
+    let found = rest_source(value, stage_variables);
+    let found = found.filter(|source| matches!(source, Source::Static(_) | Source::Context(_)));
+    found.ok_or_else(|| MappingError::Source(value.to_owned()))
+}
+
 fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(text) = value.strip_prefix('\'') {
         return text.strip_suffix('\'').map(|text| Source::Static(text.to_owned()));

@@ -159,6 +159,21 @@ pub struct RequestValidator {
     pub parameters: bool,
 }
 
+/// What a REST API answers by itself in a case, where it is not AWS's default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayResponse {
+    /// Its API.
+    pub api_id: String,
+    /// `responseType`, e.g. `THROTTLED` or `DEFAULT_4XX`.
+    pub response_type: String,
+    /// `statusCode`; none: the one that it has anyway.
+    pub status_code: Option<u16>,
+    /// `responseParameters`, e.g. `gatewayresponse.header.x` = `'text'`.
+    pub response_parameters: BTreeMap<String, String>,
+    /// `responseTemplates`, by media type.
+    pub response_templates: BTreeMap<String, String>,
+}
+
 /// What is set for the account in a region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

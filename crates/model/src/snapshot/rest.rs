@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::upstream::Backends;
 use super::{Authorization, Backend, Fault, FunctionAuthorizer, FunctionIntegration, Integration, Route};
-use crate::Throttle;
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
 use crate::resource::{self, Deployment, IntegrationKind, RestIntegration, RestMethod, RestResource};
 use crate::router::Router;
 use crate::target::Target;
+use crate::{GatewayAnswers, Throttle};
 
 /// The methods of a resource.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +120,18 @@ fn authorizers<'d>(
         }
     }
     usable
+}
+
+/// As far as they can be used.
+pub(super) fn gateway_answers(
+    deployment: &Deployment,
+    stage: &resource::Stage,
+    faults: &mut Vec<Fault>,
+) -> GatewayAnswers {
+    GatewayAnswers::of(&deployment.gateway_responses, &stage.variables, |response_type, error| {
+        let name = format!("{}/{} gateway response {response_type}", stage.api_id, stage.name);
+        faults.push(Fault { name, what: error.to_string() });
+    })
 }
 
 /// How the settings of a stage name a method: `pets/{id}/GET`, `/GET` for the root.

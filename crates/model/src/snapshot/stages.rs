@@ -100,6 +100,9 @@ impl Compiler<'_> {
             upstream,
             api_keys,
             asks_for_signatures: deployment.is_some_and(asks_for_signatures),
+            gateway_answers: deployment
+                .map(|deployment| rest::gateway_answers(deployment, stage, &mut faults))
+                .unwrap_or_default(),
             access_log: stage.access_log.as_ref().and_then(AccessLog::of),
             throttles,
             faults,

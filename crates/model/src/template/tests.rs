@@ -188,6 +188,29 @@ fn escapes() {
 }
 
 #[test]
+fn a_quoted_text_is_quoted_once() {
+    struct Quoted;
+    impl Context for Quoted {
+        fn value(&self, _: &Variable, out: &mut Value<'_>) {
+            out.push_quoted("a\"b");
+        }
+    }
+    for (format, wanted) in [
+        (r#"{"message":$context.error.messageString}"#, r#"{"message":"a\"b"}"#),
+        (r#"{"message":"$context.error.messageString"}"#, r#"{"message":"\"a\"b\""}"#),
+    ] {
+        let mut out = String::new();
+        Template::parse(format).unwrap().bind(None).render(&Quoted, &mut out);
+        assert_eq!(
+            serde_json::from_str::<Json>(&out).unwrap(),
+            serde_json::from_str::<Json>(wanted).unwrap(),
+            "{format}"
+        );
+    }
+    assert_eq!(value_of(&Variable::ErrorMessageString, None, &Quoted).as_deref(), Some("\"a\"b\""));
+}
+
+#[test]
 fn text_behind_a_number_is_one_string() {
     struct Mixed;
     impl Context for Mixed {

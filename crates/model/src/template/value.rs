@@ -68,6 +68,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Appends text with quotation marks around it; a JSON value of its own has them anyway.
+    pub fn push_quoted(&mut self, text: &str) {
+        if self.place == Place::JsonValue {
+            self.begin_text();
+            return self.push_str(text);
+        }
+        self.push_str("\"");
+        self.push_str(text);
+        self.push_str("\"");
+    }
+
     /// Appends bytes that ought to be text; those that are not UTF-8 become `\xNN`.
     pub fn push_bytes(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {

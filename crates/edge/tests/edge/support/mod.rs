@@ -341,6 +341,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         authorizers: Vec::new(),
         resources: Vec::new(),
         rest_authorizers: Vec::new(),
+        gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
