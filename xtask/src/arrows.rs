@@ -13,13 +13,14 @@ use crate::{Failure, root};
 const ARROWS: &[(&str, &[&str])] = &[
     ("trust", &[]),
     ("sigv4", &[]),
-    ("model", &["trust"]),
+    ("policy", &["trust"]),
+    ("model", &["trust", "policy"]),
     ("aws", &["sigv4"]),
     ("journal", &["trust"]),
     ("store", &["model"]),
-    ("edge", &["model", "trust", "journal", "sigv4"]),
-    ("control", &["aws", "model", "trust", "store", "journal", "sigv4"]),
-    ("countersign", &["trust", "sigv4", "model", "aws", "journal", "store", "edge", "control"]),
+    ("edge", &["model", "policy", "trust", "journal", "sigv4"]),
+    ("control", &["aws", "model", "policy", "trust", "store", "journal", "sigv4"]),
+    ("countersign", &["trust", "sigv4", "policy", "model", "aws", "journal", "store", "edge", "control"]),
     ("xtask", &[]),
 ];
 

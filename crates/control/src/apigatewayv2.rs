@@ -14,6 +14,7 @@ pub(crate) mod integration;
 pub(crate) mod mapping;
 mod named;
 mod object;
+pub(crate) mod of_api;
 pub(crate) mod page;
 mod parameters;
 mod quick_create;
@@ -24,7 +25,6 @@ pub(crate) mod stage;
 pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
-pub(crate) mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Control {
             let Domain { mutual_tls, shadow, crls, .. } = &**domain;
             mutual_tls.iter().chain(shadow).chain(crls).cloned().collect::<Vec<_>>()
         };
-        let of_apis = state.upstream_cas.values().map(|ca| ca.object.clone());
+        let of_apis = of_api::objects(&state).cloned();
         for object in state.domains.values().flat_map(of_domain).chain(of_apis) {
             let version = object.newest.map_or(object.read_version, |newest| newest.version);
             known.entry(object.uri).or_default().insert(version);

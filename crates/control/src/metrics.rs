@@ -129,7 +129,13 @@ impl Collector for OfSettings {
         let crls = domains().flat_map(|domain| domain.crls.iter().map(|object| tagged(&domain.name, object)));
         let help =
             "1 where a revocation list's object has a newer version than the pinned one, or one that is no list.";
-        gauge(&mut encoder, "crl_drift", help, crls)
+        gauge(&mut encoder, "crl_drift", help, crls)?;
+        let policies = state.api_policies.values().map(|policy| {
+            let labels = [("api", policy.api_id.as_str()), ("uri", policy.object.uri.as_str())];
+            (labels, drifts(&policy.object))
+        });
+        let help = "1 where the policies' object has a newer version than the pinned one, or one that cannot be used.";
+        gauge(&mut encoder, "policy_drift", help, policies)
     }
 }
 

@@ -124,7 +124,11 @@ impl Found {
             lines.push(format!("  SHA-256 {}", truststore.digest));
         }
         match &record.refusal {
-            None => lines.push("the client was trusted".to_owned()),
+            None => {
+                lines.push("the client was trusted".to_owned());
+                let denied = |denial: &journal::Denial<'_>| format!("denied: {}: {}", denial.code, denial.detail);
+                lines.extend(record.denial.as_ref().map(denied));
+            }
             Some(refusal) => {
                 lines.push(format!("reason: {:?}: {}", refusal.code, refusal.detail));
                 self.explain(refusal, &mut lines);

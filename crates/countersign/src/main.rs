@@ -19,6 +19,7 @@ mod gateway;
 mod inherited;
 mod issuers;
 mod pem;
+mod policy;
 mod revocation;
 mod server;
 mod systemd;
@@ -57,6 +58,8 @@ enum Command {
     Verify(verify::Args),
     /// Work with truststore files
     Truststore(truststore::Args),
+    /// Check Cedar policies, and print the schema that they are held against
+    Policy(policy::Args),
     /// A small certificate authority: issue, revoke, list what is revoked
     Ca(ca::Args),
     /// Print the version
@@ -76,6 +79,7 @@ fn run(command: Command) -> Outcome {
         Command::Explain(args) => explain::run(&args),
         Command::Clients(args) => clients::run(&args),
         Command::Ca(args) => ca::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Truststore(args) => truststore::run(&args),
         Command::Version => {

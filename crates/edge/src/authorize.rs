@@ -2,8 +2,10 @@
 //!
 //! Nothing here decides whether a client is trusted: that was decided before. A token is looked for, its signature verified
 //! with the issuer's keys (which somebody else fetches, [`IssuerKeys`]) and its claims are held against the authorizer's and
-//! the client's certificate; or the request's own signature is verified; or a Lambda function is asked.
+//! the client's certificate; or the request's own signature is verified; or a Lambda function is asked. After that the API's
+//! Cedar policies are asked about it all ([`hold_against`]).
 
+mod cedar;
 mod denial;
 mod function;
 mod keys;
@@ -25,6 +27,7 @@ use model::template::Value;
 use model::{BoundTokens, IdentitySource};
 use tokio::time::timeout;
 
+pub(crate) use cedar::hold_against;
 pub(crate) use denial::Denial;
 pub use keys::{IssuerKeys, KeySet, KeySetError, NoIssuers};
 pub(crate) use remembered::RememberedVerdicts;

@@ -321,6 +321,11 @@ impl Connection {
         self.standing.borrow().counts.count(refusal, shadow_differs, stopped);
     }
 
+    /// Counts policies that could not be evaluated.
+    pub(crate) fn count_policy_errors(&self, count: usize) {
+        self.standing.borrow().counts.count_policy_errors(count);
+    }
+
     /// Who is accepted is seen, though it may never ask for anything.
     fn count_handshake(&self, runtime: &Runtime) {
         let (domain, client, _) = self.standing();

@@ -50,6 +50,8 @@ pub struct Totals {
     pub beyond_rate: u64,
     /// Requests beyond `countersign:client-concurrency`.
     pub beyond_concurrency: u64,
+    /// How often a policy could not be evaluated.
+    pub policy_errors: u64,
 }
 
 /// What kept the request of a trusted client from its backend.
@@ -198,6 +200,7 @@ pub(crate) struct Counts {
     shadow_would_accept: AtomicU64,
     beyond_rate: AtomicU64,
     beyond_concurrency: AtomicU64,
+    policy_errors: AtomicU64,
 }
 
 impl RuntimeCounters {
@@ -323,6 +326,11 @@ impl Counts {
         }
     }
 
+    /// So many policies could not be evaluated.
+    pub(crate) fn count_policy_errors(&self, count: usize) {
+        self.policy_errors.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     fn add_to(&self, totals: &mut Totals) {
         totals.requests += self.requests.load(Ordering::Relaxed);
         for (code, count) in Code::ALL.iter().zip(&self.refusals) {
@@ -341,6 +349,7 @@ impl Counts {
         totals.shadow_would_accept += self.shadow_would_accept.load(Ordering::Relaxed);
         totals.beyond_rate += self.beyond_rate.load(Ordering::Relaxed);
         totals.beyond_concurrency += self.beyond_concurrency.load(Ordering::Relaxed);
+        totals.policy_errors += self.policy_errors.load(Ordering::Relaxed);
     }
 }
 
@@ -362,6 +371,7 @@ mod tests {
             a.count(None, false, Some(Stopped::Beyond(Limit::Rate)));
             a.count(None, true, Some(Stopped::Beyond(Limit::Concurrency)));
             a.count(None, false, Some(Stopped::Denied(Denial::TokenExpired)));
+            a.count_policy_errors(2);
             runtime.of("a").count(Some(Code::ClientCertExpired), true, None);
             runtime.of("b").count(Some(Code::ClientCertMissing), false, None);
             runtime.met(Bound::IdleTimeout);
@@ -376,6 +386,7 @@ mod tests {
             shadow_would_accept: 2,
             beyond_rate: 2,
             beyond_concurrency: 2,
+            policy_errors: 4,
         };
         assert_eq!(totals["a"], a);
         assert_eq!(totals["b"].refusals, [(Code::ClientCertMissing, 2)].into());

@@ -13,7 +13,7 @@ use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 use crate::admit;
 use crate::answer::{self, Answer};
 use crate::api_keys;
-use crate::authorize::{Place, authorize};
+use crate::authorize::{Place, authorize, hold_against};
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
@@ -137,10 +137,13 @@ async fn route(
     if declared_length(parts).is_some_and(|length| length > runtime.limits().body_bytes) {
         return Err(Answer::PayloadTooLarge);
     }
+    let place = Place { stage: &stage, parts, rest, variables: &variables };
     if let Some(authorization) = &route.authorization {
         // In a box, so that requests to which it does not matter carry nothing of it.
-        let place = Place { stage: &stage, parts, rest, variables: &variables };
         Box::pin(authorize(runtime, record, authorization, &place, payload)).await?;
+    }
+    if let Some(policy) = &stage.policy {
+        hold_against(policy, record, route, &place, &host)?;
     }
     if let Some(required) = &route.required {
         rest_api::check(required, parts, record)?;

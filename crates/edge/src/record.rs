@@ -94,7 +94,7 @@ pub(crate) struct Record {
     /// With what API key it came, where the method asks.
     pub(crate) api_key: Option<Arc<StageKey>>,
     denied: Option<Denial>,
-    /// Why the authorizer gave no answer.
+    /// Why the authorizer gave no answer, or what the policies say.
     authorizer_error: Option<Box<str>>,
     /// What is said of parameters that the method requires and the request lacks.
     lacking: Option<Box<str>>,
@@ -256,6 +256,16 @@ impl Record {
     pub(crate) fn authorizer_failed(&mut self, why: &str) -> Answer {
         self.authorizer_error = Some(why.into());
         self.deny(Denial::AuthorizerFailed)
+    }
+
+    /// For `$context.authorizer.error`.
+    pub(crate) fn authorizer_says(&mut self, why: &str) {
+        self.authorizer_error = Some(why.into());
+    }
+
+    /// So many policies could not be evaluated.
+    pub(crate) fn policies_failed(&self, count: usize) {
+        self.connection.count_policy_errors(count);
     }
 
     /// `$context.authorizer.error`

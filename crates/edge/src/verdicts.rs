@@ -13,6 +13,7 @@ use journal::ledger::ClientChain;
 use model::IdentityHeaders;
 use model::snapshot::Trust;
 use model::template::{Line, Template};
+use policy::Principal;
 use trust::{
     Certificate, ClientCert, Code, Fetch, Fetched, Judgment, Neighbour, NeighbourKind, Revocation, StatusRequest,
     Surroundings, UnixSeconds, Unrevoked, Verdict,
@@ -75,6 +76,7 @@ pub(crate) struct Client {
     /// By whom the leaf was found to be issued, the next one up first; none where it was refused.
     issuers: Issuers,
     identity_headers: OnceCell<identity::Headers>,
+    principal: OnceCell<Option<Principal>>,
     judged_at: UnixSeconds,
     holds_until: UnixSeconds,
 }
@@ -201,6 +203,7 @@ impl Client {
             shadow: None,
             issuers: Box::default(),
             identity_headers: OnceCell::new(),
+            principal: OnceCell::new(),
             judged_at: UnixSeconds::MIN,
             holds_until: UnixSeconds::MAX,
         }
@@ -232,6 +235,16 @@ impl Client {
         })
     }
 
+    /// Whom policies are asked about; made when the first one is. None: nobody whom they could be asked about.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        let principal = || match &self.trust {
+            None => Some(Principal::anonymous()),
+            Some(_) if self.refusal.is_some() => None,
+            Some(_) => Principal::of(&self.chain.leaf()?, self.issuers.iter().map(|issuer| &**issuer)),
+        };
+        self.principal.get_or_init(principal).as_ref()
+    }
+
     /// The last second at which the verdict is sure to be the same.
     pub(crate) fn holds_until(&self) -> UnixSeconds {
         self.holds_until
@@ -255,6 +268,7 @@ impl Client {
             refusal,
             issuers: Box::default(),
             identity_headers: OnceCell::new(),
+            principal: OnceCell::new(),
             tally: Tally::default(),
             shadow: None,
             judged_at: at,

@@ -3,9 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
+    Domain, Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer,
+    RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -92,6 +92,7 @@ resources! {
     Account = "accounts" [region];
     Api = "apis" [id];
     ApiKey = "api-keys" [id];
+    ApiPolicy = "api-policies" [api_id];
     ApiMapping = "mappings" [domain, id];
     Authorizer = "authorizers" [api_id, id];
     Certificate = "certificates" [arn];

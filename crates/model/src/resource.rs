@@ -524,6 +524,15 @@ impl ClientCertificate {
     }
 }
 
+/// What `countersign:policy` of an API names: the Cedar policies that its requests are held against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiPolicy {
+    /// The API, of either kind.
+    pub api_id: String,
+    /// Policies in Cedar's own form.
+    pub object: NamedObject,
+}
+
 /// What `countersign:upstream-ca` of an API names: the CAs by which its https backends are certified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamCa {

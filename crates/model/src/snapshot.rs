@@ -5,6 +5,7 @@ mod authorization;
 mod compile;
 mod function;
 mod paths;
+mod policy;
 mod rest;
 mod stages;
 mod touched;
@@ -13,12 +14,14 @@ mod upstream;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use ::policy::Policies;
 use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
 pub use self::api_keys::{StageKey, StageKeys};
 pub use self::function::{FunctionIntegration, PayloadFormat};
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
+pub use self::policy::StagePolicy;
 pub use self::rest::{Required, Resource, ResourceName, setting_key};
 pub use self::upstream::{Upstream, UpstreamIdentity};
 use crate::mapping::{Mapping, Source};
@@ -57,6 +60,8 @@ pub struct Snapshot {
     crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
     /// PEM of CAs of backends, by digest.
     upstream_cas: HashMap<String, Arc<[u8]>>,
+    /// By digest.
+    policies: Arc<HashMap<Arc<str>, Arc<Policies>>>,
     /// By API id.
     stages: Arc<HashMap<Arc<str>, Stages>>,
     /// None where there are none.
@@ -211,6 +216,8 @@ pub struct Stage {
     pub cors: Option<Cors>,
     /// `countersign:bound-tokens` of the API; none: its tags do not say.
     pub bound_tokens: Option<BoundTokens>,
+    /// What its requests are held against; none: nothing.
+    pub policy: Option<StagePolicy>,
     /// What the API says about its backends.
     upstream: upstream::UpstreamSettings,
     /// Who may call the methods that ask for an API key; none: nobody, or no method asks.

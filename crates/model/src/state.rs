@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::change::Resource;
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, Authorizer, Certificate, ClientCertificate, Deployment, Domain,
-    Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer, RestResource,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
+    Domain, Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer,
+    RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
 };
 use crate::{Change, Key, Revision};
 
@@ -22,6 +22,8 @@ pub struct State {
     pub accounts: Table<Account>,
     /// By id.
     pub api_keys: Table<ApiKey>,
+    /// By API id.
+    pub api_policies: Table<ApiPolicy>,
     /// By id.
     pub apis: Table<Api>,
     /// By API id, then id.
@@ -100,6 +102,7 @@ impl State {
             AccessKey::KIND => one(&mut self.access_keys, change),
             Account::KIND => one(&mut self.accounts, change),
             ApiKey::KIND => one(&mut self.api_keys, change),
+            ApiPolicy::KIND => one(&mut self.api_policies, change),
             Api::KIND => one(&mut self.apis, change),
             Authorizer::KIND => two(&mut self.authorizers, change),
             ApiMapping::KIND => two(&mut self.mappings, change),
@@ -128,8 +131,9 @@ impl State {
 
     /// Digests of the bytes that are named anywhere.
     pub fn blobs(&self) -> BTreeSet<&str> {
-        let of_apis = self.upstream_cas.values().flat_map(|ca| ca.object.blobs());
-        self.domains.values().flat_map(|domain| domain.blobs()).chain(of_apis).collect()
+        let cas = self.upstream_cas.values().flat_map(|ca| ca.object.blobs());
+        let policies = self.api_policies.values().flat_map(|policy| policy.object.blobs());
+        self.domains.values().flat_map(|domain| domain.blobs()).chain(cas).chain(policies).collect()
     }
 
     /// The resources of an API, of a kind.

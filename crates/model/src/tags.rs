@@ -36,6 +36,8 @@ pub struct DomainTags {
 pub struct ApiTags {
     /// `countersign:bound-tokens`
     pub bound_tokens: Option<BoundTokens>,
+    /// `countersign:policy`
+    pub policy: Option<ObjectTag>,
     /// `countersign:upstream-protocol`
     pub upstream_protocol: UpstreamProtocol,
     /// `countersign:upstream-certificate`: ARN of the certificate that is shown to https backends.
@@ -148,8 +150,10 @@ const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, counter
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
                      countersign:revocation-scope, countersign:security-policy, countersign:shadow-truststore, \
                      countersign:shadow-truststore-version";
-const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:upstream-ca, countersign:upstream-ca-version, \
+const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:policy, countersign:policy-version, \
+                             countersign:upstream-ca, countersign:upstream-ca-version, \
                              countersign:upstream-certificate, countersign:upstream-protocol";
+const POLICY_VERSION: &str = "countersign:policy-version";
 const UPSTREAM_CA_VERSION: &str = "countersign:upstream-ca-version";
 const OBJECT: &str = "s3://bucket/key";
 /// What `countersign:client-rate` may be, requests a second.
@@ -347,10 +351,15 @@ impl ApiTags {
         for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             parsed.set(name, value)?;
         }
-        if let Some(version) = tags.get(UPSTREAM_CA_VERSION) {
-            let expected = "no version without countersign:upstream-ca";
-            let alone = || TagError::Value { tag: UPSTREAM_CA_VERSION, value: version.clone(), expected };
-            parsed.upstream_ca.as_mut().ok_or_else(alone)?.version = Some(version.clone());
+        let versions = [
+            (UPSTREAM_CA_VERSION, &mut parsed.upstream_ca, "no version without countersign:upstream-ca"),
+            (POLICY_VERSION, &mut parsed.policy, "no version without countersign:policy"),
+        ];
+        for (tag, object, expected) in versions {
+            if let Some(version) = tags.get(tag) {
+                let alone = || TagError::Value { tag, value: version.clone(), expected };
+                object.as_mut().ok_or_else(alone)?.version = Some(version.clone());
+            }
         }
         Ok(parsed)
     }
@@ -378,7 +387,11 @@ impl ApiTags {
                 let object = ObjectTag::parse(value);
                 self.upstream_ca = Some(object.ok_or_else(|| invalid("countersign:upstream-ca", OBJECT))?);
             }
-            UPSTREAM_CA_VERSION => {}
+            "countersign:policy" => {
+                let object = ObjectTag::parse(value);
+                self.policy = Some(object.ok_or_else(|| invalid("countersign:policy", OBJECT))?);
+            }
+            UPSTREAM_CA_VERSION | POLICY_VERSION => {}
             other => return Err(TagError::UnknownOnApi(other.to_owned())),
         }
         Ok(())
@@ -594,13 +607,18 @@ mod tests {
         assert!(
             of_api("countersign:upstream-ca-version", "v1").unwrap_err().to_string().contains("no version without")
         );
+        assert!(of_api("countersign:policy-version", "v1").unwrap_err().to_string().contains("no version without"));
+        assert!(of_api("countersign:policy", "policy.cedar").unwrap_err().to_string().contains("Expected: s3://"));
         assert!(of_api("countersign:upstream-certificate", "mine").unwrap_err().to_string().contains("the ARN"));
         let ca = ApiTags::parse(&tags(&[
             ("countersign:upstream-ca", "s3://b/ca.pem"),
             ("countersign:upstream-ca-version", "v1"),
             ("countersign:upstream-certificate", "arn:aws:acm:r:1:certificate/x"),
+            ("countersign:policy", "s3://b/p.cedar"),
+            ("countersign:policy-version", "v2"),
         ]));
         let ca = ca.unwrap();
+        assert_eq!(ca.policy, Some(ObjectTag { uri: "s3://b/p.cedar".into(), version: Some("v2".into()) }));
         assert_eq!(ca.upstream_ca, Some(ObjectTag { uri: "s3://b/ca.pem".into(), version: Some("v1".into()) }));
         assert_eq!(ca.upstream_certificate.as_deref(), Some("arn:aws:acm:r:1:certificate/x"));
         assert!(of_api("countersign:upstream-protocol", "http/2").unwrap_err().to_string().contains("auto, h2, h2c"));

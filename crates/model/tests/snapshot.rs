@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use model::resource::{
-    AccessKey, Api, ApiMapping, Authorization, Certificate, CertificateOrigin, Deployment, Domain, Endpoint,
+    AccessKey, Api, ApiMapping, ApiPolicy, Authorization, Certificate, CertificateOrigin, Deployment, Domain, Endpoint,
     HeaderMatch, Integration, IntegrationKind, NamedObject, NewerVersion, RestApi, RestIntegration, RestMethod,
     RestResource, Route, RoutingRule, RuleCondition, Stage,
 };
@@ -24,7 +24,14 @@ impl World {
     /// One API with the stages `prod` and `$default`, and the domains `api.example.com` and `*.example.com`.
     fn new() -> Self {
         let defaults = Defaults { execute_api_suffix: "localhost".into(), rejection: Rejection::Respond };
-        let blobs = Blobs::from([("one".into(), truststore()), ("two".into(), truststore())]);
+        let policy = |effect: &str| Blob::of(format!("{effect}(principal, action, resource);").into_bytes());
+        let blobs = Blobs::from([
+            ("one".into(), truststore()),
+            ("two".into(), truststore()),
+            ("permits".into(), policy("permit")),
+            ("forbids".into(), policy("forbid")),
+            ("unreadable".into(), policy("perhaps")),
+        ]);
         let mut world = Self { keyring: Keyring::new(&[1; 32]).unwrap(), state: State::default(), blobs, defaults };
         let changes = [
             Change::put(&api()),
@@ -494,6 +501,7 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
                 created: how.into(),
             })
         }
+        12 => Change::put(&some_policy(of_stages, which, how)),
         _ => Change::put(&Endpoint {
             region: "us-east-1".into(),
             certificate: format!("PEM {how}"),
@@ -502,10 +510,23 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
     })
 }
 
+/// Of which some are none, and some are not there.
+fn some_policy(api_id: &str, which: bool, how: u8) -> ApiPolicy {
+    let digest = match how {
+        0..3 => "nowhere",
+        3..5 => "unreadable",
+        _ if which => "permits",
+        _ => "forbids",
+    };
+    let object = NamedObject { digest: digest.into(), ..domain("", Some("one")).mutual_tls.unwrap() };
+    ApiPolicy { api_id: api_id.into(), object }
+}
+
 /// Of which some cannot be read.
 fn api_tags(world: &World, how: u8) -> BTreeMap<String, String> {
     let (name, value) = match how {
-        0..4 => ("bound-tokens", ["required", "optional", "off", "nonsense"][usize::from(how)].to_owned()),
+        0..3 => ("bound-tokens", ["required", "off", "nonsense"][usize::from(how)].to_owned()),
+        3 => ("policy", "s3://b/p.cedar".to_owned()),
         4 => ("upstream-protocol", "h2c".to_owned()),
         5..7 => ("upstream-certificate", world.certificate("server").arn),
         _ => return BTreeMap::new(),
@@ -589,7 +610,7 @@ fn resource(leads: bool) -> RestResource {
 proptest! {
     #[test]
     fn after_any_commits_a_snapshot_is_what_it_would_be_without_the_one_before(
-        commits in proptest::collection::vec((0..13_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
+        commits in proptest::collection::vec((0..14_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
     ) {
         let mut world = World::new();
         world.commit(&[Change::put(&asking_rules(domain("api.example.com", Some("one"))))]);
@@ -605,9 +626,45 @@ proptest! {
             let missing = Snapshot::missing(&world.state, &snapshot);
             let is_served = |name: &String| snapshot.faults.iter().all(|fault| fault.name != *name);
             let all_served = world.state.domains.keys().all(is_served);
-            prop_assert!(!all_served || missing.iter().all(|digest| *digest == "nowhere"), "served without {missing:?}");
+            prop_assert!(!all_served || missing.iter().all(|digest| ["nowhere", "unreadable"].contains(digest)), "served without {missing:?}");
         }
     }
+}
+
+#[test]
+fn policies_that_cannot_be_had_permit_nothing() {
+    let mut world = World::new();
+    let before = world.compile(&Snapshot::default());
+    let stage = |snapshot: &Snapshot| {
+        let endpoint = snapshot.domain(&endpoint("a1")).unwrap();
+        endpoint.paths.find("/prod", &HeaderMap::new()).unwrap().stage.clone()
+    };
+    assert!(stage(&before).policy.is_none());
+    let policies = |snapshot: &Snapshot| stage(snapshot).policy.as_ref().unwrap().policies.clone();
+    let put = |world: &mut World, digest: &str| {
+        let object = NamedObject { digest: digest.into(), ..domain("", Some("one")).mutual_tls.unwrap() };
+        world.commit(&[Change::put(&ApiPolicy { api_id: "a1".into(), object })]);
+    };
+    put(&mut world, "permits");
+    assert_eq!(Vec::from_iter(Snapshot::missing(&world.state, &before)), ["permits"]);
+    let good = world.compile(&before);
+    assert!(policies(&good).is_some());
+    put(&mut world, "gone");
+    let gone = world.compile(&good);
+    let is_told = |snapshot: &Snapshot| snapshot.faults.iter().any(|fault| fault.name == "the policies of API a1");
+    assert!(policies(&gone).is_none() && is_told(&gone));
+    world.blobs.insert("gone".into(), Blob::of(*b"permit(principal, action, resource);"));
+    assert!(Snapshot::missing(&world.state, &gone).contains("gone"));
+    let back = world.compile(&gone);
+    assert!(policies(&back).is_some() && !is_told(&back));
+    put(&mut world, "unreadable");
+    assert!(policies(&world.compile(&back)).is_none());
+    // The tag alone, though nothing was read for it.
+    let tags = BTreeMap::from([("countersign:policy".into(), "s3://b/p.cedar".into())]);
+    let tagged = Api { tags, ..api() };
+    let object = domain("", Some("one")).mutual_tls.unwrap();
+    world.commit(&[Change::put(&tagged), Change::delete(&ApiPolicy { api_id: "a1".into(), object })]);
+    assert!(policies(&world.compile(&back)).is_none());
 }
 
 #[test]

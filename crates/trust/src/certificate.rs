@@ -173,6 +173,13 @@ impl Certificate {
         &self.subject_text
     }
 
+    /// Values of the subject's attributes of that short name (`CN`, `O`, `OU` …), in order and unescaped; one that is no text is
+    /// `#` and its DER, hexadecimal.
+    pub fn subject_attributes(&self, name: &str) -> Vec<String> {
+        // It was read before.
+        name::values(self.subject_der(), name).unwrap_or_default()
+    }
+
     /// Issuer in AWS's form.
     pub fn issuer(&self) -> &str {
         &self.issuer_text

@@ -28,11 +28,25 @@ pub(crate) fn text(value: &[u8]) -> Result<String, Malformed> {
     Ok(text)
 }
 
+/// The values of all attributes of that short name, in order and unescaped; one that is no text is `#` and its DER, hexadecimal.
+/// `name` is a whole `Name` that [`text`] could read.
+pub(crate) fn values(name: &[u8], kind: &str) -> Result<Vec<String>, Malformed> {
+    let mut values = Vec::new();
+    let mut names = der::only(name, der::SEQUENCE)?.inside();
+    while !names.is_empty() {
+        let mut attributes = names.expect(der::SET)?.inside();
+        while !attributes.is_empty() {
+            let (oid, value) = kind_and_value(attributes.expect(der::SEQUENCE)?)?;
+            if short_name(oid) == Some(kind) {
+                values.push(string(value).unwrap_or_else(|| hexadecimal(value)));
+            }
+        }
+    }
+    Ok(values)
+}
+
 fn push_attribute(text: &mut String, attribute: Element<'_>) -> Result<(), Malformed> {
-    let mut parts = attribute.inside();
-    let kind = parts.expect(der::OID)?.value;
-    let value = parts.any()?;
-    parts.finish()?;
+    let (kind, value) = kind_and_value(attribute)?;
     match short_name(kind) {
         Some(name) => text.push_str(name),
         None => text.push_str(&der::dotted(kind)?),
@@ -40,14 +54,27 @@ fn push_attribute(text: &mut String, attribute: Element<'_>) -> Result<(), Malfo
     text.push('=');
     match string(value) {
         Some(string) => push_escaped(text, &string),
-        None => {
-            text.push('#');
-            for octet in value.whole {
-                let _ = write!(text, "{octet:02x}");
-            }
-        }
+        None => text.push_str(&hexadecimal(value)),
     }
     Ok(())
+}
+
+/// OID and value of an `AttributeTypeAndValue`.
+fn kind_and_value(attribute: Element<'_>) -> Result<(&[u8], Element<'_>), Malformed> {
+    let mut parts = attribute.inside();
+    let kind = parts.expect(der::OID)?.value;
+    let value = parts.any()?;
+    parts.finish()?;
+    Ok((kind, value))
+}
+
+/// A value that is no text (RFC 4514 section 2.4).
+fn hexadecimal(value: Element<'_>) -> String {
+    let mut text = "#".to_owned();
+    for octet in value.whole {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
 }
 
 /// The characters of a string type, if it is one and holds what it says.
@@ -235,6 +262,17 @@ mod tests {
         assert_eq!(text(&[c, multi, odd].concat()).unwrap(), "C=US,O=Org+CN=Me,1.2.3.4=x");
         assert_eq!(text(&[]).unwrap(), "");
         assert!(text(&tlv(der::SET, &[])).is_err());
+    }
+
+    #[test]
+    fn values_are_told_apart_as_they_are() {
+        let multi = tlv(der::SET, &[attribute(O, 0x0c, b"Acme, Inc."), attribute(CN, 0x0c, b"a+b")].concat());
+        let more = tlv(der::SET, &attribute(O, 0x03, b"\x00\x01"));
+        let name = tlv(der::SEQUENCE, &[multi, more].concat());
+        assert_eq!(values(&name, "O").unwrap(), ["Acme, Inc.", "#03020001"]);
+        assert_eq!(values(&name, "CN").unwrap(), ["a+b"]);
+        assert_eq!(values(&name, "OU").unwrap(), [""; 0]);
+        assert!(values(&[], "O").is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::patch::Patch;
 use super::{Draft, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, api_tags, length, optional, refuse};
 use crate::apigatewayv2::draft::api_id_is_taken;
-use crate::apigatewayv2::{page, upstream};
+use crate::apigatewayv2::{of_api, page};
 
 const MAX_NAME_CHARS: usize = 1024;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
@@ -40,7 +40,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
     };
     let types = input.binary_media_types.iter().flatten();
     types.into_iter().try_for_each(|media_type| add_binary(&mut api, media_type))?;
-    upstream::read_tagged(draft, &api.id, &api.tags)?;
+    of_api::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
     draft.put(&RestResource {
         id: api.root_resource_id.clone(),
@@ -50,7 +50,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
         path: "/".to_owned(),
         methods: BTreeMap::new(),
     })?;
-    Ok(show(&api))
+    Ok(show(draft, &api))
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateRestApiRequest) -> Result<wire::RestApi, Error> {
@@ -78,7 +78,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateRestApiRequest) 
         }
     }
     draft.put(&api)?;
-    Ok(show(&api))
+    Ok(show(draft, &api))
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) -> Result<(), Error> {
@@ -102,19 +102,19 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     authorizers.into_iter().try_for_each(|authorizer| draft.delete::<RestAuthorizer>(authorizer))?;
     let responses = State::of(&state.gateway_responses, &api.id);
     responses.into_iter().try_for_each(|response| draft.delete::<GatewayResponse>(response))?;
-    upstream::forget(draft, &api.id)?;
+    of_api::forget(draft, &api.id)?;
     draft.delete::<RestApi>(&api)
 }
 
 pub(super) fn get(draft: &Draft<'_>, input: &wire::GetRestApiRequest) -> Result<wire::RestApi, Error> {
-    Ok(show(&*find(draft, &input.rest_api_id)?))
+    Ok(show(draft, &*find(draft, &input.rest_api_id)?))
 }
 
 pub(super) fn list(draft: &Draft<'_>, input: &wire::GetRestApisRequest) -> Result<wire::RestApis, Error> {
     let apis = draft.state.rest_apis.values().filter(|api| api.region == draft.region);
     let limit = input.limit.map(|limit| limit.to_string());
     let (items, position) =
-        page::page(apis, |api| api.id.clone(), |api| show(api), limit.as_deref(), input.position.as_deref())?;
+        page::page(apis, |api| api.id.clone(), |api| show(draft, api), limit.as_deref(), input.position.as_deref())?;
     Ok(wire::RestApis { items, position })
 }
 
@@ -165,7 +165,7 @@ fn unsupported(input: &wire::CreateRestApiRequest) -> Result<(), Error> {
     refuse(dualstack, "ipAddressType dualstack", NOT_HERE)
 }
 
-fn show(api: &RestApi) -> wire::RestApi {
+fn show(draft: &Draft<'_>, api: &RestApi) -> wire::RestApi {
     wire::RestApi {
         api_key_source: Some(wire::ApiKeySourceType::Header),
         api_status: Some(wire::ApiStatus::Available),
@@ -183,6 +183,7 @@ fn show(api: &RestApi) -> wire::RestApi {
         root_resource_id: Some(api.root_resource_id.clone()),
         tags: Some(api.tags.clone()),
         version: api.version.clone(),
+        warnings: of_api::warnings(&draft.state, &api.id),
         ..Default::default()
     }
 }

@@ -8,7 +8,7 @@ use model::resource::{Api, Authorizer, Cors, Deployment, Integration, Route, Sta
 use super::check::{NOT_FOR_HTTP, NOT_HERE, api_tags, length, optional, refuse};
 use super::draft::{Draft, api_id_is_taken};
 use super::quick_create::{quick_create, quick_update};
-use super::{deployment, page, upstream};
+use super::{deployment, of_api, page};
 
 const ROUTE_SELECTION: &str = "$request.method $request.path";
 const API_KEY_SELECTION: &str = "$request.header.x-api-key";
@@ -39,7 +39,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> R
         created: draft.at,
         tags,
     };
-    upstream::read_tagged(draft, &api.id, &api.tags)?;
+    of_api::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
     match (input.target, input.route_key) {
         (Some(target), key) => quick_create(draft, &api, target, key.as_deref().unwrap_or("$default"))?,
@@ -102,7 +102,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteApiRequest) -> R
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.integrations, &api.id).try_for_each(|integration| draft.delete::<Integration>(integration))?;
     State::of(&state.authorizers, &api.id).try_for_each(|authorizer| draft.delete::<Authorizer>(authorizer))?;
-    upstream::forget(draft, &api.id)?;
+    of_api::forget(draft, &api.id)?;
     draft.delete::<Api>(&api)
 }
 
@@ -140,7 +140,7 @@ pub(super) fn show(draft: &Draft<'_>, api: &Api) -> wire::Api {
         route_selection_expression: Some(ROUTE_SELECTION.to_owned()),
         tags: Some(api.tags.clone()),
         version: api.version.clone(),
-        warnings: None,
+        warnings: of_api::warnings(&draft.state, &api.id),
     }
 }
 

@@ -14,7 +14,7 @@ use model::{Revision, State, UnixMillis};
 use super::check::{NOT_HERE, domain_tags, refuse};
 use super::domain_name::{DomainName, covers};
 use super::draft::Draft;
-use super::named::{Wanted, read_tagged};
+use super::named::{Wanted, not_followed, read_tagged};
 use super::page;
 use super::tags::domain_arn;
 
@@ -376,23 +376,4 @@ fn show_mutual_tls(
         truststore_version: mutual_tls.version.clone(),
         truststore_warnings: (!warnings.is_empty()).then_some(warnings),
     }
-}
-
-/// The newest version of an object that a tag names, where it is not followed.
-fn not_followed(object: &NamedObject, what: &str, pinning: &str) -> Option<String> {
-    let NamedObject { uri, read_version, newest, .. } = object;
-    let newest = newest.as_ref()?;
-    let newer = &newest.version;
-    Some(match newest.digest {
-        Some(_) if object.version.is_some() => {
-            format!("{uri} has version {newer}; version {read_version} is pinned by {pinning}.")
-        }
-        Some(_) => format!(
-            "{uri} has version {newer}, which is older than version {read_version} and would take revocations back; that is \
-             still used. Pin one by {pinning} if that is meant."
-        ),
-        None => format!(
-            "{uri} was deleted, or is no {what} any more (version {newer}); version {read_version} is still used."
-        ),
-    })
 }

@@ -3,13 +3,13 @@
 
 use aws::Error;
 use aws::apigatewayv2::MutualTlsAuthenticationInput;
-use model::resource::{Domain, NamedObject};
+use model::resource::{ApiPolicy, Domain, NamedObject, UpstreamCa};
 use model::{CrlSource, DomainTags, State, UnixMillis};
 
 use super::draft::Draft;
 use super::object::{Kind, Newest, ObjectRef, Usable};
+use super::of_api;
 use super::source::Location;
-use super::upstream;
 
 /// What a request says of a domain's mutual TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,25 @@ pub(super) fn named(
     }
 }
 
+/// The newest version of an object that a tag names, where it is not followed.
+pub(super) fn not_followed(object: &NamedObject, what: &str, pinning: &str) -> Option<String> {
+    let NamedObject { uri, read_version, newest, .. } = object;
+    let newest = newest.as_ref()?;
+    let newer = &newest.version;
+    Some(match newest.digest {
+        Some(_) if object.version.is_some() => {
+            format!("{uri} has version {newer}; version {read_version} is pinned by {pinning}.")
+        }
+        Some(_) => format!(
+            "{uri} has version {newer}, which is older than version {read_version} and would take revocations back; that is \
+             still used. Pin one by {pinning} if that is meant."
+        ),
+        None => format!(
+            "{uri} was deleted, or is no {what} any more (version {newer}); version {read_version} is still used."
+        ),
+    })
+}
+
 /// What a domain's use of an object becomes when its newest version is known.
 pub(super) struct Followed<'a> {
     pub(super) newest: Option<&'a Newest>,
@@ -129,15 +148,16 @@ pub(super) fn kinds(state: &State, uri: &str) -> Vec<Kind> {
     let of_domains = [Kind::Truststore, Kind::RevocationLists]
         .into_iter()
         .filter(|kind| state.domains.values().any(|domain| is_named(*kind, domain, uri)));
-    let of_apis = state.upstream_cas.values().any(|ca| ca.object.uri == uri).then_some(Kind::UpstreamCa);
-    of_domains.chain(of_apis).collect()
+    of_domains.chain(of_api::kinds(state, uri)).collect()
 }
 
 /// Tells every domain (or API) that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
 /// stays; what follows its object moves on.
 pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
-    if kind == Kind::UpstreamCa {
-        return upstream::note_newest(draft, uri, newest, draft.at);
+    match kind {
+        Kind::UpstreamCa => return of_api::note_newest::<UpstreamCa>(draft, uri, newest),
+        Kind::Policy => return of_api::note_newest::<ApiPolicy>(draft, uri, newest),
+        Kind::Truststore | Kind::RevocationLists => {}
     }
     let followed = Followed { newest, uri, at: draft.at };
     let domains = draft.state.domains.clone();
@@ -150,7 +170,7 @@ pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: 
                 next.shadow.iter_mut().for_each(|object| followed.take(object));
             }
             Kind::RevocationLists => next.crls.iter_mut().for_each(|object| followed.take(object)),
-            Kind::UpstreamCa => {}
+            Kind::UpstreamCa | Kind::Policy => {}
         }
         if next == **domain {
             continue;
@@ -170,7 +190,7 @@ fn is_named(kind: Kind, domain: &Domain, uri: &str) -> bool {
     match kind {
         Kind::Truststore => domain.mutual_tls.iter().chain(&domain.shadow).any(is_it),
         Kind::RevocationLists => domain.crls.iter().any(is_it),
-        Kind::UpstreamCa => false,
+        Kind::UpstreamCa | Kind::Policy => false,
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     RevocationLists,
     /// CAs of backends, in PEM.
     UpstreamCa,
+    /// Cedar policies.
+    Policy,
 }
 
 /// An object that was read and found usable.
@@ -141,6 +143,7 @@ impl Kind {
             Self::Truststore => "truststore",
             Self::RevocationLists => "revocation list",
             Self::UpstreamCa => "upstream CA",
+            Self::Policy => "policy",
         }
     }
 
@@ -148,6 +151,7 @@ impl Kind {
         match self {
             Self::Truststore | Self::UpstreamCa => trust::MAX_BYTES as u64,
             Self::RevocationLists => MAX_LIST_BYTES,
+            Self::Policy => ::policy::MAX_BYTES as u64,
         }
     }
 
@@ -163,6 +167,13 @@ impl Kind {
             Self::RevocationLists => match Crl::read(blob.bytes()) {
                 Ok(lists) => Ok(Usable { blob, warnings: Vec::new(), lists: made(&lists) }),
                 Err(error) => Err(error.to_string()),
+            },
+            Self::Policy => match ::policy::Policies::compile(blob.bytes()) {
+                Ok((_, odd)) => {
+                    let warnings = odd.iter().map(ToString::to_string).collect();
+                    Ok(Usable { blob, warnings, lists: BTreeMap::new() })
+                }
+                Err(problems) => Err(problems.to_string()),
             },
         }
     }

@@ -7,7 +7,7 @@ use model::resource::{Api, ApiKey, ClientCertificate, Domain, RestApi, Stage, Ta
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
-use super::upstream;
+use super::of_api;
 use crate::apigateway::{api_key, client_certificate, rest_api, usage_plan};
 
 /// A resource that can have tags.
@@ -91,7 +91,7 @@ impl Tagged {
             Self::Api(api) if state.apis.get(&api.id).is_some_and(|now| **now == api) => Ok(()),
             Self::Api(api) => {
                 api_tags(&api.tags)?;
-                upstream::read_tagged(draft, &api.id, &api.tags)?;
+                of_api::read_tagged(draft, &api.id, &api.tags)?;
                 draft.put(&api)
             }
             Self::ApiKey(key) => {
@@ -104,7 +104,7 @@ impl Tagged {
             }
             Self::RestApi(api) => {
                 api_tags(&api.tags)?;
-                upstream::read_tagged(draft, &api.id, &api.tags)?;
+                of_api::read_tagged(draft, &api.id, &api.tags)?;
                 draft.put(&api)
             }
             Self::ClientCertificate(certificate) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::State;
-use model::resource::{Domain, NamedObject};
+use model::resource::{ApiPolicy, Domain, NamedObject};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -30,34 +30,41 @@ pub(super) async fn tell(mut states: watch::Receiver<Arc<State>>) {
 }
 
 fn drifts(state: &State) -> BTreeSet<String> {
-    state.domains.values().flat_map(|domain| of_domain(domain)).collect()
+    let of_apis = state.api_policies.values().filter_map(|policy| of_api(policy));
+    state.domains.values().flat_map(|domain| of_domain(domain)).chain(of_apis).collect()
 }
 
 fn of_domain(domain: &Domain) -> impl Iterator<Item = String> {
     let truststore = domain.mutual_tls.iter().map(|object| ("truststore", object));
     let shadow = domain.shadow.iter().map(|object| ("shadow truststore", object));
     let crls = domain.crls.iter().map(|object| (REVOCATION_LIST, object));
-    truststore.chain(shadow).chain(crls).filter_map(|(what, object)| line(&domain.name, what, object))
+    truststore
+        .chain(shadow)
+        .chain(crls)
+        .filter_map(|(what, object)| line(&domain.name, what, object, "the domain is updated"))
 }
 
-fn line(domain: &str, what: &str, object: &NamedObject) -> Option<String> {
+fn of_api(policy: &ApiPolicy) -> Option<String> {
+    line(&format!("API {}", policy.api_id), "policy", &policy.object, "another is pinned")
+}
+
+/// `until`: how long the version in force stays so.
+fn line(whose: &str, what: &str, object: &NamedObject, until: &str) -> Option<String> {
     let newest = object.newest.as_ref()?;
     let NamedObject { uri, read_version, .. } = object;
     let (version, enforced) = (&newest.version, format!("version {read_version} stays in force"));
     Some(match &newest.digest {
         Some(_) if object.version.is_none() && what == REVOCATION_LIST => {
-            format!("the {what} of {domain} was replaced by an older one: {uri} version {version}; {enforced}")
+            format!("the {what} of {whose} was replaced by an older one: {uri} version {version}; {enforced}")
         }
         Some(_) if version != read_version => {
-            format!(
-                "the {what} of {domain} has a newer version: {uri} version {version}; {enforced} until the domain is updated"
-            )
+            format!("the {what} of {whose} has a newer version: {uri} version {version}; {enforced} until {until}")
         }
-        Some(_) => format!(
-            "the {what} of {domain} has other content by now: {uri}; what was read stays in force until the domain is updated"
-        ),
+        Some(_) => {
+            format!("the {what} of {whose} has other content by now: {uri}; what was read stays in force until {until}")
+        }
         None => format!(
-            "the {what} of {domain} was deleted, or cannot be used any more: {uri} version {version}; {enforced}"
+            "the {what} of {whose} was deleted, or cannot be used any more: {uri} version {version}; {enforced}"
         ),
     })
 }
@@ -85,9 +92,9 @@ mod tests {
             ("v1", Some("d2"), "has other content by now"),
             ("v2", None, "was deleted, or cannot be used any more"),
         ] {
-            let line = line("api.example.com", "truststore", &object(version, digest)).unwrap();
+            let line = line("api.example.com", "truststore", &object(version, digest), "…").unwrap();
             assert!(line.starts_with("the truststore of api.example.com ") && line.contains(said), "{line}");
         }
-        assert_eq!(line("d", "truststore", &NamedObject { newest: None, ..object("v1", None) }), None);
+        assert_eq!(line("d", "truststore", &NamedObject { newest: None, ..object("v1", None) }, "…"), None);
     }
 }

@@ -44,6 +44,9 @@ impl Collector for OfEdge {
         });
         let help = "Requests that were answered 429 because their client was beyond a limit of its own.";
         counter(&mut encoder, "client_limits", help, limits.filter(|(_, count)| *count > 0))?;
+        let errors = totals.iter().map(|(domain, totals)| ([("domain", domain.as_str())], totals.policy_errors));
+        let help = "How often a policy could not be evaluated, and had no say.";
+        counter(&mut encoder, "policy_errors", help, errors.filter(|(_, count)| *count > 0))?;
         let bounds = self.counters.bounds().into_iter().map(|(bound, count)| ([("limit", bound.as_str())], count));
         let help = "Connections, handshakes and requests that were closed or refused, by the limit that they met.";
         counter(&mut encoder, "limits", help, bounds)?;

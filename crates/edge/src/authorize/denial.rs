@@ -95,6 +95,12 @@ denials! {
     FunctionUnauthorized = Unauthorized, "", "the authorizer answered Unauthorized";
     /// The authorizer's function gave no answer, or none that can be read.
     AuthorizerFailed = AuthorizerUnusable, "", "the authorizer gave no answer";
+    /// A policy of the API forbids it.
+    PolicyForbids = Forbidden, "", "a policy forbids the request";
+    /// No policy of the API permits it.
+    PolicyDoesNotPermit = Forbidden, "", "no policy permits the request";
+    /// The API's policies cannot be used.
+    PolicyUnusable = AuthorizerUnusable, "", "the policies cannot be used";
     /// What decides cannot be used.
     AuthorizerUnusable = AuthorizerUnusable, "", "the authorizer cannot be used";
 }

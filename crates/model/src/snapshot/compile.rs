@@ -60,12 +60,14 @@ pub(super) fn compile(
 
 /// Digests that are named by what is to be compiled, and were not compiled in `previous`.
 pub(super) fn missing<'s>(state: &'s State, previous: &'s Snapshot) -> BTreeSet<&'s str> {
-    let named = Touched::between(previous, state).blobs(state);
+    let touched = Touched::between(previous, state);
+    let named = touched.blobs(state);
     let truststores = named.truststores.into_iter().filter(|digest| !previous.truststores.contains_key(*digest));
     let crls = named.crls.into_iter().filter(|digest| !previous.crls.contains_key(*digest));
     let cas = state.upstream_cas.values().map(|ca| ca.object.digest.as_str());
     let cas = cas.filter(|digest| !previous.upstream_cas.contains_key(*digest));
-    truststores.chain(crls).chain(cas).collect()
+    let policies = touched.policies(state).filter(|digest| !previous.policies.contains_key(*digest));
+    truststores.chain(crls).chain(cas).chain(policies).collect()
 }
 
 /// Revocation lists that a domain names.
@@ -85,7 +87,7 @@ pub(super) fn compiled_blobs(domain: &resource::Domain) -> impl Iterator<Item = 
 pub(super) struct Compiler<'a> {
     pub(super) state: &'a State,
     /// What `next` has been compiled from so far.
-    before: &'a State,
+    pub(super) before: &'a State,
     pub(super) previous: &'a Snapshot,
     pub(super) blobs: &'a Blobs,
     pub(super) keyring: &'a Keyring,
@@ -391,8 +393,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// Forgets what the domains that were compiled again named before, and nothing names any more.
+    /// Forgets what was named before by what was compiled again, and nothing names any more.
     fn forget(&mut self, touched: &Touched<'_>) {
+        self.forget_policies();
         self.next.endpoints.retain(|region, _| self.state.endpoints.contains_key(region));
         let mut gone = touched.blobs(self.before);
         let named = touched.blobs(self.state);

@@ -8,7 +8,8 @@ use super::authorization::authorizers;
 use super::compile::{Compiler, change, same_option};
 use super::upstream::{Backends, ClientSource, UpstreamSettings, UpstreamTrust};
 use super::{
-    AccessLog, Authorization, Backend, Dialect, Fault, FunctionIntegration, Integration, Owner, Route, Stage, rest,
+    AccessLog, Authorization, Backend, Dialect, Fault, FunctionIntegration, Integration, Owner, Route, Stage,
+    StagePolicy, rest,
 };
 use crate::mapping::Mapping;
 use crate::pattern::RouteKey;
@@ -16,7 +17,7 @@ use crate::resource::{self, IntegrationKind};
 use crate::router::Router;
 use crate::target::Target;
 use crate::template::Template;
-use crate::{ApiTags, BoundTokens, State, Throttle};
+use crate::{ApiTags, BoundTokens, ObjectTag, State, Throttle};
 
 /// What is taken of an API, of whichever kind.
 pub(super) struct OfApi<'a> {
@@ -43,7 +44,8 @@ impl Compiler<'_> {
         let state = self.state;
         let stages = OfApi::find(state, api_id).map(|api| {
             let tags = api_tags(&api, &mut self.faults);
-            let compiled = |stage: &Arc<resource::Stage>| (stage.name.clone(), self.stage(&api, &tags, stage));
+            let policy = self.policy_of(&api, &tags);
+            let compiled = |stage: &Arc<resource::Stage>| (stage.name.clone(), self.stage(&api, &tags, &policy, stage));
             State::of(&state.stages, api_id).map(compiled).collect::<BTreeMap<_, _>>()
         });
         let stages = stages.unwrap_or_default();
@@ -60,7 +62,13 @@ impl Compiler<'_> {
         self.blame(Owner::Stages(api_id.to_owned()));
     }
 
-    fn stage(&mut self, api: &OfApi<'_>, tags: &ApiTags, stage: &Arc<resource::Stage>) -> Arc<Stage> {
+    fn stage(
+        &mut self,
+        api: &OfApi<'_>,
+        tags: &ApiTags,
+        policy: &Option<StagePolicy>,
+        stage: &Arc<resource::Stage>,
+    ) -> Arc<Stage> {
         let OfApi { id: api_id, region, dialect, .. } = *api;
         let deployment =
             stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, api_id, id)).cloned();
@@ -72,6 +80,7 @@ impl Compiler<'_> {
         let same = |old: &&Arc<Stage>| {
             same_stage(&old.sources, &sources)
                 && old.bound_tokens == tags.bound_tokens
+                && StagePolicy::same(old.policy.as_ref(), policy.as_ref())
                 && old.upstream.same(&upstream)
                 && same_option(old.api_keys.as_ref(), api_keys.as_ref())
         };
@@ -97,6 +106,7 @@ impl Compiler<'_> {
             endpoint_disabled: deployment.is_some_and(|deployment| deployment.disable_execute_api_endpoint),
             cors: deployment.and_then(|deployment| deployment.cors.clone()),
             bound_tokens: tags.bound_tokens,
+            policy: policy.clone(),
             upstream,
             api_keys,
             asks_for_signatures: deployment.is_some_and(asks_for_signatures),
@@ -232,7 +242,8 @@ fn asks_for_signatures(deployment: &resource::Deployment) -> bool {
 fn api_tags(api: &OfApi<'_>, faults: &mut Vec<Fault>) -> ApiTags {
     ApiTags::parse(api.tags).unwrap_or_else(|error| {
         faults.push(Fault { name: format!("the tags of API {}", api.id), what: error.to_string() });
-        ApiTags { bound_tokens: Some(BoundTokens::Required), ..ApiTags::default() }
+        let policy = api.tags.get("countersign:policy").map(|uri| ObjectTag { uri: uri.clone(), version: None });
+        ApiTags { bound_tokens: Some(BoundTokens::Required), policy, ..ApiTags::default() }
     })
 }
 

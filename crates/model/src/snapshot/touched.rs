@@ -43,6 +43,7 @@ impl<'s> Touched<'s> {
         apis.extend(differing(&before.stages, &state.stages));
         apis.extend(differing(&before.deployments, &state.deployments));
         apis.extend(differing(&before.upstream_cas, &state.upstream_cas));
+        apis.extend(differing(&before.api_policies, &state.api_policies));
         let api_keys = !Arc::ptr_eq(&before.api_keys, &state.api_keys)
             || !Arc::ptr_eq(&before.usage_plans, &state.usage_plans)
             || !Arc::ptr_eq(&before.usage_plan_keys, &state.usage_plan_keys);
@@ -52,6 +53,10 @@ impl<'s> Touched<'s> {
         if !Arc::ptr_eq(&before.certificates, &state.certificates) {
             apis.extend(apis_with_certificates(state));
         }
+        // Policies that were not in the store may be there now.
+        let broken =
+            base.broken.keys().filter_map(|owner| if let Owner::Stages(id) = owner { Some(id.as_str()) } else { None });
+        apis.extend(broken.filter(|id| state.api_policies.contains_key(*id)));
         let access_keys = differing(&before.access_keys, &state.access_keys).collect();
         let mut touched = Self { endpoints: apis.clone(), domains: BTreeSet::new(), apis, access_keys, api_keys };
         touched.endpoints_by_region(before, state);
@@ -92,6 +97,11 @@ impl<'s> Touched<'s> {
             let mapped = leading_to(apis, &state.mappings, |mapping| &mapping.api_id);
             self.domains.extend(mapped.chain(leading_to(apis, &state.routing_rules, |rule| &rule.api_id)));
         }
+    }
+
+    /// Digests of the policies of these APIs.
+    pub(super) fn policies(&self, state: &'s State) -> impl Iterator<Item = &'s str> {
+        self.apis.iter().filter_map(|id| state.api_policies.get(*id)).map(|policy| policy.object.digest.as_str())
     }
 
     /// What the domains among these name in a state.
