@@ -170,6 +170,26 @@ def test_an_answer_is_remembered_for_its_token_and_certificate(rest, functions, 
         rest.rest.flush_stage_authorizers_cache(restApiId=rest.api_id, stageName="none")
 
 
+def test_no_spelling_of_a_path_slips_by_a_policy(rest, functions, pki):
+    """What is denied stays denied however it is written, and a path with an asterisk in it allows no more than itself."""
+    def answer(event):
+        stage = event["methodArn"].partition("/GET/")[0]
+        allowed = policy("Allow", "*")
+        allowed["policyDocument"]["Statement"].append({"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": f"{stage}/GET/secret"})
+        return allowed
+
+    name, guard = authorizer(rest, functions, answer)
+    rest.add_function("secret", "GET", "echo", **guard)
+    rest.add_function("open/{name}", "GET", "echo", **guard)
+    rest.deploy()
+    for path in ("/secret", "/%73ecret", "/secre%74"):
+        assert told(call(rest, path, pki.client())) == DENIED, path
+    for path in ("/open/*", "/open/%2A", "/open/%2a"):
+        assert call(rest, path, pki.client()).status == 200
+    named = [event["methodArn"].partition("/GET/")[2] for event in asked(functions, name)]
+    assert named == ["secret"] * 3 + ["open/%2A"] * 3
+
+
 def test_what_an_authorizer_may_not_answer(rest, functions, pki):
     allow = policy("Allow", "*")
     answers = {

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use model::mapping::Mapping;
 use model::snapshot::{Dialect, FunctionAuthorizer, Told};
 use model::template::{Variable, value_of};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use trust::UnixSeconds;
 
 use super::Place;
@@ -24,6 +25,8 @@ use crate::runtime::Runtime;
 
 /// How long an authorizer may take: AWS's limit.
 const TIME: Duration = Duration::from_secs(10);
+/// Percent-encoded in a segment of the path of an ARN.
+const IN_ARN: &AsciiSet = &CONTROLS.add(b'%').add(b'*').add(b'/').add(b'?');
 /// The error by which an authorizer of a REST API says 401.
 const UNAUTHORIZED: &str = "Unauthorized";
 
@@ -70,7 +73,23 @@ fn identity(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>)
 fn route_arn(record: &Record, place: &Place<'_>) -> String {
     let account = value_of(&Variable::AccountId, None, record).unwrap_or_default();
     let (stage, method) = (place.stage, &place.parts.method);
-    format!("arn:aws:execute-api:{}:{account}:{}/{}/{method}{}", stage.region, stage.api_id, stage.name, place.rest)
+    let path = path_of_arn(place.rest);
+    format!("arn:aws:execute-api:{}:{account}:{}/{}/{method}{path}", stage.region, stage.api_id, stage.name)
+}
+
+/// A path as the router reads it, so that no other spelling of it slips by what a policy says. What would stand for any text,
+/// or for more of the path, stays encoded: a function may say that just this ARN is allowed, and means no more.
+fn path_of_arn(rest: &str) -> String {
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    rest.split('/').fold(String::with_capacity(rest.len() + 1), |mut path, segment| {
+        path.push('/');
+        match percent_decode_str(segment).decode_utf8() {
+            Ok(text) => path.extend(utf8_percent_encode(&text, IN_ARN)),
+            // The router takes it as it is.
+            Err(_) => path.push_str(&segment.replace('*', "%2A")),
+        }
+        path
+    })
 }
 
 /// By what was said before, or is being said; else the function is asked, and its answer holds for a while.
@@ -175,4 +194,28 @@ fn event_for(
         variables: &variables,
     };
     event::of_authorizer(format, &asked, arn, identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_spelling_in_an_arn() {
+        for (rest, wanted) in [
+            ("", "/"),
+            ("/", "/"),
+            ("/admin/7", "/admin/7"),
+            ("/%61dmin/%37", "/admin/7"),
+            ("/a%3Ab/a:b", "/a:b/a:b"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/*/%2A/%3f", "/%2A/%2A/%3F"),
+            ("/100%25/%2525", "/100%25/%2525"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/%ff*", "/%ff%2A"),
+            ("/a//b/", "/a//b/"),
+        ] {
+            assert_eq!(path_of_arn(rest), wanted, "{rest}");
+        }
+    }
 }
