@@ -111,3 +111,9 @@ def test_the_operations_of_s3_are_all_named():
     ours = set(re.findall(r"S3Request<(\w+)Input>", "".join(source.read_text() for source in sources)))
     named = re.search(r"^All but these are missing:\n\n(.*)", (ROOT / "docs/missing.md").read_text(), re.M | re.S)[1]
     assert set(re.findall(r"\w+", named)) == ours
+
+
+def test_every_fault_is_explained():
+    faults = re.findall(r'^            Self::\w+ => "(\w+)",$', (ROOT / "crates/control/src/health.rs").read_text(), re.M)
+    table = re.search(r"^\| fault \| what it means.*?\n\n", (ROOT / "docs/operations.md").read_text(), re.M | re.S)[0]
+    assert faults and re.findall(r"^\| `(\w+)` \|", table, re.M) == faults

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::authentication::OpenedKeys;
 use crate::authorization::{Action, authorize};
+use crate::health::OfHealth;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
 use crate::s3::{S3Handler, S3Options, S3Surroundings};
@@ -112,6 +113,7 @@ impl Control {
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
         let shared = Arc::new_cyclic(|shared| {
+            metrics.register(OfHealth(Weak::clone(shared)));
             let around = Arc::new(AroundS3(Weak::clone(shared)));
             Shared {
                 s3: S3Handler::new(Arc::clone(&objects), around, options),

@@ -181,16 +181,7 @@ impl Control {
     async fn own(&self, parts: &Parts, origin: &Origin) -> Response<Body> {
         match (parts.method.clone(), parts.uri.path()) {
             (Method::GET | Method::HEAD, "/_countersign/health") => {
-                let (status, word) = match self.is_draining() {
-                    true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-                    false => (StatusCode::OK, "ok"),
-                };
-                let health = serde_json::json!({
-                    "status": word,
-                    "revision": self.settings().state().revision,
-                    "applied": self.settings().applied(),
-                    "version": env!("CARGO_PKG_VERSION"),
-                });
+                let (status, health) = self.health();
                 json(status, &health)
             }
             (Method::GET | Method::HEAD, "/_countersign/metrics") => match self.shared.metrics.admit(parts, origin) {

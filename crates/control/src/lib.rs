@@ -14,6 +14,7 @@ mod authentication;
 mod authorization;
 mod control;
 mod dispatch;
+mod health;
 mod host;
 mod ids;
 pub mod local_ca;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws::Error;
@@ -34,12 +35,14 @@ struct Shared {
     state: watch::Receiver<Arc<State>>,
     /// Changes of this process queue here instead of conflicting; other nodes' are found by the store.
     turn: Mutex<()>,
+    /// The last change could not be stored.
+    failing: AtomicBool,
 }
 
 impl Settings {
     /// Of a store and the state of its [`store::Follower`].
     pub fn new(store: Arc<dyn Store>, state: watch::Receiver<Arc<State>>) -> Self {
-        Self { shared: Arc::new(Shared { store, state, turn: Mutex::new(()) }) }
+        Self { shared: Arc::new(Shared { store, state, turn: Mutex::new(()), failing: AtomicBool::new(false) }) }
     }
 
     /// The newest state that is known here.
@@ -55,6 +58,11 @@ impl Settings {
     /// The revision that every live node enforces.
     pub fn applied(&self) -> Revision {
         *self.shared.store.applied().borrow()
+    }
+
+    /// Whether the last change could not be stored.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
     }
 
     /// Changes the settings by a pure rule, which answers with the changes and what the caller wants to know, or refuses.
@@ -95,18 +103,24 @@ impl Settings {
                 return Ok((answer, None));
             }
             for blob in blobs {
-                self.shared.store.put_blob(blob).await.map_err(|error| unavailable(&error))?;
+                self.shared.store.put_blob(blob).await.map_err(|error| self.failed(&error))?;
             }
             match self.shared.store.commit(state.revision, changes).await {
                 Ok(revision) => {
+                    self.shared.failing.store(false, Ordering::Relaxed);
                     self.seen(revision).await?;
                     return Ok((answer, Some(revision)));
                 }
                 Err(CommitError::Conflict(current)) => self.seen(current).await?,
-                Err(CommitError::Unavailable(error)) => return Err(unavailable(&error)),
+                Err(CommitError::Unavailable(error)) => return Err(self.failed(&error)),
                 Err(error) => return Err(Error::internal(error.to_string())),
             }
         }
+    }
+
+    fn failed(&self, error: &StoreError) -> Error {
+        self.shared.failing.store(true, Ordering::Relaxed);
+        unavailable(error)
     }
 
     /// The bytes with this digest, if they are kept.

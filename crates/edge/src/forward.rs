@@ -23,7 +23,7 @@ use crate::identity;
 use crate::mapping::Values;
 use crate::record::Record;
 use crate::runtime::Runtime;
-use crate::upstream::{BackendBody, Protocol};
+use crate::upstream::{Asked, BackendBody, Protocol};
 
 /// Whether a client's header is not for the backend. Many backends read `_` as `-`: what may not pass with one may not
 /// pass with the other.
@@ -119,12 +119,16 @@ pub(crate) async fn forward(
     record.integration_started = Some(std::time::Instant::now());
     let timeout = Duration::from_millis(integration.timeout_ms.into());
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+    let asked = Asked::default();
     let answered = select! {
         biased;
-        answered = runtime.upstreams.send(&integration.upstream, protocol, request) => answered,
+        answered = runtime.upstreams.send(&integration.upstream, protocol, request, &asked) => answered,
         () = stalled(&progress, timeout, is_grpc && is_http2) => {
-            let waits = progress.waits_for_client();
-            return Err(if waits { Answer::PayloadTimeout } else { Answer::IntegrationTimeout });
+            if progress.waits_for_client() {
+                return Err(Answer::PayloadTimeout);
+            }
+            runtime.upstreams.timed_out(&integration.upstream, &asked);
+            return Err(Answer::IntegrationTimeout);
         }
     };
     let (mut head, backend) = match answered {

@@ -27,7 +27,7 @@ pub use endpoint::{LambdaEndpoint, LambdaEndpointError};
 use crate::body::{Payload, RequestBody};
 use crate::hold::{HoldError, Whole, hold};
 use crate::runtime::Runtime;
-use crate::upstream::{BackendBody, BackendError, Protocol, UpstreamError};
+use crate::upstream::{Asked, BackendBody, BackendError, Protocol, UpstreamError};
 use endpoint::Naming;
 
 /// Bytes of an event, and of what a function returns: AWS's limits for functions that are waited for.
@@ -90,7 +90,8 @@ pub(crate) async fn invoke(
     let (target, request) = lambda.request(function, event, runtime.now_seconds())?;
     let upstream = runtime.caller.upstream(&function.region, &target);
     let answered = timeout(time, async {
-        let sent = runtime.upstreams.send(&upstream, Protocol::Http1, request).await;
+        // One that takes too long is the function, and says nothing of the address.
+        let sent = runtime.upstreams.send(&upstream, Protocol::Http1, request, &Asked::default()).await;
         let (head, body) = sent.map_err(InvokeError::unreachable)?;
         Invoked::read(runtime, head, body).await
     });

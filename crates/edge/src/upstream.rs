@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod pool;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,6 +40,9 @@ pub(crate) struct Upstreams {
     counters: UpstreamCounters,
 }
 
+/// The address whose answer a request waits for; none while there is no connection.
+pub(crate) type Asked = Cell<Option<SocketAddr>>;
+
 /// Which HTTP a request is sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -57,23 +61,34 @@ impl Upstreams {
         Self { pools: Rc::default(), tls, resolver: Rc::new(SystemResolver), counters }
     }
 
-    /// Sends a request (origin form, with Host) and waits for the head of the answer.
+    /// Sends a request (origin form, with Host) and waits for the head of the answer. Who waits no longer because that takes too
+    /// long says so by [`timed_out`](Self::timed_out), with what is in `asked` by then.
     pub(crate) async fn send(
         &self,
         upstream: &Arc<Upstream>,
         protocol: Protocol,
         request: Request<RequestBody>,
+        asked: &Asked,
     ) -> Result<(response::Parts, BackendBody), UpstreamError> {
         match protocol {
             Protocol::Http1 => {
-                let (head, body) = self.send_http1(upstream, request).await?;
+                let (head, body) = self.send_http1(upstream, request, asked).await?;
                 Ok((head, BackendBody::Http1(Box::new(body))))
             }
             // In a box, so that the others carry nothing of it.
             Protocol::Http2 => {
-                let (head, body) = Box::pin(self.send_http2(upstream, request)).await?;
+                let (head, body) = Box::pin(self.send_http2(upstream, request, asked)).await?;
                 Ok((head, BackendBody::Http2(Box::new(body))))
             }
+        }
+    }
+
+    /// No answer came in time: that counts as any other failure of the address.
+    pub(crate) fn timed_out(&self, upstream: &Arc<Upstream>, asked: &Asked) {
+        let pool = self.pools.of(upstream, &self.counters);
+        match asked.get() {
+            Some(address) => pool.failed(address),
+            None => pool.counts.failed(false),
         }
     }
 
@@ -88,10 +103,12 @@ impl Upstreams {
         &self,
         upstream: &Arc<Upstream>,
         mut request: Request<RequestBody>,
+        asked: &Asked,
     ) -> Result<(response::Parts, Http1Body), UpstreamError> {
         let pool = self.pools.of(upstream, &self.counters);
         while let Some(connection) = pool.idle() {
             let address = connection.address;
+            asked.set(Some(address));
             match connection.send(request, pool.lease()).await {
                 Ok((head, body)) => {
                     pool.answered(address, head.status);
@@ -106,7 +123,9 @@ impl Upstreams {
                 }
             }
         }
+        asked.set(None);
         let (stream, address) = self.connect(upstream, &pool, Alpn::Http1).await?;
+        asked.set(Some(address));
         match Http1::new(stream, address).send(request, pool.lease()).await {
             Ok((head, body)) => {
                 pool.answered(address, head.status);
@@ -123,11 +142,14 @@ impl Upstreams {
         &self,
         upstream: &Arc<Upstream>,
         mut request: Request<RequestBody>,
+        asked: &Asked,
     ) -> Result<(response::Parts, Http2Body), UpstreamError> {
         let pool = self.pools.of(upstream, &self.counters);
         let mut attempt = 1;
         loop {
+            asked.set(None);
             let connection = self.shared(upstream, &pool).await?;
+            asked.set(Some(connection.address));
             match connection.send(request, upstream.tls).await {
                 Ok((head, body)) => {
                     pool.answered(connection.address, head.status);
@@ -227,7 +249,7 @@ impl Body for BackendBody {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
+    use std::cell::RefCell;
     use std::future::Future;
     use std::io;
 
@@ -283,7 +305,7 @@ mod tests {
     async fn get(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> u16 {
         let request = Request::builder().method(Method::GET).uri("/").header("host", "b.test");
         let request = request.body(RequestBody::empty()).unwrap();
-        let (head, mut body) = upstreams.send(upstream, Protocol::Http1, request).await.unwrap();
+        let (head, mut body) = upstreams.send(upstream, Protocol::Http1, request, &Asked::default()).await.unwrap();
         while std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.is_some() {}
         head.status.as_u16()
     }
@@ -311,6 +333,46 @@ mod tests {
             let totals = counters.upstreams()[&format!("http://b.test:{port}")];
             assert_eq!(totals.ejections, 1);
             assert!(totals.failures >= 5 && totals.connections >= 2, "{totals:?}");
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn an_address_that_answers_too_late_gets_no_more_requests() {
+        let test = async {
+            let silent = TcpListener::bind("127.0.0.2:0").await.unwrap();
+            let port = silent.local_addr().unwrap().port();
+            let good = TcpListener::bind(("127.0.0.3", port)).await.unwrap();
+            let found = vec![silent.local_addr().unwrap(), good.local_addr().unwrap()];
+            let counters = Counters::default();
+            let runtime = RuntimeCounters::new(counters.clone());
+            let resolver = Rc::new(Fixed(RefCell::new(found)));
+            let tls = UpstreamTls::new(&[]).unwrap();
+            let upstreams = Upstreams { resolver, ..Upstreams::new(tls, runtime.upstreams()) };
+            let good = serve(good, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            let upstream = upstream(port);
+            let mut late = 0;
+            for _ in 0..30 {
+                let request = Request::builder().uri("/").header("host", "b.test").body(RequestBody::empty()).unwrap();
+                let asked = Asked::default();
+                let received = async {
+                    let (mut stream, _) = silent.accept().await.unwrap();
+                    stream.read_exact(&mut [0; 10]).await.unwrap();
+                };
+                tokio::select! {
+                    answered = upstreams.send(&upstream, Protocol::Http1, request, &asked) => {
+                        assert_eq!(answered.unwrap().0.status, 200);
+                    }
+                    () = received => {
+                        assert_eq!(asked.get(), Some(silent.local_addr().unwrap()));
+                        upstreams.timed_out(&upstream, &asked);
+                        late += 1;
+                    }
+                }
+            }
+            assert_eq!((late, good.get()), (5, 25));
+            let totals = counters.upstreams()[&format!("http://b.test:{port}")];
+            assert_eq!((totals.failures, totals.ejections), (5, 1));
         };
         tokio::task::LocalSet::new().run_until(test).await;
     }

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::backends::FileBackend;
@@ -26,6 +27,10 @@ pub struct UsageBook {
     path: Arc<Path>,
     /// None where it could not be opened, or another process has it.
     database: Arc<RwLock<Option<Database>>>,
+    /// Nothing can be kept at present.
+    failing: Arc<AtomicBool>,
+    /// The disk has failed: redb serves nobody any more until the file is opened again.
+    broken: Arc<AtomicBool>,
 }
 
 /// A day of an API key under a usage plan.
@@ -73,19 +78,30 @@ impl UsageBook {
             Ok(database) => (Some(database), None),
             Err(error) => (None, Some(error)),
         };
-        (Self { path: path.into(), database: Arc::new(RwLock::new(database)) }, error)
+        let failing = Arc::new(AtomicBool::new(error.is_some()));
+        let database = Arc::new(RwLock::new(database));
+        (Self { path: path.into(), database, failing, broken: Arc::default() }, error)
+    }
+
+    /// Whether what is used cannot be kept at present.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// Lets another process open it. It is empty until it is reclaimed.
     pub fn release(&self) {
-        drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.broken.store(false, Ordering::Relaxed);
+        *database = None;
     }
 
     /// Opens again what was released. While another process has it the error [says so](UsageError::is_in_use).
     pub fn reclaim(&self) -> Result<(), UsageError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
+            self.failing.store(true, Ordering::Relaxed);
             *database = Some(open(&self.path)?);
+            self.failing.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -97,21 +113,27 @@ impl UsageBook {
     /// Writes lines down, in place of those of the same plan, key and day. They are asked for in turn, so that what was asked
     /// for last is also written last.
     pub fn write(&self, lines: impl FnOnce() -> Vec<UsageLine>) -> Result<(), UsageError> {
+        if self.broken.load(Ordering::Relaxed) {
+            self.reopen()?;
+        }
         let database = self.database();
         let Some(database) = &*database else { return Ok(()) };
-        let transaction = database.begin_write().map_err(error)?;
-        let lines = lines();
-        if lines.is_empty() {
-            return transaction.abort().map_err(error);
+        let written = write(database, lines);
+        self.failing.store(written.is_err(), Ordering::Relaxed);
+        self.broken.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    fn reopen(&self) -> Result<(), UsageError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Another process may have it by now.
+        if self.broken.load(Ordering::Relaxed) {
+            // First: it has the file locked.
+            *database = None;
+            *database = Some(open(&self.path)?);
+            self.broken.store(false, Ordering::Relaxed);
         }
-        {
-            let mut table = transaction.open_table(TABLE).map_err(error)?;
-            for line in &lines {
-                let key = (line.plan_id.as_str(), line.key_id.as_str(), line.day);
-                table.insert(key, (line.used, line.spent, line.remaining)).map_err(error)?;
-            }
-        }
-        transaction.commit().map_err(error)
+        Ok(())
     }
 
     /// The last line of a key under a plan.
@@ -172,6 +194,22 @@ fn open(path: &Path) -> Result<Database, UsageError> {
     });
     let opened = opened.unwrap_or_else(|_| Err(error("it is damaged")));
     opened.map_err(|e| UsageError { why: format!("{}: {}", path.display(), e.why), ..e })
+}
+
+fn write(database: &Database, lines: impl FnOnce() -> Vec<UsageLine>) -> Result<(), UsageError> {
+    let transaction = database.begin_write().map_err(error)?;
+    let lines = lines();
+    if lines.is_empty() {
+        return transaction.abort().map_err(error);
+    }
+    {
+        let mut table = transaction.open_table(TABLE).map_err(error)?;
+        for line in &lines {
+            let key = (line.plan_id.as_str(), line.key_id.as_str(), line.day);
+            table.insert(key, (line.used, line.spent, line.remaining)).map_err(error)?;
+        }
+    }
+    transaction.commit().map_err(error)
 }
 
 fn forget(database: &Database, before: u32) -> Result<(), UsageError> {

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
@@ -29,8 +30,11 @@ struct Open<'a>(RwLockReadGuard<'a, Option<Database>>);
 
 struct Inner {
     path: PathBuf,
-    /// None while another process has it.
+    /// None while another process has it, or it cannot be opened.
     database: RwLock<Option<Database>>,
+    released: AtomicBool,
+    /// Something has failed. Where it was the disk, redb serves nobody any more until the file is opened again.
+    suspect: AtomicBool,
     /// Held over a commit and its publication, so that commits are published in their order.
     commit: Mutex<()>,
     feed: Feed,
@@ -61,14 +65,17 @@ impl Redb {
         let opened = std::thread::spawn(move || open_checked(&owned)).join();
         let (database, revision) = opened.map_err(|_| damaged(path, "its structure is broken"))??;
         let (database, commit) = (RwLock::new(Some(database)), Mutex::default());
-        let inner = Inner { path: path.to_owned(), database, commit, feed: Feed::new(revision) };
+        let (released, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        let inner = Inner { path: path.to_owned(), database, released, suspect, commit, feed: Feed::new(revision) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Closes the file, so that another process can open it. Until [`reclaim`](Self::reclaim) every operation fails with
     /// [`StoreError::Released`]; who follows has the last state. Blocks while operations are under way.
     pub fn release(&self) {
-        *self.inner.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut open = self.inner.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.inner.released.store(true, Ordering::Relaxed);
+        *open = None;
     }
 
     /// Opens the file again. Followers get what was committed meanwhile. Fails with [`StoreError::InUse`] while another process
@@ -80,6 +87,7 @@ impl Redb {
             *open = Some(database);
             self.inner.feed.skip_to(revision);
         }
+        self.inner.released.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -88,8 +96,14 @@ impl Redb {
         work: impl FnOnce(&Inner) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
         let inner = Arc::clone(&self.inner);
-        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-        done.unwrap_or_else(|_| Err(damaged(&self.inner.path, "its structure is broken").into()))
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&inner);
+            if done.is_err() {
+                inner.suspect.store(true, Ordering::Relaxed);
+            }
+            done
+        });
+        done.await.unwrap_or_else(|_| Err(damaged(&self.inner.path, "its structure is broken").into()))
     }
 }
 
@@ -153,8 +167,31 @@ impl Store for Redb {
 
 impl Inner {
     fn database(&self) -> Result<Open<'_>, StoreError> {
+        if self.suspect.load(Ordering::Relaxed) {
+            self.reopen_if_broken()?;
+        }
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         if open.is_some() { Ok(Open(open)) } else { Err(StoreError::Released(self.path.clone())) }
+    }
+
+    /// A disk that was full has room again, one that failed works: nobody should have to restart the server for that. The commit
+    /// that failed may have been made.
+    fn reopen_if_broken(&self) -> Result<(), StoreError> {
+        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let is_broken = match &*open {
+            Some(database) => database.begin_write().is_err(),
+            // It could not be opened again the last time; or another process has it.
+            None => !self.released.load(Ordering::Relaxed),
+        };
+        if is_broken {
+            // First: it has the file locked.
+            *open = None;
+            let (database, revision) = open_checked(&self.path)?;
+            *open = Some(database);
+            self.feed.skip_to(revision);
+        }
+        self.suspect.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn commit(&self, expected: Revision, changes: Vec<Change>) -> Result<Revision, CommitError> {
@@ -329,6 +366,7 @@ fn is_of_the_content(kind: std::io::ErrorKind) -> bool {
 fn storing(path: &Path, error: redb::Error) -> StoreError {
     match error {
         redb::Error::Io(error) => io(path, error),
+        error @ redb::Error::PreviousIo => StoreError::Io { path: path.to_owned(), why: error.to_string() },
         error => damaged(path, &error.to_string()),
     }
 }

@@ -6,7 +6,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
@@ -38,8 +39,11 @@ const RELEASED: &str = "was handed to another process";
 
 /// The tables.
 pub(super) struct Index {
-    /// None while another process has it.
+    /// None while another process has it, or it cannot be opened.
     database: RwLock<Option<Database>>,
+    released: AtomicBool,
+    /// Something has failed. Where it was the disk, redb serves nobody any more until the file is opened again.
+    suspect: AtomicBool,
     path: PathBuf,
     /// Held over a commit and the removal of contents after it: a put of the same content must not come between.
     writing: Mutex<()>,
@@ -79,7 +83,8 @@ impl Index {
         {
             sync_directory(directory)?;
         }
-        let index = Self { database: RwLock::new(Some(database)), path, writing: Mutex::new(()) };
+        let (released, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
+        let index = Self { database: RwLock::new(Some(database)), released, suspect, path, writing: Mutex::new(()) };
         // A read of a table that was never made fails: make them all.
         index.commit(|_| Ok(())).map_err(|e| match e {
             ObjectError::Storage(e) => e,
@@ -90,7 +95,9 @@ impl Index {
 
     /// Closes the file, so that another process can open it. Until [`reclaim`](Self::reclaim) everything else fails.
     pub(super) fn release(&self) {
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.released.store(true, Ordering::Relaxed);
+        *database = None;
     }
 
     /// Opens the file again.
@@ -99,6 +106,7 @@ impl Index {
         if database.is_none() {
             *database = Some(open(&self.path, true)?);
         }
+        self.released.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -159,7 +167,7 @@ impl Index {
         &self,
         table: TableDefinition<'static, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, StorageError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database()?;
         let database = database.as_ref().ok_or_else(|| self.fault(RELEASED))?;
         let transaction: ReadTransaction = database.begin_read().map_err(|e| self.fault(e))?;
         transaction.open_table(table).map_err(|e| self.fault(e))
@@ -170,14 +178,43 @@ impl Index {
     }
 
     pub(super) fn fault(&self, why: impl Display) -> StorageError {
+        self.suspect.store(true, Ordering::Relaxed);
         fault(&self.path, why)
     }
 
+    fn database(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, StorageError> {
+        if self.suspect.load(Ordering::Relaxed) {
+            self.reopen_if_broken()?;
+        }
+        Ok(self.database.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A disk that was full has room again, one that failed works: nobody should have to restart the server for that.
+    fn reopen_if_broken(&self) -> Result<(), StorageError> {
+        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let is_broken = match &*open {
+            Some(database) => database.begin_write().is_err(),
+            // It could not be opened again the last time; or another process has it.
+            None => !self.released.load(Ordering::Relaxed),
+        };
+        if is_broken {
+            // First: it has the file locked.
+            *open = None;
+            *open = Some(self::open(&self.path, true)?);
+        }
+        self.suspect.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn commit<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T>) -> Result<T> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database()?;
         let database = database.as_ref().ok_or_else(|| self.fault(RELEASED))?;
         let transaction = database.begin_write().map_err(|e| self.fault(e))?;
-        let answer = change(&mut Tables::open(&self.path, &transaction).map_err(|e| self.fault(e))?)?;
+        let answer = change(&mut Tables::open(&self.path, &transaction).map_err(|e| self.fault(e))?);
+        if let Err(ObjectError::Storage(_)) = answer {
+            self.suspect.store(true, Ordering::Relaxed);
+        }
+        let answer = answer?;
         transaction.commit().map_err(|e| self.fault(e))?;
         Ok(answer)
     }

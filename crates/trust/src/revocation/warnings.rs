@@ -13,11 +13,20 @@ impl Revocations {
     /// One sentence or two for each list that is out of date, or soon is, and each CA of `truststore` whose clients will be
     /// refused because nothing says who of them is revoked.
     pub fn warnings(&self, truststore: &Truststore, at: UnixSeconds) -> Vec<String> {
-        let newest = self.crls.iter().filter(|list| !self.crls.iter().any(|other| replaces(other, list)));
-        let outdated = newest.filter_map(|list| self.age_warning(list, at));
+        let outdated = self.newest().filter_map(|list| self.age_warning(list, at));
         let refuses = self.rules.on_missing == Fallback::Deny && self.rules.fetch == Fetch::None;
         let uncovered = truststore.certificates().filter(|ca| refuses && self.is_uncovered(ca, truststore));
         outdated.chain(uncovered.map(|ca| uncovered_warning(ca))).collect()
+    }
+
+    /// Whether the newest list of an issuer is out of date.
+    pub fn has_outdated(&self, at: UnixSeconds) -> bool {
+        self.newest().filter_map(|list| list.next_update()).any(|until| at > until)
+    }
+
+    /// Of each issuer.
+    fn newest(&self) -> impl Iterator<Item = &Arc<Crl>> {
+        self.crls.iter().filter(|list| !self.crls.iter().any(|other| replaces(other, list)))
     }
 
     fn age_warning(&self, list: &Crl, at: UnixSeconds) -> Option<String> {
