@@ -25,6 +25,7 @@ pub(crate) mod stage;
 pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::local_ca::endpoint_change;
 use draft::Draft;
 use object::{Loaded, Newest, ObjectRef, Readings};
 use source::{Location, Sources};
+pub(crate) use uses::Uses;
 
 /// How many objects are read for one change, those included that somebody else's change made needless.
 const MAX_READINGS: usize = 32;
@@ -87,13 +89,14 @@ impl Control {
         let uri = location.uri();
         // In turn, so that what was read last is also noted last.
         let _turn = self.shared.object_notes.lock().await;
-        for kind in named::kinds(&self.settings().state(), &uri) {
+        let uses = &self.shared.uses;
+        for kind in named::kinds(uses, &self.settings().state(), &uri) {
             let (sources, at, location) = (self.sources(), self.now(), location.clone());
             let newest = blocking(move || Newest::read(&sources, kind, &location, at)).await?;
             self.settings()
                 .edit(|state| {
                     let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
-                    named::note_newest(&mut draft, kind, &uri, newest.as_ref())?;
+                    named::note_newest(uses, &mut draft, kind, &uri, newest.as_ref())?;
                     Ok((draft.into_edit(), ()))
                 })
                 .await?;

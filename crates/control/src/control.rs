@@ -15,6 +15,7 @@ use model::{Change, Keyring, Snapshot, UnixMillis};
 use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
+use crate::apigatewayv2::Uses;
 use crate::authentication::OpenedKeys;
 use crate::authorization::{Action, authorize};
 use crate::health::OfHealth;
@@ -86,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) s3: S3Handler,
     /// Held while a newer version of a truststore's object is noted.
     pub(crate) object_notes: Mutex<()>,
+    pub(crate) uses: Uses,
     /// Held while clients are judged for a preview.
     pub(crate) previews: Arc<Mutex<()>>,
     /// The server is about to stop.
@@ -128,6 +130,7 @@ impl Control {
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
+                uses: Uses::default(),
                 previews: Arc::default(),
                 draining: AtomicBool::new(false),
             }

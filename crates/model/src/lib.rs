@@ -39,7 +39,7 @@ pub use keyring::{Keyring, KeyringError, Sealed};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use security_policy::{EndpointAccessMode, SecurityPolicy};
 pub use snapshot::Snapshot;
-pub use state::{Corrupt, State, Table};
+pub use state::{Corrupt, State, Table, differing};
 pub use tags::{
     ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError, UpstreamProtocol,
 };

@@ -12,7 +12,7 @@ mod touched;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ::policy::Policies;
 use trust::{Crl, Fetch, Policy, Revocations, Truststore};
@@ -56,6 +56,8 @@ pub struct Snapshot {
     defaults: Option<Defaults>,
     /// By digest.
     truststores: Arc<HashMap<Arc<str>, Truststore>>,
+    /// By ARN, while some domain shows them.
+    certificates: Arc<HashMap<Arc<str>, Weak<ServerCertificate>>>,
     /// By the digest of the bytes that they were read from.
     crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
     /// PEM of CAs of backends, by digest.

@@ -49,8 +49,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 const FORMAT: u64 = 2;
 const CHECKSUM_BYTES: usize = 4;
-/// Settings are small and their state is kept in memory besides.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// All of it is read once, at the start, and what it says is kept in memory besides.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 impl Redb {
     /// Opens the file, or makes it where there is none. All of it is checked: a file that is truncated or altered is

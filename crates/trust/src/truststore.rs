@@ -27,9 +27,11 @@ pub(crate) struct Inner {
     entries: Vec<Entry>,
     /// Places in `entries`, ordered by DER.
     by_der: Vec<u32>,
-    /// Places in `entries` by the subject's DER.
-    by_subject: HashMap<Box<[u8]>, Vec<u32>>,
+    by_subject: BySubject,
 }
+
+/// Places in `entries`, ordered by the subject's DER, then by place.
+struct BySubject(Vec<u32>);
 
 /// A certificate of a truststore and what stands above it there.
 pub(crate) struct Entry {
@@ -105,7 +107,7 @@ impl Truststore {
             findings.sort_by_key(|finding| finding.line);
             return Err(if findings.is_empty() { TruststoreError::Empty } else { TruststoreError::Unusable(findings) });
         }
-        let by_subject = index_by_subject(&entries);
+        let by_subject = BySubject::of(&entries);
         let complete = link(&mut entries, &by_subject);
         measure(&mut entries);
         let mut by_der: Vec<u32> = (0..).take(entries.len()).collect();
@@ -192,7 +194,7 @@ impl Inner {
 
     /// The entries with this subject (the whole `Name` in DER).
     pub(crate) fn named(&self, subject: &[u8]) -> &[u32] {
-        self.by_subject.get(subject).map_or(&[], Vec::as_slice)
+        self.by_subject.named(&self.entries, subject)
     }
 
     /// An entry above which nothing is in the truststore, found by climbing from `place`, which reaches no root.
@@ -289,15 +291,23 @@ fn read(blocks: Vec<pem::Block<'_>>) -> (Vec<Entry>, Vec<Finding>) {
             },
         }
     }
+    entries.shrink_to_fit();
     (entries, findings)
 }
 
-fn index_by_subject(entries: &[Entry]) -> HashMap<Box<[u8]>, Vec<u32>> {
-    let mut by_subject: HashMap<Box<[u8]>, Vec<u32>> = HashMap::new();
-    for (place, entry) in (0..).zip(entries) {
-        by_subject.entry(entry.certificate.subject_der().into()).or_default().push(place);
+impl BySubject {
+    fn of(entries: &[Entry]) -> Self {
+        let mut places: Vec<u32> = (0..).take(entries.len()).collect();
+        places.sort_by_key(|&place| entries[place as usize].certificate.subject_der());
+        Self(places)
     }
-    by_subject
+
+    fn named(&self, entries: &[Entry], subject: &[u8]) -> &[u32] {
+        let subject_at = |&place: &u32| entries[place as usize].certificate.subject_der();
+        let start = self.0.partition_point(|place| subject_at(place) < subject);
+        let count = self.0[start..].partition_point(|place| subject_at(place) == subject);
+        &self.0[start..start + count]
+    }
 }
 
 /// Signature checks for all of a truststore's links (counted in checks with P-256: half a second), and for one
@@ -306,7 +316,7 @@ const MAX_LINK_CHECKS: u32 = 15_000;
 const MAX_LINK_CHECKS_EACH: usize = 16;
 
 /// Finds for each entry the entries that issued it. False if the bounds left some unfound.
-fn link(entries: &mut [Entry], by_subject: &HashMap<Box<[u8]>, Vec<u32>>) -> bool {
+fn link(entries: &mut [Entry], by_subject: &BySubject) -> bool {
     let mut left = MAX_LINK_CHECKS;
     let mut complete = true;
     for place in 0..entries.len() {
@@ -315,7 +325,7 @@ fn link(entries: &mut [Entry], by_subject: &HashMap<Box<[u8]>, Vec<u32>>) -> boo
             continue;
         }
         let child = &entry.certificate;
-        let candidates = by_subject.get(child.issuer_der()).map_or(&[][..], Vec::as_slice);
+        let candidates = by_subject.named(entries, child.issuer_der());
         let mut candidates: Vec<u32> = candidates
             .iter()
             .copied()

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::object::{Kind, Newest, ObjectRef, Usable};
 use super::of_api;
 use super::source::Location;
+use super::uses::Uses;
 
 /// What a request says of a domain's mutual TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,26 +145,31 @@ impl Followed<'_> {
 }
 
 /// As what the settings name the object at `uri`.
-pub(super) fn kinds(state: &State, uri: &str) -> Vec<Kind> {
+pub(super) fn kinds(uses: &Uses, state: &State, uri: &str) -> Vec<Kind> {
+    let domains = uses.of(&state.domains, uri);
     let of_domains = [Kind::Truststore, Kind::RevocationLists]
         .into_iter()
-        .filter(|kind| state.domains.values().any(|domain| is_named(*kind, domain, uri)));
+        .filter(|kind| domains.iter().any(|domain| is_named(*kind, domain, uri)));
     of_domains.chain(of_api::kinds(state, uri)).collect()
 }
 
 /// Tells every domain (or API) that names the object at `uri` as this kind that this is its newest version. A truststore that is enforced
 /// stays; what follows its object moves on.
-pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: Option<&Newest>) -> Result<(), Error> {
+pub(super) fn note_newest(
+    uses: &Uses,
+    draft: &mut Draft<'_>,
+    kind: Kind,
+    uri: &str,
+    newest: Option<&Newest>,
+) -> Result<(), Error> {
     match kind {
         Kind::UpstreamCa => return of_api::note_newest::<UpstreamCa>(draft, uri, newest),
         Kind::Policy => return of_api::note_newest::<ApiPolicy>(draft, uri, newest),
         Kind::Truststore | Kind::RevocationLists => {}
     }
     let followed = Followed { newest, uri, at: draft.at };
-    let domains = draft.state.domains.clone();
-    // Copied only where it matters: there may be ten thousand others.
-    for domain in domains.values().filter(|domain| is_named(kind, domain, uri)) {
-        let mut next = Domain::clone(domain);
+    for domain in uses.of(&draft.state.domains, uri) {
+        let mut next = Domain::clone(&domain);
         match kind {
             Kind::Truststore => {
                 next.mutual_tls.iter_mut().for_each(|object| followed.note(object));
@@ -172,7 +178,7 @@ pub(super) fn note_newest(draft: &mut Draft<'_>, kind: Kind, uri: &str, newest: 
             Kind::RevocationLists => next.crls.iter_mut().for_each(|object| followed.take(object)),
             Kind::UpstreamCa | Kind::Policy => {}
         }
-        if next == **domain {
+        if next == *domain {
             continue;
         }
         if let Some(usable) = newest.and_then(|newest| newest.usable.as_ref()) {

@@ -4,7 +4,7 @@
 //! is what the data plane made of it (TLS configurations, tickets, judgements).
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use trust::{Crl, Revocations, Truststore};
 
@@ -193,7 +193,7 @@ impl Compiler<'_> {
         Ok(Arc::new(Domain {
             name: domain.name.clone(),
             region: domain.region.clone(),
-            certificate: self.server_certificate(&domain.name, &sources.server)?,
+            certificate: self.server_certificate(certificate)?,
             trust: self.trust(domain, shadow)?,
             dialect: Dialect::common(&sources.stages),
             paths: Paths::Custom(
@@ -252,11 +252,17 @@ impl Compiler<'_> {
 
 /// Certificates and truststores.
 impl Compiler<'_> {
-    fn server_certificate(&self, name: &str, source: &ServerSource) -> Result<Arc<ServerCertificate>, String> {
-        if let Some(old) = self.old(name).filter(|old| old.certificate.source.same(source)) {
-            return Ok(old.certificate.clone());
+    /// Domains with one certificate share what is made of it.
+    fn server_certificate(&mut self, source: &Arc<resource::Certificate>) -> Result<Arc<ServerCertificate>, String> {
+        let (arn, server) = (source.arn.as_str(), ServerSource::Imported(source.clone()));
+        let known =
+            self.next.certificates.get(arn).or_else(|| self.previous.certificates.get(arn)).and_then(Weak::upgrade);
+        if let Some(known) = known.filter(|known| known.source.same(&server)) {
+            return Ok(known);
         }
-        self.open_certificate(source)
+        let opened = self.open_certificate(&server)?;
+        change(&mut self.next.certificates, arn, Some(Arc::downgrade(&opened)));
+        Ok(opened)
     }
 
     fn open_certificate(&self, source: &ServerSource) -> Result<Arc<ServerCertificate>, String> {
@@ -397,6 +403,10 @@ impl Compiler<'_> {
     fn forget(&mut self, touched: &Touched<'_>) {
         self.forget_policies();
         self.next.endpoints.retain(|region, _| self.state.endpoints.contains_key(region));
+        let unused = |certificate: &Weak<ServerCertificate>| certificate.strong_count() == 0;
+        if self.next.certificates.values().any(unused) {
+            Arc::make_mut(&mut self.next.certificates).retain(|_, certificate| !unused(certificate));
+        }
         let mut gone = touched.blobs(self.before);
         let named = touched.blobs(self.state);
         gone.truststores.retain(|digest| !named.truststores.contains(digest));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::compile::{compiled_blobs, crl_blobs};
 use super::{Owner, Snapshot};
-use crate::state::Nested;
+use crate::state::{Nested, differing};
 use crate::{State, resource};
 
 /// The tag of [`ApiTags::upstream_certificate`](crate::ApiTags::upstream_certificate).
@@ -131,56 +131,4 @@ fn leading_to<'s, R>(
         of_domain.values().any(|resource| apis.contains(api_id(resource).as_str()))
     };
     resources.iter().filter(move |(_, of_domain)| leads(of_domain)).map(|(name, _)| name.as_str())
-}
-
-/// Keys under which two tables have not the same object.
-fn differing<'a, V>(
-    before: &'a Arc<BTreeMap<String, Arc<V>>>,
-    after: &'a Arc<BTreeMap<String, Arc<V>>>,
-) -> impl Iterator<Item = &'a str> + use<'a, V> {
-    let same = Arc::ptr_eq(before, after);
-    let mut before = before.iter().filter(move |_| !same).peekable();
-    let mut after = after.iter().filter(move |_| !same).peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let key = match (before.peek(), after.peek()) {
-                (None, None) => return None,
-                (Some((key, _)), None) | (None, Some((key, _))) => *key,
-                (Some((old, a)), Some((new, b))) => {
-                    // An object has one key, so that the keys need not be compared.
-                    if Arc::ptr_eq(a, b) {
-                        before.next();
-                        after.next();
-                        continue;
-                    }
-                    (*old).min(*new)
-                }
-            };
-            before.next_if(|(old, _)| *old == key);
-            after.next_if(|(new, _)| *new == key);
-            return Some(key.as_str());
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(entries: &[(&str, &Arc<u8>)]) -> Arc<BTreeMap<String, Arc<u8>>> {
-        Arc::new(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).clone())).collect())
-    }
-
-    #[test]
-    fn tables_differ_in_what_was_put_replaced_and_removed() {
-        let values: [Arc<u8>; 6] = std::array::from_fn(|number| Arc::new(number as u8));
-        let [a, b, c, d, e, f] = &values;
-        let before = table(&[("a", a), ("b", b), ("c", c), ("e", e)]);
-        let after = table(&[("0", f), ("a", a), ("b", d), ("e", e), ("f", f)]);
-        assert_eq!(differing(&before, &after).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
-        assert_eq!(differing(&after, &before).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
-        assert_eq!(differing(&before, &before.clone()).count(), 0);
-        assert_eq!(differing(&before, &table(&[])).count(), 4);
-        assert_eq!(differing(&table(&[]), &after).count(), 5);
-    }
 }
