@@ -16,8 +16,9 @@ import urllib.request
 import pytest
 
 from gateway import Gateway
+from raw import context
 from server import BINARY, ROOT, Server, clean_environment, eventually
-from test_drain import Load
+from test_drain import Load, ask
 from test_takeover import pid_in_run_json
 
 UNITS = ROOT / "dist/systemd"
@@ -147,6 +148,20 @@ def test_sockets_are_taken_and_its_life_is_told(managed, manager, tmp_path):
     server.stop()
     with socket.create_connection(manager.https.getsockname(), timeout=5):
         pass  # it waits for whoever is started next
+
+
+def test_every_address_that_is_passed_is_served(managed, manager, pki):
+    """A socket unit may have several, such as one of IPv4 and one of IPv6."""
+    other = high(socket.create_server(("::1", 0), family=socket.AF_INET6))
+    identity = pki.server("gateway", "api.example.com")
+    server = managed(
+        "--domain", "api.example.com", "--truststore", pki.ca().cert, "--cert", identity.cert, "--key", identity.key,
+        "--upstream", "http://127.0.0.1:1", sockets=[("https", manager.https), ("control", manager.control), ("https", other)])
+    for passed in (manager.https, other):
+        with socket.create_connection(passed.getsockname()[:2], timeout=20) as raw:
+            with context(pki.client()).wrap_socket(raw, server_hostname="api.example.com") as connection:
+                assert ask(connection, "api.example.com")[0] == 503, "served, though by no backend"
+    other.close()
 
 
 def test_a_restart_under_load_refuses_nobody(managed, manager, backend, pki):
