@@ -231,6 +231,8 @@ impl Uses {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn compile(text: &str) -> Result<(Policies, Vec<String>), String> {
@@ -291,5 +293,68 @@ mod tests {
         assert_eq!(names(uses("context has token && context.token.issuer == \"x\"")), (false, "token".into()));
         assert_eq!(names(uses("context has token.subject")), (false, "token".into()));
         assert!(names(uses("(if context.path == \"/\" then context else context).host == \"\"")).0);
+    }
+
+    /// What Cedar's grammar is made of, in any order.
+    const PIECES: &[&str] = &[
+        "permit",
+        "forbid",
+        "(",
+        ")",
+        "principal",
+        "action",
+        "resource",
+        ",",
+        ";",
+        "when",
+        "unless",
+        "{",
+        "}",
+        "==",
+        "in",
+        "is",
+        "has",
+        "like",
+        "Client",
+        "::",
+        "\"x\"",
+        "\"\\u{1}*\"",
+        "context",
+        ".",
+        "path",
+        "token",
+        "hasTag",
+        "[",
+        "]",
+        "&&",
+        "||",
+        "!",
+        "-",
+        "1",
+        "9223372036854775808",
+        "if",
+        "then",
+        "else",
+        "ip",
+        "datetime",
+        "@id",
+        "?principal",
+        "//",
+        "\n",
+        "é",
+        "\"",
+    ];
+
+    proptest! {
+        /// Whatever is in an object, the control plane outlives it, and says something of it.
+        #[test]
+        fn no_text_is_too_much(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..40), bytes: Vec<u8>) {
+            let body = pieces.join(" ");
+            for text in [&body, &format!("permit(principal, action, resource) when {{ {body} }};")] {
+                let said = Policies::compile(text.as_bytes()).err().map(|e| e.to_string());
+                prop_assert!(said.is_none_or(|said| !said.is_empty() && !said.contains("could not")), "{text}");
+            }
+            let _ = Policies::compile(&bytes);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod http2;
 mod http2_backends;
 mod mapping;
 mod openssl;
+mod policies;
 mod proxy_protocol;
 mod refusals;
 mod serving;

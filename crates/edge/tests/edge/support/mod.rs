@@ -158,7 +158,8 @@ impl World {
         self.publish(changes, &Blobs::new()).await;
     }
 
-    async fn publish(&mut self, changes: &[Change], blobs: &Blobs) {
+    /// The same, where they name these.
+    pub async fn publish(&mut self, changes: &[Change], blobs: &Blobs) {
         self.state.apply(self.state.revision + 1, changes).unwrap();
         let next = Snapshot::compile(&self.state, &self.snapshot, blobs, &self.keyring, &defaults(), NOW);
         self.snapshot = Arc::new(next);
