@@ -63,29 +63,38 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Bytes that are looked at together.
+const WORD: usize = size_of::<u64>();
+
 fn push_string(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
-    out.reserve(rest.len() + rest.len() / 4 + 2);
     out.push(b'"');
-    while let Some((word, behind)) = rest.split_first_chunk() {
+    let mut end = out.len();
+    // Room for all of it with a backslash before each byte, and for a word that is copied whole though its end is not wanted.
+    out.resize(end + 2 * rest.len() + WORD, 0);
+    while let Some((word, behind)) = rest.split_first_chunk::<WORD>() {
         let marks = escaped(u64::from_le_bytes(*word));
-        // Copied whole in any case: a length that is known costs no call.
-        out.extend_from_slice(word);
+        out[end..end + WORD].copy_from_slice(word);
         if marks == 0 {
             rest = behind;
+            end += WORD;
         } else {
             let at = marks.trailing_zeros() as usize / 8;
-            out.truncate(out.len() - word.len() + at);
-            push_escape(out, word[at]);
+            end += at;
+            put_escape(out, &mut end, word[at]);
             rest = &rest[at + 1..];
         }
     }
     for &byte in rest {
         match byte {
-            0..b' ' | b'"' | b'\\' => push_escape(out, byte),
-            _ => out.push(byte),
+            0..b' ' | b'"' | b'\\' => put_escape(out, &mut end, byte),
+            _ => {
+                out[end] = byte;
+                end += 1;
+            }
         }
     }
+    out.truncate(end);
     out.push(b'"');
 }
 
@@ -99,7 +108,8 @@ fn escaped(word: u64) -> u64 {
     below(word, b' ') | equals(b'"') | equals(b'\\')
 }
 
-fn push_escape(out: &mut Vec<u8>, byte: u8) {
+/// Puts an escape at `end`, which is behind it then. There is room for two bytes; one of six makes room for the others.
+fn put_escape(out: &mut Vec<u8>, end: &mut usize, byte: u8) {
     let short = match byte {
         b'"' | b'\\' => byte,
         b'\n' => b'n',
@@ -108,11 +118,15 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
         0x08 => b'b',
         0x0c => b'f',
         _ => {
+            let room = out.len() + 4;
+            out.truncate(*end);
             let _ = write!(out, "\\u{byte:04x}");
-            return;
+            *end = out.len();
+            return out.resize(room, 0);
         }
     };
-    out.extend_from_slice(&[b'\\', short]);
+    out[*end..*end + 2].copy_from_slice(&[b'\\', short]);
+    *end += 2;
 }
 
 #[cfg(test)]

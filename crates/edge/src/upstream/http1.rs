@@ -10,6 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, Method, Request, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::error::{BackendError, SendError};
 use super::pool::Lease;
@@ -66,8 +67,9 @@ impl Http1 {
 
     /// Whether the backend has neither closed the connection nor sent what nobody asked for.
     pub(super) fn is_ready(&mut self) -> bool {
-        let mut nothing = BytesMut::with_capacity(1);
-        buffer::poll_read(&mut self.stream, &mut nothing, &mut Context::from_waker(Waker::noop())).is_pending()
+        let mut byte = [0];
+        let (mut read, mut nobody) = (ReadBuf::new(&mut byte), Context::from_waker(Waker::noop()));
+        Pin::new(&mut self.stream).poll_read(&mut nobody, &mut read).is_pending()
     }
 
     /// Sends a request (origin form, with Host) and waits for the head of the answer.
