@@ -65,6 +65,24 @@ def test_a_subject_cannot_break_a_header(gateway, backend, pki):
     assert all(not seen.header("x-admin") and "smuggled" not in seen.target for seen in backend.seen)
 
 
+def test_values_come_out_of_payloads(gateway, backend, pki):
+    """`$request.body` and `$response.body`; the payloads themselves go on as they are."""
+    add_route(
+        gateway, "POST /looked-into", f"{backend.url}/looked-into",
+        RequestParameters={"append:header.x-patient": "$request.body.subject.reference", "append:querystring.first": "n-${request.body.ids[0]}"},
+        ResponseParameters={"200": {"append:header.x-seen": "${response.body.method} ${response.body.path}"}})
+    payload = '{"resourceType":"Observation", "subject":{"reference":"Patient/7"}, "ids":[12345678901234567890123]}'
+    for http in ("1.1", "2"):
+        answer = gateway.curl("/looked-into", pki.client(), "--data-binary", payload, http=http)
+        seen = backend.seen[-1]
+        assert seen.header("x-patient") == ["Patient/7"] and seen.target == "/looked-into?first=n-12345678901234567890123"
+        assert seen.body == payload.encode()
+        assert answer.headers["x-seen"] == f"POST {seen.target}" and answer.json()["length"] == len(payload)
+    for other in ("no JSON", '{"subject":7}', ""):
+        assert gateway.curl("/looked-into", pki.client(), "--data-binary", other).status == 200
+        assert not backend.seen[-1].header("x-patient") and backend.seen[-1].body == other.encode()
+
+
 def test_the_backend_sees_who_forwarded(gateway, backend, pki):
     backend.clear()
     gateway.curl("/seen", pki.client(), "--header", "X-Forwarded-For: 10.1.2.3")

@@ -8,6 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
+use model::mapping::MAX_PAYLOAD_BYTES;
 use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 
 use crate::admit;
@@ -18,6 +19,8 @@ use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
 use crate::forward;
+use crate::grpc;
+use crate::hold::hold_request;
 use crate::lambda::proxy::Call;
 use crate::mapping::{Changes, Values};
 use crate::record::Record;
@@ -153,21 +156,28 @@ async fn route(
         // Last, so that only what reaches the backend counts.
         api_keys::spend(key, record.at)?;
     }
+    let held = match backend.request_mapping().reads_payload && is_looked_into(parts) {
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        true => Some(Box::pin(hold_request(runtime, payload)).await?),
+        false => None,
+    };
+    let values = Values::of_request(parts, rest, &variables, record);
+    let values = values.with_payload(held.as_ref().map_or(&[], |held| &held.bytes));
     let integration = match backend {
         Backend::Http(integration) => integration.clone(),
         Backend::Function(function) => {
-            return Ok(Routed::Call(Box::new(Call::new(function, &stage, parts, rest, &variables, record))));
+            return Ok(Routed::Call(Box::new(Call::new(function, &stage, parts, rest, &variables, record, &values))));
         }
     };
     let mut target = String::with_capacity(parts.uri.path().len() + 16);
-    let appended = route.is_default.then_some(rest);
+    let (query, appended) = (parts.uri.query(), route.is_default.then_some(rest));
     match &integration.path_mapping {
-        Some(mapping) => rest_api::write_target(&integration, mapping, parts, rest, &variables, record, &mut target)?,
-        None => integration.target.write_path(&variables, appended, parts.uri.query(), &mut target),
+        Some(mapping) => rest_api::write_target(&integration, mapping, query, &values, &mut target)?,
+        None => integration.target.write_path(&variables, appended, query, &mut target),
     }
     let mut changes = Changes::default();
     if !integration.request_mapping.steps.is_empty() {
-        changes = Values::of_request(parts, rest, &variables, record).changes(&integration.request_mapping);
+        changes = values.changes(&integration.request_mapping);
         changes.apply_to_target(&mut target);
         if changes.overwrites_path() && admit::has_dot_segments(target.split('?').next().unwrap_or_default()) {
             return Err(Answer::BadRequest("the mapped path has dot segments"));
@@ -179,6 +189,11 @@ async fn route(
 /// With `*.example.com` and `api.example.com`, `x.example.com` and `api.example.com` are not the same.
 fn is_same_domain(snapshot: &Snapshot, host: &str, domain: &Arc<Domain>) -> bool {
     snapshot.domain(host).is_some_and(|found| Arc::ptr_eq(found, domain))
+}
+
+/// Whether values are looked for in the payload: a stream of messages is no JSON, and never ends.
+fn is_looked_into(parts: &Parts) -> bool {
+    !grpc::is_grpc(parts) && declared_length(parts).is_none_or(|length| length <= MAX_PAYLOAD_BYTES as u64)
 }
 
 fn declared_length(parts: &Parts) -> Option<u64> {

@@ -12,12 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, re
 use http_body::Body;
 use model::mapping::Mapping;
 use tokio::select;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answer::{self, Answer};
 use crate::body::{Payload, Progress, RequestBody};
 use crate::exchange::Onward;
 use crate::grpc;
+use crate::hold::{HoldError, Whole, hold};
 use crate::http1::head;
 use crate::identity;
 use crate::mapping::Values;
@@ -73,6 +74,9 @@ fn is_for_us(name: &str) -> bool {
             | "x-real-ip"
     ) || identity::is_identity(name)
 }
+
+/// Bytes of an answer in which values are looked for; AWS's limit on payloads.
+const MAX_HELD_RESPONSE: u64 = 10 * 1024 * 1024;
 
 const VIA_US: HeaderValue = HeaderValue::from_static("HTTP/1.1 AmazonAPIGateway");
 
@@ -152,8 +156,14 @@ pub(crate) async fn forward(
     if let Some(protocol) = protocol {
         head.headers.insert(UPGRADE, protocol);
     }
+    let mut backend = backend;
     if let Some(mapping) = integration.response_mappings.get(&head.status.as_u16()) {
-        let changes = Values::of_response(&head.headers, record).changes(mapping);
+        let held = match mapping.reads_payload && !is_grpc && upgrade.is_none() {
+            true => Some(Box::pin(hold_response(runtime, record, &mut backend, timeout)).await?),
+            false => None,
+        };
+        let payload = held.as_ref().map_or(&[][..], |held| &held.bytes);
+        let changes = Values::of_response(&head.headers, record).with_payload(payload).changes(mapping);
         changes.apply_to_headers(&mut head.headers);
         changes.apply_to_status(&mut head);
         record.answered_with(head.status);
@@ -162,6 +172,27 @@ pub(crate) async fn forward(
     // hyper writes the version of the client's connection.
     head.version = Version::HTTP_11;
     Ok((head, backend))
+}
+
+/// Reads a backend's payload to its end, since a value is looked for in it. It goes on as it is.
+async fn hold_response(
+    runtime: &Rc<Runtime>,
+    record: &mut Record,
+    backend: &mut BackendBody,
+    limit: Duration,
+) -> Result<Whole, Answer> {
+    let held =
+        timeout(limit, hold(runtime, backend, MAX_HELD_RESPONSE)).await.map_err(|_| Answer::IntegrationTimeout)?;
+    let whole = held.map_err(|error| {
+        record.integration_failed(match error {
+            HoldError::Broken(_) => "the backend's answer broke off",
+            HoldError::TooLarge => "the backend's answer is larger than the 10 MB of which parameters are mapped",
+            HoldError::Full => "the gateway holds as many payloads as it may",
+        });
+        Answer::IntegrationFailure
+    })?;
+    *backend = BackendBody::Whole(whole.bytes.clone());
+    Ok(whole)
 }
 
 /// The protocol that a client wants to change to (RFC 9110 section 7.8): WebSocket, most likely.

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 
+use crate::answer::Answer;
+use crate::body::Payload;
 use crate::runtime::Runtime;
 
 /// Bytes of payloads that one runtime holds at a time.
@@ -54,6 +56,17 @@ where
         }
     }
     Ok(Whole { bytes: if rest.is_empty() { first } else { rest.freeze() }, held })
+}
+
+/// The same of a client's payload, which goes on as it is.
+pub(crate) async fn hold_request(runtime: &Rc<Runtime>, payload: &mut Payload) -> Result<Whole, Answer> {
+    let whole = hold(runtime, payload, runtime.limits().body_bytes).await.map_err(|error| match error {
+        HoldError::Broken(_) => Answer::BadRequest("the payload ended early, or is not as it says"),
+        HoldError::TooLarge => Answer::PayloadTooLarge,
+        HoldError::Full => Answer::Throttled,
+    })?;
+    *payload = Payload::from(whole.bytes.clone());
+    Ok(whole)
 }
 
 impl Whole {

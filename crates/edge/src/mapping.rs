@@ -41,6 +41,8 @@ pub(crate) struct Values<'a> {
     query: &'a str,
     variables: &'a [(&'a str, &'a str)],
     record: &'a Record,
+    /// What was held of it: nothing where no value is looked for in it.
+    payload: &'a [u8],
     /// A stranger made them.
     from_client: bool,
 }
@@ -55,11 +57,16 @@ impl<'a> Values<'a> {
     ) -> Self {
         let path = if path.is_empty() { "/" } else { path };
         let query = parts.uri.query().unwrap_or_default();
-        Self { headers: &parts.headers, path, query, variables, record, from_client: true }
+        Self { headers: &parts.headers, path, query, variables, record, payload: &[], from_client: true }
     }
 
     pub(crate) fn of_response(headers: &'a HeaderMap, record: &'a Record) -> Self {
-        Self { headers, path: "", query: "", variables: &[], record, from_client: false }
+        Self { headers, path: "", query: "", variables: &[], record, payload: &[], from_client: false }
+    }
+
+    /// With the payload.
+    pub(crate) fn with_payload(self, payload: &'a [u8]) -> Self {
+        Self { payload, ..self }
     }
 
     /// Looks everything up.
@@ -92,6 +99,7 @@ impl<'a> Values<'a> {
             Source::PathVariable(name) => {
                 self.variables.iter().find(|(variable, _)| variable == name).map_or("", |(_, value)| value).into()
             }
+            Source::Body(path) => path.find(self.payload).unwrap_or_default().into(),
             Source::Context(variable) => {
                 let certificate = self.record.client.chain.identity().map(|identity| &identity.certificate);
                 value_of(variable, certificate, self.record).unwrap_or_default().into()
@@ -151,8 +159,8 @@ pub(crate) fn set_headers(set: &[(HeaderName, Source)], record: &Record, headers
     let none = Mapping::default();
     for (name, source) in set {
         let is_identity = matches!(source, Source::Context(variable) if variable.is_identity());
-        let values =
-            Values { headers: &HeaderMap::new(), path: "", query: "", variables: &[], record, from_client: false };
+        let no_headers = HeaderMap::new();
+        let values = Values::of_response(&no_headers, record);
         let value = values.piece(source, &none);
         if let Some(value) = header_value(&value, is_identity).filter(|value| !value.is_empty()) {
             headers.insert(name, value);

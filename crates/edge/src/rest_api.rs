@@ -56,13 +56,10 @@ pub(crate) fn check(required: &[Required], parts: &Parts, record: &mut Record) -
 pub(crate) fn write_target(
     integration: &Integration,
     mapping: &[(String, Source)],
-    parts: &Parts,
-    path: &str,
-    variables: &[(&str, &str)],
-    record: &Record,
+    query: Option<&str>,
+    values: &Values<'_>,
     out: &mut String,
 ) -> Result<(), Answer> {
-    let values = Values::of_request(parts, path, variables, record);
     let mapped: Vec<(&str, Cow<'_, str>)> = mapping
         .iter()
         .map(|(name, source)| {
@@ -73,7 +70,7 @@ pub(crate) fn write_target(
         })
         .collect();
     let mapped: Vec<(&str, &str)> = mapped.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-    integration.target.write_path(&mapped, None, parts.uri.query(), out);
+    integration.target.write_path(&mapped, None, query, out);
     match admit::has_dot_segments(out.split('?').next().unwrap_or_default()) {
         true => Err(Answer::BadRequest("the mapped path has dot segments")),
         false => Ok(()),

@@ -54,6 +54,8 @@ pub(crate) enum Protocol {
 pub(crate) enum BackendBody {
     Http1(Box<Http1Body>),
     Http2(Box<Http2Body>),
+    /// All of it: somebody had to see it first.
+    Whole(Bytes),
 }
 
 impl Upstreams {
@@ -216,7 +218,7 @@ impl BackendBody {
     pub(crate) fn take_upgraded(&mut self) -> Option<Upgraded> {
         match self {
             Self::Http1(body) => body.take_upgraded(),
-            Self::Http2(_) => None,
+            Self::Http2(_) | Self::Whole(_) => None,
         }
     }
 }
@@ -229,6 +231,8 @@ impl Body for BackendBody {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
         }
     }
 
@@ -236,6 +240,7 @@ impl Body for BackendBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
         }
     }
 
@@ -243,6 +248,7 @@ impl Body for BackendBody {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `append:header.x-client-dn` = `$context.identity.clientCert.subjectDN`: read once, when a snapshot is compiled.
 
+mod json_path;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::template::Variable;
 
+pub use json_path::{JsonPath, MAX_PAYLOAD_BYTES};
 pub use rest::{RestMapping, gateway_response_source, rest_identity_sources};
 
 /// `requestParameters`, or those of `responseParameters` for one status code, in the order of their keys.
@@ -17,6 +19,8 @@ pub use rest::{RestMapping, gateway_response_source, rest_identity_sources};
 pub struct Mapping {
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// A value is looked for in the payload, which has to be held for it.
+    pub reads_payload: bool,
     /// Headers that say who the client is: lowercase, `-` for all punctuation.
     claims: Vec<Box<str>>,
 }
@@ -71,6 +75,8 @@ pub enum Source {
     Path,
     /// `$request.path.NAME`: a path variable of the route.
     PathVariable(String),
+    /// `$request.body.PATH`: a value in a payload that is JSON.
+    Body(JsonPath),
     /// `$context.NAME`
     Context(Variable),
 }
@@ -81,8 +87,8 @@ pub enum MappingError {
     /// The key names no action or no place.
     #[error("'{0}' is no parameter that can be mapped")]
     Key(String),
-    /// The value names a source that is not served; payloads are not read.
-    #[error("'{0}' is no source of a value; payloads ($request.body, $response.body) are not read")]
+    /// The value names no source.
+    #[error("'{0}' is no source of a value")]
     Source(String),
     /// The status cannot take the place of the backend's, whose payload goes with it.
     #[error("'{0}' is no status code from 200 to 599 of an answer that may have a payload")]
@@ -120,12 +126,17 @@ impl Mapping {
     ) -> Result<Self, MappingError> {
         let mut mapping = Self::default();
         for (key, value) in parameters {
-            mapping.steps.push(Step::parse(key, value, message, stage_variables)?);
+            mapping.push(Step::parse(key, value, message, stage_variables)?);
         }
         if message == "request." {
             mapping.drop_claims();
         }
         Ok(mapping)
+    }
+
+    fn push(&mut self, step: Step) {
+        self.reads_payload |= step.value.iter().any(|source| matches!(source, Source::Body(_)));
+        self.steps.push(step);
     }
 
     /// What the gateway says about the client is said by nobody else: it goes before what the client sent is looked at.
@@ -207,7 +218,7 @@ pub fn identity_source(entry: &str, stage_variables: &BTreeMap<String, String>) 
     let found = entry.strip_prefix('$').and_then(|name| source(name, "request.", stage_variables));
     match found {
         Some(Source::Context(Variable::Authorizer(_) | Variable::AuthorizerClaim(_))) => None,
-        Some(Source::Path | Source::PathVariable(_)) => None,
+        Some(Source::Path | Source::PathVariable(_) | Source::Body(_)) => None,
         found => found,
     }
     .ok_or_else(|| MappingError::Source(entry.to_owned()))
@@ -249,12 +260,16 @@ fn source(name: &str, message: &str, stage_variables: &BTreeMap<String, String>)
     if let Some(name) = name.strip_prefix("stageVariables.") {
         return Some(Source::Static(stage_variables.get(name).cloned().unwrap_or_default()));
     }
-    match name.strip_prefix(message)?.split_once('.') {
+    let name = name.strip_prefix(message)?;
+    if let Some(path) = name.strip_prefix("body") {
+        return JsonPath::parse(path).map(Source::Body);
+    }
+    match name.split_once('.') {
         Some(("header", name)) => HeaderName::try_from(name).ok().map(Source::Header),
         Some((_, "")) => None,
         Some(("querystring", name)) if message == "request." => Some(Source::Query(name.to_owned())),
         Some(("path", name)) if message == "request." => Some(Source::PathVariable(name.to_owned())),
-        None if name == "request.path" => Some(Source::Path),
+        None if name == "path" && message == "request." => Some(Source::Path),
         _ => None,
     }
 }
@@ -285,6 +300,7 @@ mod tests {
             ("$context.authorizer.claims.sub", vec![Source::Context(Variable::AuthorizerClaim("sub".into()))]),
             ("$context.authorizer.tenant", vec![Source::Context(Variable::Authorizer("tenant".into()))]),
             ("$request.path.id", vec![Source::PathVariable("id".into())]),
+            ("$request.body.user.ids[0]", vec![Source::Body(JsonPath::parse(".user.ids[0]").unwrap())]),
             ("$stageVariables.env", vec![Source::Static("prod".into())]),
             ("$context.requestId", vec![Source::Context(Variable::RequestId)]),
             (
@@ -303,9 +319,13 @@ mod tests {
         assert_eq!(request("overwrite:path", "/x").unwrap().place, Place::Path);
         assert_eq!(request("remove:querystring.a", "").unwrap().place, Place::Query("a".into()));
         let response = map(&[("overwrite:statuscode", "403"), ("append:header.x", "$response.header.y")]);
-        let steps = Mapping::of_response(&response, &map(&[])).unwrap().steps;
+        let mapping = Mapping::of_response(&response, &map(&[])).unwrap();
+        assert!(!mapping.reads_payload);
+        let steps = mapping.steps;
         assert_eq!(steps[0].value, [Source::Header(header("y"))]);
         assert_eq!((steps[1].action, &steps[1].place), (Action::Overwrite, &Place::StatusCode));
+        let response = map(&[("append:header.x", "id ${response.body.id}")]);
+        assert!(Mapping::of_response(&response, &map(&[])).unwrap().reads_payload);
     }
 
     #[test]
@@ -316,7 +336,11 @@ mod tests {
             assert_eq!(request(key, "x"), Err(MappingError::Key(key.into())), "{key}");
         }
         for value in [
-            "$request.body.x",
+            "$request.body",
+            "$request.body.*",
+            "$request.body..x",
+            "$request.body.x[?(@.y)]",
+            "$response.body.x",
             "$response.header.x",
             "$x",
             "${request.header.x",

@@ -267,6 +267,16 @@ pub enum Backend {
     Function(Arc<FunctionIntegration>),
 }
 
+impl Backend {
+    /// Parameter mapping of the request.
+    pub fn request_mapping(&self) -> &Mapping {
+        match self {
+            Self::Http(integration) => &integration.request_mapping,
+            Self::Function(function) => &function.request_mapping,
+        }
+    }
+}
+
 /// An HTTP_PROXY integration.
 #[derive(Debug)]
 pub struct Integration {

@@ -10,7 +10,7 @@ use sigv4::{PayloadHash, Rules, Scope, SecretKey, Verified};
 use super::denial::Denial;
 use crate::answer::Answer;
 use crate::body::Payload;
-use crate::hold::{HoldError, hold};
+use crate::hold::hold_request;
 use crate::record::Record;
 use crate::runtime::Runtime;
 
@@ -35,13 +35,8 @@ pub(super) async fn authorize(
             return Ok(key);
         }
     }
-    let whole = hold(runtime, payload, runtime.limits().body_bytes).await.map_err(|error| match error {
-        HoldError::Broken(_) => Answer::BadRequest("the payload ended early, or is not as it says"),
-        HoldError::TooLarge => Answer::PayloadTooLarge,
-        HoldError::Full => Answer::Throttled,
-    })?;
+    let whole = hold_request(runtime, payload).await?;
     let checked = verify(runtime, record, parts, &key, sigv4::Body::Bytes(&whole.bytes));
-    *payload = Payload::from(whole.bytes);
     checked.map_err(|denial| record.deny(denial))?;
     Ok(key)
 }

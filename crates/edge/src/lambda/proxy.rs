@@ -42,13 +42,14 @@ impl Call {
         rest: &str,
         variables: &[(&str, &str)],
         record: &Record,
+        values: &Values<'_>,
     ) -> Self {
         let mut target = event::path(integration.payload_format, record, stage, parts.uri.path(), rest);
         if let Some(query) = parts.uri.query() {
             target.push('?');
             target.push_str(query);
         }
-        let changes = Values::of_request(parts, rest, variables, record).changes(&integration.request_mapping);
+        let changes = values.changes(&integration.request_mapping);
         changes.apply_to_target(&mut target);
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         Self {
@@ -132,7 +133,7 @@ impl Call {
         let (mut head, ()) = Response::new(()).into_parts();
         (head.status, head.headers) = (reply.status, reply.headers);
         if let Some(mapping) = self.integration.response_mappings.get(&head.status.as_u16()) {
-            let changes = Values::of_response(&head.headers, record).changes(mapping);
+            let changes = Values::of_response(&head.headers, record).with_payload(&reply.body).changes(mapping);
             changes.apply_to_headers(&mut head.headers);
             changes.apply_to_status(&mut head);
             record.answered_with(head.status);

@@ -32,6 +32,7 @@ impl RestMapping {
             let source = rest_source(value, stage_variables).ok_or_else(|| MappingError::Source(value.clone()))?;
             let place = match location {
                 "path" if !name.is_empty() => {
+                    read.mapping.reads_payload |= matches!(source, Source::Body(_));
                     read.path.push((name.to_owned(), source));
                     continue;
                 }
@@ -40,7 +41,7 @@ impl RestMapping {
                 _ => return Err(wrong()),
             };
             let is_identity = matches!(&source, Source::Context(variable) if variable.is_identity());
-            read.mapping.steps.push(Step { action: Action::Overwrite, place, value: vec![source], is_identity });
+            read.mapping.push(Step { action: Action::Overwrite, place, value: vec![source], is_identity });
         }
         read.mapping.drop_claims();
         Ok(read)
@@ -56,9 +57,11 @@ pub fn rest_identity_sources(
     let read = |entry: &str| {
         let found = rest_source(entry, stage_variables).filter(|_| !entry.starts_with('\''));
         match found {
-            Some(Source::Context(Variable::Authorizer(_) | Variable::AuthorizerClaim(_)) | Source::PathVariable(_)) => {
-                None
-            }
+            Some(
+                Source::Context(Variable::Authorizer(_) | Variable::AuthorizerClaim(_))
+                | Source::PathVariable(_)
+                | Source::Body(_),
+            ) => None,
             found => found,
         }
         .ok_or_else(|| MappingError::Source(entry.to_owned()))
@@ -81,7 +84,7 @@ fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Optio
         return text.strip_suffix('\'').map(|text| Source::Static(text.to_owned()));
     }
     match value.strip_prefix("method.") {
-        // Payloads are not read, and the path as a whole is no parameter of a REST API's method.
+        // The path as a whole is no parameter of a REST API's method.
         Some("request.path") => None,
         Some(name) => source(name, "request.", stage_variables),
         None if value.starts_with("context.") || value.starts_with("stageVariables.") => {
@@ -116,6 +119,11 @@ mod tests {
         assert_eq!(values[2], &Source::Static("prod".into()));
         assert_eq!(values[3], &Source::Header(HeaderName::from_static("x-q")));
         assert!(read.mapping.claims("x_dn"), "a client cannot say what the gateway says of it");
+        assert!(!read.mapping.reads_payload);
+        for key in ["integration.request.header.x", "integration.request.path.x"] {
+            let read = RestMapping::parse(&map(&[(key, "method.request.body.user.id")]), &map(&[])).unwrap();
+            assert!(read.mapping.reads_payload, "{key}");
+        }
     }
 
     #[test]
@@ -130,7 +138,7 @@ mod tests {
             "method.request.header.X-A,",
             "'x'",
             "method.request.path.id",
-            "method.request.body",
+            "method.request.body.x",
             "$request.header.X-A",
             "context.authorizer.tenant",
             "context.nothing",
@@ -153,7 +161,7 @@ mod tests {
             ("integration.request.header.x", "'"),
             ("integration.request.header.x", "method.request.body"),
             ("integration.request.header.x", "method.request.path"),
-            ("integration.request.header.x", "method.request.body.x"),
+            ("integration.request.header.x", "method.request.body..x"),
             ("integration.request.header.x", "integration.response.header.x"),
             ("integration.request.header.x", "context.nothing"),
         ] {
