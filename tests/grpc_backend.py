@@ -14,7 +14,7 @@ class GrpcBackend:
 
     def __init__(self, identity=None, trusted=None):
         self.metadata = []
-        self.cancelled = threading.Event()
+        self.waiting, self.cancelled = threading.Event(), threading.Event()
         self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
@@ -64,7 +64,9 @@ class GrpcBackend:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not like this: ä")
 
     def slow(self, request, context):
-        context.add_callback(self.cancelled.set)
+        if not context.add_callback(self.cancelled.set):
+            self.cancelled.set()  # It was over before it was here.
+        self.waiting.set()
         self.cancelled.wait(30)
         return b"late"
 
