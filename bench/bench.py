@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -136,6 +137,8 @@ def tell(name, what):
 
 def main():
     chosen = arguments()
+    # Ended from outside it takes with it what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if chosen.report:
         results = json.loads(KEPT.read_text())
     else:
