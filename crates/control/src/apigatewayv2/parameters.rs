@@ -164,7 +164,10 @@ mod tests {
             ("$context.identity.clientCert.subjectDN", true),
             ("${request.path.id}-${stageVariables.any}", true),
             ("$request.querystring.q", true),
-            ("$request.body.name", false),
+            ("$request.body.name", true),
+            ("$request.body", false),
+            ("$request.body.*", false),
+            ("$response.body.name", false),
             ("$response.header.x", false),
             ("$context.identity.clientCert.subject", false),
             ("$context.authorizer.claims.sub", true),
@@ -178,7 +181,9 @@ mod tests {
         }
         for (key, value, good) in [
             ("append:header.x", "$response.header.y", true),
-            ("append:header.x", "$response.body.y", false),
+            ("append:header.x", "$response.body.y", true),
+            ("append:header.x", "$response.body..y", false),
+            ("append:header.x", "$request.body.y", false),
             ("append:header.x", "$request.header.y", false),
             ("overwrite:statuscode", "403", true),
             ("overwrite:statuscode", "$stageVariables.status", true),
