@@ -1,9 +1,12 @@
 """Fixtures. Servers are shared by the tests of a file; a test that ends or breaks its server starts one of its own."""
 
+import json
+
 import pytest
 
 from aws_cli import AwsCli
 from backend import Backend
+from functions import Functions
 from gateway import Gateway
 from pki import Pki
 from server import BINARY, Server
@@ -48,6 +51,15 @@ def backend():
     listening = Backend()
     yield listening
     listening.close()
+
+
+@pytest.fixture(scope="module")
+def functions():
+    """Lambda functions for the tests of one file: `echo`, and those that they add."""
+    runtime = Functions()
+    runtime["echo"] = lambda event: {"statusCode": 200, "headers": {"x-from": "function"}, "body": json.dumps(event)}
+    yield runtime
+    runtime.close()
 
 
 @pytest.fixture(autouse=True)

@@ -3,17 +3,29 @@
 import json
 import threading
 import urllib.parse
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from server import Server
+
 ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 
 
 def invocations(name):
     return f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}:{name}/invocations"
+
+
+@contextmanager
+def server_calling(functions, directory):
+    """A server whose Lambda functions are these."""
+    (directory / "countersign.toml").write_text(f'[lambda]\nendpoint = "{functions.url}"\n')
+    started = Server(directory, "--config", directory / "countersign.toml").start()
+    yield started
+    started.stop()
 
 
 @dataclass

@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import ARN, FunctionError, Functions, Status, invocations
+from functions import ARN, FunctionError, Functions, Status, invocations, server_calling
 from gateway import LOG_FORMAT, Gateway, curl
 from issuer import Issuer
 from server import Server, eventually
@@ -27,20 +27,9 @@ FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
 
 
 @pytest.fixture(scope="module")
-def functions():
-    runtime = Functions()
-    runtime["echo"] = lambda event: {"statusCode": 200, "headers": {"x-from": "function"}, "body": json.dumps(event)}
-    yield runtime
-    runtime.close()
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, functions):
-    base = tmp_path_factory.mktemp("lambda")
-    (base / "countersign.toml").write_text(f'[lambda]\nendpoint = "{functions.url}"\n')
-    started = Server(base, "--config", base / "countersign.toml").start()
-    yield started
-    started.stop()
+    with server_calling(functions, tmp_path_factory.mktemp("lambda")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import ARN, FunctionError, Functions, invocations
+from functions import ARN, FunctionError, invocations, server_calling
 from gateway import LOG_FORMAT, Gateway
-from server import Server, eventually
+from server import eventually
 
 AUTHORIZATION = "$request.header.Authorization"
 FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
@@ -22,20 +22,9 @@ FORMAT = json.dumps(json.loads(LOG_FORMAT) | {
 
 
 @pytest.fixture(scope="module")
-def functions():
-    runtime = Functions()
-    runtime["echo"] = lambda event: {"statusCode": 200, "body": json.dumps(event)}
-    yield runtime
-    runtime.close()
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, functions):
-    base = tmp_path_factory.mktemp("authorizers")
-    (base / "countersign.toml").write_text(f'[lambda]\nendpoint = "{functions.url}"\n')
-    started = Server(base, "--config", base / "countersign.toml").start()
-    yield started
-    started.stop()
+    with server_calling(functions, tmp_path_factory.mktemp("authorizers")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

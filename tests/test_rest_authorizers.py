@@ -6,9 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import ARN, FunctionError, Functions, invocations
+from functions import ARN, FunctionError, invocations, server_calling
 from rest_gateway import RestGateway, patches
-from server import Server
 
 AUTHORIZATION = "method.request.header.Authorization"
 UNAUTHORIZED = (401, '{"message":"Unauthorized"}')
@@ -19,20 +18,9 @@ FORM = "the authorizer's answer does not have the form that API Gateway expects"
 
 
 @pytest.fixture(scope="module")
-def functions():
-    runtime = Functions()
-    runtime["echo"] = lambda event: {"statusCode": 200, "body": json.dumps(event)}
-    yield runtime
-    runtime.close()
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, functions):
-    base = tmp_path_factory.mktemp("rest-authorizers")
-    (base / "countersign.toml").write_text(f'[lambda]\nendpoint = "{functions.url}"\n')
-    started = Server(base, "--config", base / "countersign.toml").start()
-    yield started
-    started.stop()
+    with server_calling(functions, tmp_path_factory.mktemp("rest-authorizers")) as started:
+        yield started
 
 
 @pytest.fixture

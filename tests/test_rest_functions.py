@@ -8,30 +8,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
-from functions import ARN, FunctionError, Functions, Status, invocations
+from functions import ARN, FunctionError, Status, invocations, server_calling
 from gateway import curl
 from rest_gateway import RestGateway, patches
-from server import Server
 
 BAD_GATEWAY, BROKEN = (502, '{"message": "Internal server error"}'), (500, '{"message": "Internal server error"}')
 MALFORMED = "The response from the Lambda function doesn't match the format that API Gateway expects."
 
 
 @pytest.fixture(scope="module")
-def functions():
-    runtime = Functions()
-    runtime["echo"] = lambda event: {"statusCode": 200, "headers": {"x-from": "function"}, "body": json.dumps(event)}
-    yield runtime
-    runtime.close()
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, functions):
-    base = tmp_path_factory.mktemp("rest-functions")
-    (base / "countersign.toml").write_text(f'[lambda]\nendpoint = "{functions.url}"\n')
-    started = Server(base, "--config", base / "countersign.toml").start()
-    yield started
-    started.stop()
+    with server_calling(functions, tmp_path_factory.mktemp("rest-functions")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -60,11 +60,7 @@ where
 
 /// The same of a client's payload, which goes on as it is.
 pub(crate) async fn hold_request(runtime: &Rc<Runtime>, payload: &mut Payload) -> Result<Whole, Answer> {
-    let whole = hold(runtime, payload, runtime.limits().body_bytes).await.map_err(|error| match error {
-        HoldError::Broken(_) => Answer::BadRequest("the payload ended early, or is not as it says"),
-        HoldError::TooLarge => Answer::PayloadTooLarge,
-        HoldError::Full => Answer::Throttled,
-    })?;
+    let whole = hold(runtime, payload, runtime.limits().body_bytes).await?;
     *payload = Payload::from(whole.bytes.clone());
     Ok(whole)
 }
@@ -73,6 +69,17 @@ impl Whole {
     /// Counts what was made of it, too. `None`: the runtime holds as much as it may.
     pub(crate) fn grow(&mut self, more: usize) -> Option<()> {
         self.held.grow(more as u64)
+    }
+}
+
+/// Of a client's payload.
+impl<E> From<HoldError<E>> for Answer {
+    fn from(error: HoldError<E>) -> Self {
+        match error {
+            HoldError::Broken(_) => Self::BadRequest("the payload ended early, or is not as it says"),
+            HoldError::TooLarge => Self::PayloadTooLarge,
+            HoldError::Full => Self::Throttled,
+        }
     }
 }
 

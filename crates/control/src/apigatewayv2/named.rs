@@ -201,7 +201,7 @@ fn is_named(kind: Kind, domain: &Domain, uri: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn input(uri: Option<&str>, version: Option<&str>) -> MutualTlsAuthenticationInput {
@@ -220,7 +220,8 @@ mod tests {
         })
     }
 
-    fn domain() -> Domain {
+    /// With a truststore of its own.
+    pub(in super::super) fn domain() -> Domain {
         let mut domain = crate::acm::tests::domain("arn");
         domain.mutual_tls = Some(NamedObject {
             uri: "s3://b/old.pem".into(),

@@ -73,23 +73,12 @@ fn named(domain: &Domain) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use model::resource::NamedObject;
-
     use super::*;
 
     fn domain(name: &str, uri: &str) -> Arc<Domain> {
-        let mut domain = crate::acm::tests::domain("arn");
+        let mut domain = super::super::named::tests::domain();
         domain.name = name.to_owned();
-        domain.mutual_tls = Some(NamedObject {
-            uri: uri.to_owned(),
-            version: None,
-            read_version: "v1".into(),
-            digest: "d".into(),
-            read: 0,
-            warnings: vec![],
-            lists: Default::default(),
-            newest: None,
-        });
+        domain.mutual_tls.as_mut().unwrap().uri = uri.to_owned();
         domain.shadow = domain.mutual_tls.clone();
         Arc::new(domain)
     }

@@ -15,7 +15,7 @@ use super::reply::{Form, Reply};
 use super::{InvokeError, Invoked, MAX_EVENT_BYTES, invoke};
 use crate::answer::{self, Answer};
 use crate::body::{Payload, RequestBody};
-use crate::hold::{HoldError, Whole, hold};
+use crate::hold::{Whole, hold};
 use crate::mapping::{Changes, Values};
 use crate::record::Record;
 use crate::runtime::Runtime;
@@ -152,10 +152,6 @@ async fn whole(runtime: &Rc<Runtime>, record: &mut Record, payload: Payload) -> 
     let limit = runtime.limits().body_bytes;
     let (mut body, progress) = RequestBody::new(payload, limit);
     record.upload = Some(progress.clone());
-    hold(runtime, &mut body, limit).await.map_err(|error| match error {
-        HoldError::TooLarge => Answer::PayloadTooLarge,
-        HoldError::Broken(_) if progress.is_too_large() => Answer::PayloadTooLarge,
-        HoldError::Broken(_) => Answer::BadRequest("the payload ended early, or is not as it says"),
-        HoldError::Full => Answer::Throttled,
-    })
+    let held = hold(runtime, &mut body, limit).await;
+    held.map_err(|error| if progress.is_too_large() { Answer::PayloadTooLarge } else { error.into() })
 }
