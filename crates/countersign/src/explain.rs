@@ -230,15 +230,23 @@ mod tests {
     fn record(code: Code, found_in: Option<&'static str>) -> AccessRecord<'static> {
         AccessRecord {
             time_ms: 1_800_000_000_000,
+            took_us: 0,
             region: "us-east-1".into(),
             group: "g".into(),
             stream: "s".into(),
             message: "".into(),
             request_id: "Mc7UVioPPHcEKPA=".into(),
+            connection: "".into(),
+            trace: "".into(),
             domain: "api.example.com".into(),
             api_id: None,
             stage: None,
+            method: "GET".into(),
+            route: "".into(),
+            path: "".into(),
             status: 403,
+            bytes_in: 0,
+            bytes_out: 0,
             refusal: Some(Refusal {
                 code,
                 detail: "the reason".into(),

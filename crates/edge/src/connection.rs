@@ -29,6 +29,7 @@ use crate::http1;
 use crate::limits::Looked;
 use crate::record::Record;
 use crate::refuse;
+use crate::request_id::RequestId;
 use crate::runtime::{Place, Runtime};
 use crate::sightings::Encounter;
 use crate::socket::Socket;
@@ -52,6 +53,8 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// A connection whose handshake has ended, or failed of trust.
 pub(crate) struct Connection {
+    /// By which the records of its requests name it.
+    pub(crate) id: RequestId,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     /// The server name of its handshake, lowercase: the one domain that its requests may be for.
@@ -293,6 +296,7 @@ impl Connection {
         session: Option<&Session>,
     ) -> Self {
         Self {
+            id: runtime.ids.next(),
             peer,
             local,
             name: name.to_owned(),

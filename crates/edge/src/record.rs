@@ -441,17 +441,26 @@ impl Record {
         };
         let stream = if group.is_empty() { "" } else { self.runtime.log_stream.as_str() };
         let identity = self.client.chain.identity();
+        let route = self.resource.as_ref().map_or(self.route_key.as_deref(), |resource| Some(&*resource.path));
         let record = journal::AccessRecord {
-            time_ms: self.at,
+            time_ms: self.runtime.config.clock.now(),
+            took_us: self.started.elapsed().as_micros() as u64,
             region,
             group,
             stream: stream.into(),
             message: message.as_str().into(),
             request_id: self.id.as_str().into(),
+            connection: self.connection.id.as_str().into(),
+            trace: Cow::Borrowed(""),
             domain: self.connection.name.as_str().into(),
             api_id: self.stage.as_ref().map(|stage| stage.api_id.as_str().into()),
             stage: self.stage.as_ref().map(|stage| stage.name.as_str().into()),
+            method: self.request.as_ref().map_or("", |request| request.method.as_str()).into(),
+            route: route.unwrap_or_default().into(),
+            path: Cow::Borrowed(""),
             status: self.status.map_or(0, |status| status.as_u16()),
+            bytes_in: self.upload.as_ref().map_or(0, |progress| progress.bytes()),
+            bytes_out: self.sent,
             refusal: self.refusal().map(|refusal| refusal.to_record(&self.client.chain)),
             denial: self
                 .denied
@@ -644,15 +653,23 @@ pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option
     });
     runtime.writer.borrow_mut().append(&journal::AccessRecord {
         time_ms: at,
+        took_us: 0,
         region: Cow::Borrowed(""),
         group: Cow::Borrowed(""),
         stream: Cow::Borrowed(""),
         message: message.to_string().into(),
         request_id: id.as_str().into(),
+        connection: Cow::Borrowed(""),
+        trace: Cow::Borrowed(""),
         domain: name.unwrap_or_default().into(),
         api_id: None,
         stage: None,
+        method: Cow::Borrowed(""),
+        route: Cow::Borrowed(""),
+        path: Cow::Borrowed(""),
         status: 0,
+        bytes_in: 0,
+        bytes_out: 0,
         refusal: None,
         denial: None,
         revision: runtime.snapshot.borrow().revision,

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
@@ -42,6 +43,18 @@ impl<'a> Object<'a> {
     pub(crate) fn number(&mut self, name: &'static str, value: impl Display) {
         // Writing into a vector does not fail.
         let _ = write!(self.member(name), "{value}");
+    }
+
+    /// Left out where it is 0.
+    pub(crate) fn non_zero(&mut self, name: &'static str, value: u64) {
+        if value != 0 {
+            self.number(name, value);
+        }
+    }
+
+    /// Addresses need no escapes.
+    pub(crate) fn address(&mut self, name: &'static str, value: SocketAddr) {
+        let _ = write!(self.member(name), "\"{value}\"");
     }
 
     pub(crate) fn object(&mut self, name: &'static str) -> Object<'_> {

@@ -1,6 +1,6 @@
 //! Records on disk: who connected, what was answered and why; and reading them back.
 //!
-//! Here live the records ([`AccessRecord`]), the way to disk ([`Writer`], one per core, without locks; one thread behind
+//! Here live the records ([`AccessRecord`], [`ConnectionRecord`], [`AdmissionRecord`], [`RefusalsRecord`]), the way to disk ([`Writer`], one per core, without locks; one thread behind
 //! them that writes and syncs), segments that tell when they were damaged ([`Notice`]), queries in the terms of
 //! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]); the [`ledger`] of the clients that
 //! were seen, and the book of what API keys have used of their plans ([`usage`]).
@@ -33,5 +33,8 @@ mod writer;
 pub use journal::{Journal, Options, Stats};
 pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};
-pub use record::{AccessRecord, Client, Denial, MAX_MESSAGE_BYTES, Refusal, Shadow, Truststore};
+pub use record::{
+    AccessRecord, AdmissionRecord, Admitted, Client, ConnectionRecord, Denial, End, MAX_MESSAGE_BYTES, Refusal,
+    RefusalsRecord, Shadow, Truststore, Validity,
+};
 pub use writer::Writer;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::index::{Source, Span};
 use crate::journal::Shared;
 use crate::line;
-use crate::record::{AccessRecord, Record, bounded};
+use crate::record::{AccessRecord, AdmissionRecord, ConnectionRecord, Record, RefusalsRecord, bounded};
 
 /// Bytes at which lines are handed over without being asked to.
 const HAND_OVER_BYTES: usize = 64 * 1024;
@@ -37,9 +37,33 @@ impl Writer {
         Self { shared, chunk: Chunk::default(), holds_lines }
     }
 
-    /// Adds a record. Never blocks: where the disk is so far behind that everything is full, the record is dropped and
-    /// counted, and a line will say how many were.
+    /// Adds the record of a request. Never blocks: where the disk is so far behind that everything is full, the record is
+    /// dropped and counted, and a line will say how many were. So it is with those of other kinds.
     pub fn append(&mut self, record: &AccessRecord<'_>) {
+        if record.message.len() > crate::MAX_MESSAGE_BYTES {
+            let message = bounded(&record.message).into_owned().into();
+            self.push(&Record::Access(&AccessRecord { message, ..record.clone() }));
+        } else {
+            self.push(&Record::Access(record));
+        }
+    }
+
+    /// Adds the record of a request that is about to be forwarded.
+    pub fn append_admission(&mut self, record: &AdmissionRecord<'_>) {
+        self.push(&Record::Admission(record));
+    }
+
+    /// Adds the record of a connection.
+    pub fn append_connection(&mut self, record: &ConnectionRecord<'_>) {
+        self.push(&Record::Connection(record));
+    }
+
+    /// Adds a count of refusals.
+    pub fn append_refusals(&mut self, record: &RefusalsRecord<'_>) {
+        self.push(&Record::Refusals(record));
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
         if self.chunk.bytes.len() >= KEEP_BYTES {
             self.flush();
             if self.chunk.bytes.len() >= KEEP_BYTES {
@@ -47,12 +71,7 @@ impl Writer {
                 return;
             }
         }
-        if record.message.len() > crate::MAX_MESSAGE_BYTES {
-            let message = bounded(&record.message).into_owned().into();
-            self.chunk.push_access(&AccessRecord { message, ..record.clone() });
-        } else {
-            self.chunk.push_access(record);
-        }
+        self.chunk.push(record);
         if self.chunk.bytes.len() >= HAND_OVER_BYTES {
             self.flush();
         } else if self.chunk.lines == 1 {
@@ -84,18 +103,11 @@ impl Drop for Writer {
 
 impl Chunk {
     pub(crate) fn push(&mut self, record: &Record<'_>) {
-        let (time_ms, ingested_ms, region, group, stream) = match record {
-            Record::Access(r) => (r.time_ms, r.time_ms, &*r.region, &*r.group, &*r.stream),
-            Record::Event(r) => (r.time_ms, r.ingested_ms, r.region, r.group, r.stream),
-            Record::Dropped { time_ms, .. } => (*time_ms, *time_ms, "", "", ""),
-        };
         if line::push(&mut self.bytes, |out| record.write(out)) {
             self.lines += 1;
-            Span::at(time_ms, ingested_ms).note(&mut self.spans, region, group, stream);
+            let head = record.head();
+            let span = Span::at(head.time_ms, head.ingested_ms());
+            span.note(&mut self.spans, &head.region, &head.group, &head.stream);
         }
-    }
-
-    fn push_access(&mut self, record: &AccessRecord<'_>) {
-        self.push(&Record::Access(record));
     }
 }
