@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::index::{Index, Segment};
 use crate::left;
+use crate::note::Signer;
 use crate::notice::Notice;
 use crate::queue::{Queue, Reply, Wish};
 use crate::record::{EventRecord, Record, bounded};
 use crate::recorder::Recorder;
 use crate::recovery;
+use crate::segment::{Index, Segment};
 use crate::writer::{Chunk, Writer};
 
 /// What a reader waits for writers at most. They are to be flushed every 50 ms; on a machine with too much to do they are late.
@@ -40,6 +41,8 @@ pub struct Options {
     pub roll_after: Duration,
     /// Time after which written lines are synced at the latest.
     pub sync_after: Duration,
+    /// Time after which what was synced since is signed for; nothing is, where nobody signs.
+    pub checkpoint_after: Duration,
     /// Bytes that may wait for a disk that is behind; what comes on top is dropped and counted.
     pub queue_bytes: usize,
 }
@@ -53,6 +56,8 @@ pub struct Stats {
     pub bytes: u64,
     /// Records that were lost because the disk did not keep up.
     pub dropped: u64,
+    /// Pieces of segments that were to be read and could not: they were changed or damaged. Verifying names them.
+    pub unreadable: u64,
     /// Why nothing can be written or synced at present; it is tried again and again.
     pub error: Option<String>,
 }
@@ -63,33 +68,36 @@ impl Journal {
     ///
     /// Fails where the directory cannot be used or another process has it open.
     pub fn open(data_dir: &Path) -> io::Result<(Self, Vec<Notice>)> {
-        Self::open_with(data_dir, Options::default())
+        Self::open_with(data_dir, Options::default(), None)
     }
 
-    /// As [`open`](Self::open).
-    pub fn open_with(data_dir: &Path, options: Options) -> io::Result<(Self, Vec<Notice>)> {
+    /// As [`open`](Self::open), with somebody who signs checkpoints.
+    pub fn open_with(data_dir: &Path, options: Options, signer: Option<Signer>) -> io::Result<(Self, Vec<Notice>)> {
         let directory = data_dir.join("journal");
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let lock = lock(&directory)?;
-        let recovered = recovery::recover(&directory)?;
+        let mut recovered = recovery::recover(&directory, signer.as_ref().map(Signer::verifier))?;
+        let notices = std::mem::take(&mut recovered.notices);
         let shared = Arc::new(Shared {
             directory,
             queue: Queue::new(options.queue_bytes),
-            index: RwLock::new(Index { complete: recovered.segments, current: None }),
+            index: RwLock::new(recovered.index()),
+            checkpoint: RwLock::new(recovered.checkpoint.take()),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
             error: Mutex::default(),
             writers: Mutex::default(),
             flushed: Condvar::new(),
             waiting: AtomicUsize::new(0),
         });
-        let recorder = Recorder::new(shared.clone(), options, recovered.next);
+        let recorder = Recorder::new(shared.clone(), options, recovered, signer);
         let thread = thread::Builder::new().name("journal".into()).spawn(move || recorder.run())?;
         let thread = Arc::new(Thread { shared: shared.clone(), handle: Mutex::new(Some(thread)), lock });
         let journal = Self { shared, thread };
         journal.take_what_is_left()?;
-        Ok((journal, recovered.notices))
+        Ok((journal, notices))
     }
 
     /// Lets another process open the journal, as if this one had closed it. What is appended from now on goes to a file beside
@@ -115,7 +123,7 @@ impl Journal {
         for left in left::all(&self.shared.directory)? {
             for chunk in left.chunks()? {
                 let chunk = chunk?;
-                lines += chunk.lines;
+                lines += chunk.lines();
                 self.push_in_turn(chunk)?;
             }
             self.sync()?;
@@ -185,21 +193,37 @@ impl Journal {
             records: shared.records.load(Ordering::Relaxed),
             bytes: shared.bytes.load(Ordering::Relaxed),
             dropped: shared.dropped.load(Ordering::Relaxed),
+            unreadable: shared.unreadable.load(Ordering::Relaxed),
             error: shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
-    /// Reads every segment and compares: digests of the complete ones, and each line. Takes as long as the disk does;
-    /// blocks.
-    pub fn verify(&self) -> Vec<Notice> {
-        let complete = self.shared.index.read().unwrap_or_else(PoisonError::into_inner).complete.clone();
-        recovery::verify(&self.shared.directory, &complete)
+    /// The newest checkpoint, a signed note: of what is on disk. None before there was one, and where nobody signs.
+    pub fn checkpoint(&self) -> Option<Arc<str>> {
+        self.shared.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Signs for all that was handed over before, once it is on disk. Blocks.
+    pub fn checkpoint_now(&self) -> io::Result<Option<Arc<str>>> {
+        self.wait(Wish::Checkpoint)?;
+        Ok(self.checkpoint())
     }
 
     /// Writes and syncs what was handed over and ends the thread; also done when the last clone is dropped. What is
     /// appended afterwards is dropped and counted. Blocks for as long as the disk does.
     pub fn close(&self) {
         self.thread.end();
+    }
+
+    /// Removes sealed segments of which all records are older than `before_ms`, the oldest first. Their hashes stay, and a signed
+    /// note that says so. Blocks.
+    pub fn prune(&self, before_ms: i64) -> io::Result<()> {
+        self.wait(Wish::Prune(before_ms))
+    }
+
+    /// The directory of its files.
+    pub fn directory(&self) -> &Path {
+        &self.shared.directory
     }
 
     fn wait(&self, wish: Wish) -> io::Result<()> {
@@ -216,9 +240,10 @@ impl Journal {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            roll_bytes: 64 * 1024 * 1024,
+            roll_bytes: 32 * 1024 * 1024,
             roll_after: Duration::from_secs(3600),
             sync_after: Duration::from_millis(100),
+            checkpoint_after: Duration::from_secs(10),
             queue_bytes: 16 * 1024 * 1024,
         }
     }
@@ -229,9 +254,11 @@ pub(crate) struct Shared {
     pub directory: PathBuf,
     pub queue: Queue,
     pub index: RwLock<Index>,
+    pub checkpoint: RwLock<Option<Arc<str>>>,
     pub records: AtomicU64,
     pub bytes: AtomicU64,
     pub dropped: AtomicU64,
+    pub unreadable: AtomicU64,
     pub error: Mutex<Option<String>>,
     /// Of each writer, whether it holds lines.
     writers: Mutex<Vec<Weak<AtomicBool>>>,

@@ -6,11 +6,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::index::Span;
 use crate::journal::private;
-use crate::line;
+use crate::line::Chain;
 use crate::record::Head;
 use crate::recovery::MAX_LINE_BYTES;
+use crate::segment::Span;
 use crate::writer::Chunk;
 
 /// Bytes of lines that are handed over at a time.
@@ -55,8 +55,8 @@ pub(crate) fn paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
 impl Left {
     /// Its lines. Those that a crash tore are left out.
     pub(crate) fn chunks(&self) -> io::Result<impl Iterator<Item = io::Result<Chunk>>> {
-        let mut reader = BufReader::new(self.file.try_clone()?);
-        Ok(std::iter::from_fn(move || next_chunk(&mut reader).transpose()))
+        let (mut reader, mut chain) = (BufReader::new(self.file.try_clone()?), Chain::default());
+        Ok(std::iter::from_fn(move || next_chunk(&mut reader, &mut chain).transpose()))
     }
 
     pub(crate) fn remove(self) -> io::Result<()> {
@@ -64,7 +64,7 @@ impl Left {
     }
 }
 
-fn next_chunk(reader: &mut impl BufRead) -> io::Result<Option<Chunk>> {
+fn next_chunk(reader: &mut impl BufRead, chain: &mut Chain) -> io::Result<Option<Chunk>> {
     let mut chunk = Chunk::default();
     let mut text = Vec::new();
     while chunk.bytes.len() < CHUNK_BYTES {
@@ -72,12 +72,12 @@ fn next_chunk(reader: &mut impl BufRead) -> io::Result<Option<Chunk>> {
         if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text)? == 0 {
             break;
         }
-        let json = text.strip_suffix(b"\n").and_then(line::json);
+        let json = text.strip_suffix(b"\n").and_then(|line| chain.follow(line));
         let Some(head) = json.and_then(|json| serde_json::from_slice::<Head<'_>>(json).ok()) else { continue };
         let span = Span::at(head.time_ms, head.ingested_ms());
         span.note(&mut chunk.spans, &head.region, &head.group, &head.stream);
-        chunk.lines += 1;
         chunk.bytes.extend_from_slice(&text);
+        chunk.end_line();
     }
-    Ok((chunk.lines > 0).then_some(chunk))
+    Ok((chunk.lines() > 0).then_some(chunk))
 }

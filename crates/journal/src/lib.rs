@@ -9,18 +9,28 @@
 //!
 //! # On disk
 //!
-//! `DIR/journal/{first sequence, 16 hex digits}.ndjson` holds lines `crc32 of the JSON, 8 hex digits, SP, JSON, LF`. Beside
-//! a segment that is complete stands `….seal`: its digest, its counts and an index. Of an incomplete one the lines that
-//! were synced survive any crash; what a crash left of a line is cut off and told when the journal is opened.
+//! In `DIR/journal`, by the number of a segment's first record (16 hexadecimal digits), beginning with 0:
+//!
+//! - `*.lines`, which grows: `check, SP, JSON, LF`, where each check covers the one before. What was synced survives any crash; what
+//!   a crash left of a line is cut off and told when the journal is opened.
+//! - `*.sealed`, which is complete: the same records in compressed columns, with an index, and the hashes that lead from what is
+//!   before it to what is behind it.
+//! - `*.pruned`: what is left where the records are not kept any longer.
+//! - `checkpoint`: how many records there are, and the root of the hash tree over them, signed.
 
+pub mod audit;
 pub mod filter;
 pub mod ledger;
+pub mod note;
+pub mod request_id;
+pub mod tree;
 pub mod usage;
 
-mod index;
+mod columns;
 mod journal;
 mod json;
 mod left;
+mod legacy;
 mod line;
 mod notice;
 mod queue;
@@ -28,6 +38,8 @@ mod read;
 mod record;
 mod recorder;
 mod recovery;
+mod search;
+mod segment;
 mod writer;
 
 pub use journal::{Journal, Options, Stats};
@@ -37,4 +49,5 @@ pub use record::{
     AccessRecord, AdmissionRecord, Admitted, Client, ConnectionRecord, Denial, End, MAX_MESSAGE_BYTES, Refusal,
     RefusalsRecord, Shadow, Truststore, Validity,
 };
+pub use search::{Found, Kind, Kinds, Line, Search};
 pub use writer::Writer;

@@ -29,6 +29,10 @@ pub(crate) enum Item {
 pub(crate) enum Wish {
     Nothing,
     Sync,
+    /// [`Sync`](Self::Sync), and sign for it.
+    Checkpoint,
+    /// [`Sync`](Self::Sync), and keep no segments of which all records are older than that many milliseconds since 1970.
+    Prune(i64),
     /// Write segments no more: another process does from now on.
     Release,
     /// Write segments again.

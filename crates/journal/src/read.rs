@@ -3,20 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::columns::Lines;
 use crate::filter::Pattern;
-use crate::index::{Block, Segment, Source, Span};
 use crate::journal::Journal;
-use crate::line;
 use crate::record::{AccessRecord, Head};
+use crate::request_id;
+use crate::segment::{Block, Segment, Source, Span};
 
 /// Bytes of messages at which a page is full. With one more of [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES) it is
 /// CloudWatch Logs' own limit, 1 MB.
@@ -68,12 +67,7 @@ pub enum Streams<'a> {
 /// A boundary between two lines of the journal. Prints as 32 hexadecimal digits, and as a number is a fit event id: later
 /// lines have greater ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// Sequence number of the first line of its segment.
-    segment: u64,
-    /// Bytes.
-    offset: u64,
-}
+pub struct Position(pub(crate) u64);
 
 /// A part of what a query asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,8 +142,8 @@ impl<'a> Query<'a> {
             .any(|(source, span)| self.wants_time(span.first_ms, span.last_ms) && self.is_of(&segment.sources[*source]))
     }
 
-    fn event(&self, line: &[u8], position: Position) -> Option<Event> {
-        let head: Head<'_> = serde_json::from_slice(line::json(line)?).ok()?;
+    fn event(&self, json: &[u8], position: Position) -> Option<Event> {
+        let head: Head<'_> = serde_json::from_slice(json).ok()?;
         let wanted = head.group == self.group
             && head.region == self.region
             && self.wants_time(head.time_ms, head.time_ms)
@@ -183,13 +177,16 @@ impl Journal {
     /// cannot be read.
     pub fn read(&self, query: &Query<'_>) -> io::Result<Page> {
         self.catch_up();
-        let segments = self.shared.segments();
-        let begin = segments.first().map_or(Position::START, |segment| segment.at(0));
-        let end = end(&segments);
+        self.with_segments(|segments| self.page(query, segments))
+    }
+
+    fn page(&self, query: &Query<'_>, segments: &[Arc<Segment>]) -> io::Result<Page> {
+        let begin = Position(segments.first().map_or(0, |segment| segment.first));
+        let end = end(segments);
         let back = query.newest_first;
         let from = query.after.unwrap_or(if back { end } else { begin });
         let mut reading = Reading { query, from, events: Vec::new(), bytes: 0, scanned: 0 };
-        let stop = self.read_segments(&mut reading, &segments)?;
+        let stop = self.read_segments(&mut reading, segments)?;
         let reached = stop.unwrap_or(if back { begin.min(from) } else { end.max(from) });
         let mut events = reading.events;
         events.sort_by_key(|event| (event.time_ms, event.position));
@@ -225,45 +222,70 @@ impl Journal {
     /// The record of a request; looks at the newest first. Reads everything there is if need be, and waits a second for what
     /// may be on its way: who asks may have had the answer to the request only just now. Blocks.
     pub fn find_request(&self, request_id: &str) -> io::Result<Option<AccessRecord<'static>>> {
-        let finder = memchr::memmem::Finder::new(request_id);
         let until = Instant::now() + ON_ITS_WAY;
-        let mut seen = Position::START;
+        let mut seen = Position(0);
         loop {
             self.catch_up();
-            let segments = self.shared.segments();
-            let found = self.find_behind(seen, &segments, &finder)?;
-            if found.is_some() || Instant::now() >= until {
-                return Ok(found);
+            let found = self.with_segments(|segments| self.find_behind(seen, segments, request_id))?;
+            if let (Some(_), _) | (None, true) = (&found.0, Instant::now() >= until) {
+                return Ok(found.0);
             }
-            seen = end(&segments);
+            seen = found.1;
             self.shared.wait_for_writers(until);
         }
     }
 
-    /// The newest record with a request id, among the lines behind a position.
+    /// The newest record with a request id, among the lines behind a position; and where these end.
     fn find_behind(
         &self,
         seen: Position,
         segments: &[Arc<Segment>],
-        request_id: &memchr::memmem::Finder<'_>,
-    ) -> io::Result<Option<AccessRecord<'static>>> {
-        for segment in segments.iter().rev().take_while(|segment| segment.at(segment.bytes) > seen) {
-            let file = self.file(segment)?;
-            for block in segment.blocks.iter().rev().take_while(|block| segment.at(block.end) > seen) {
-                let bytes = read_block(&file, block)?;
-                if request_id.find(&bytes).is_none() {
+        request_id: &str,
+    ) -> io::Result<(Option<AccessRecord<'static>>, Position)> {
+        let finder = memchr::memmem::Finder::new(request_id);
+        let not_before = request_id::began_ms(request_id).unwrap_or(i64::MIN);
+        let wanted = |block: &&Block| block.last() > seen.0 && block.last_ms() >= not_before;
+        // A request is recorded when it ends, most soon after it began: where that is known, it is looked for from there on.
+        let back = not_before == i64::MIN;
+        for segment in ordered(segments.iter().filter(|segment| segment.end() > seen.0), back) {
+            let mut open = None;
+            for block in ordered(segment.blocks.iter(), back).filter(wanted) {
+                let open = match &mut open {
+                    Some(open) => open,
+                    unopened => unopened.insert(segment.open(&self.shared)?),
+                };
+                let lines = open.block(block)?;
+                if finder.find(lines.as_bytes()).is_none() {
                     continue;
                 }
-                let mut records = line::lines(&bytes).rev().filter_map(|(_, line)| access_record(line, request_id));
-                if let Some(record) = records.find(|record| record.request_id.as_bytes() == request_id.needle()) {
-                    return Ok(Some(record));
+                let mut records = lines.iter().rev().filter_map(|json| access_record(json, &finder));
+                if let Some(record) = records.find(|record| record.request_id == request_id) {
+                    return Ok((Some(record), end(segments)));
                 }
             }
         }
-        Ok(None)
+        Ok((None, end(segments)))
     }
 
-    fn catch_up(&self) {
+    /// Does something with the segments as they are; again, where one of them was sealed or pruned while it was read.
+    pub(crate) fn with_segments<T>(&self, mut read: impl FnMut(&[Arc<Segment>]) -> io::Result<T>) -> io::Result<T> {
+        let mut segments = self.shared.segments();
+        loop {
+            match read(&segments) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let now = self.shared.segments();
+                    let same = |(one, other): (&Arc<Segment>, &Arc<Segment>)| one.same_form(other);
+                    if now.len() == segments.len() && segments.iter().zip(&now).all(same) {
+                        return Err(error);
+                    }
+                    segments = now;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    pub(crate) fn catch_up(&self) {
         self.shared.settle();
         // What a failing disk has not taken cannot be shown yet; the rest can.
         let _ = self.barrier();
@@ -273,26 +295,21 @@ impl Journal {
     fn read_segments(&self, reading: &mut Reading<'_>, segments: &[Arc<Segment>]) -> io::Result<Option<Position>> {
         let back = reading.query.newest_first;
         for segment in ordered(segments.iter(), back) {
-            let mut file = None;
+            let mut open = None;
             for block in ordered(segment.blocks.iter(), back) {
                 if !reading.wants(segment, block) {
                     continue;
                 }
-                let file = match &mut file {
-                    Some(file) => file,
-                    unopened => unopened.insert(self.file(segment)?),
+                let open = match &mut open {
+                    Some(open) => open,
+                    unopened => unopened.insert(segment.open(&self.shared)?),
                 };
-                if let Some(stop) = reading.read_block(segment, block, &read_block(file, block)?) {
+                if let Some(stop) = reading.read_block(block, &open.block(block)?) {
                     return Ok(Some(stop));
                 }
             }
         }
         Ok(None)
-    }
-
-    fn file(&self, segment: &Segment) -> io::Result<File> {
-        let path = Segment::path(&self.shared.directory, segment.first);
-        File::open(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 }
 
@@ -310,22 +327,22 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn wants(&self, segment: &Segment, block: &Block) -> bool {
         let ahead = match self.query.newest_first {
-            true => segment.at(block.offset) < self.from,
-            false => segment.at(block.end) > self.from,
+            true => block.first < self.from.0,
+            false => block.last() > self.from.0,
         };
         ahead && self.query.wants_block(segment, block)
     }
 
     /// Where the page is full, if so.
-    fn read_block(&mut self, segment: &Segment, block: &Block, bytes: &[u8]) -> Option<Position> {
+    fn read_block(&mut self, block: &Block, lines: &Lines) -> Option<Position> {
         let back = self.query.newest_first;
-        for (at, line) in ordered(line::lines(bytes), back) {
-            let start = segment.at(block.offset + at as u64);
-            let end = segment.at(block.offset + (at + line.len() + 1) as u64);
+        for (number, json) in ordered(lines.iter().enumerate(), back) {
+            let start = Position(block.first + number as u64);
+            let end = Position(start.0 + 1);
             if if back { end > self.from } else { start < self.from } {
                 continue;
             }
-            if let Some(event) = self.query.event(line, start) {
+            if let Some(event) = self.query.event(json, start) {
                 self.bytes += event.message.len();
                 self.events.push(event);
                 if self.events.len() >= self.query.limit || self.bytes >= PAGE_BYTES {
@@ -333,31 +350,21 @@ impl Reading<'_> {
                 }
             }
         }
-        self.scanned += block.end - block.offset;
-        let edge = if back { block.offset } else { block.end };
-        (self.scanned >= SCAN_BYTES).then(|| segment.at(edge))
+        self.scanned += lines.as_bytes().len() as u64;
+        let edge = if back { block.first } else { block.last() };
+        (self.scanned >= SCAN_BYTES).then_some(Position(edge))
     }
-}
-
-impl Segment {
-    fn at(&self, offset: u64) -> Position {
-        Position { segment: self.first, offset }
-    }
-}
-
-impl Position {
-    const START: Self = Self { segment: 0, offset: 0 };
 }
 
 impl From<Position> for u128 {
     fn from(position: Position) -> Self {
-        Self::from(position.segment) << 64 | Self::from(position.offset)
+        Self::from(position.0)
     }
 }
 
 impl From<u128> for Position {
     fn from(number: u128) -> Self {
-        Self { segment: (number >> 64) as u64, offset: number as u64 }
+        Self(u64::try_from(number).unwrap_or(u64::MAX))
     }
 }
 
@@ -384,40 +391,23 @@ impl FromStr for Position {
 }
 
 /// Behind the last line.
-fn end(segments: &[Arc<Segment>]) -> Position {
-    segments.last().map_or(Position::START, |segment| segment.at(segment.bytes))
+pub(crate) fn end(segments: &[Arc<Segment>]) -> Position {
+    Position(segments.last().map_or(0, |segment| segment.end()))
 }
 
 /// Forward, or from the end.
-fn ordered<T>(mut items: impl DoubleEndedIterator<Item = T>, back: bool) -> impl Iterator<Item = T> {
+pub(crate) fn ordered<T>(mut items: impl DoubleEndedIterator<Item = T>, back: bool) -> impl Iterator<Item = T> {
     std::iter::from_fn(move || if back { items.next_back() } else { items.next() })
 }
 
-/// The bytes of a block that are there: a damaged file may have fewer.
-fn read_block(file: &File, block: &Block) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; (block.end - block.offset) as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], block.offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-fn access_record(line: &[u8], contains: &memchr::memmem::Finder<'_>) -> Option<AccessRecord<'static>> {
+fn access_record(json: &[u8], contains: &memchr::memmem::Finder<'_>) -> Option<AccessRecord<'static>> {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow)]
         kind: Cow<'a, str>,
     }
 
-    contains.find(line)?;
-    let json = line::json(line)?;
+    contains.find(json)?;
     let kind: Kind<'_> = serde_json::from_slice(json).ok()?;
     if kind.kind != "access" {
         return None;

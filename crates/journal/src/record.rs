@@ -36,6 +36,12 @@ pub(crate) enum Record<'a> {
         time_ms: i64,
         records: u64,
     },
+    /// Records are not kept any longer: from the first up to the one before the last number.
+    Pruned {
+        time_ms: i64,
+        first: u64,
+        end: u64,
+    },
 }
 
 impl Record<'_> {
@@ -70,7 +76,7 @@ impl Record<'_> {
             Self::Admission(r) => in_none(r.time_ms),
             Self::Connection(r) => in_none(r.time_ms),
             Self::Refusals(r) => in_none(r.time_ms),
-            Self::Dropped { time_ms, .. } => in_none(*time_ms),
+            Self::Dropped { time_ms, .. } | Self::Pruned { time_ms, .. } => in_none(*time_ms),
         }
     }
 }

@@ -1,32 +1,43 @@
 //! The thread that writes.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::index::{Index, Segment};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::journal::{Options, Shared, private};
 use crate::left;
+use crate::line::Chain;
+use crate::note::Signer;
 use crate::queue::{Item, Reply, Wish};
 use crate::record::Record;
-use crate::recovery;
+use crate::recovery::{self, Growing, Recovered};
+use crate::segment::{Form, GROWING, Segment, path};
+use crate::tree::Run;
 use crate::writer::Chunk;
 
 /// Written bytes that are held until they are synced, so that they can be written again should that fail.
 const UNSYNCED_BYTES: usize = 8 * 1024 * 1024;
+/// The file of the newest checkpoint.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Between tries while the disk fails.
 const RETRY: Duration = Duration::from_millis(200);
 
 pub(crate) struct Recorder {
     shared: Arc<Shared>,
     options: Options,
-    /// Sequence number of the next line.
-    next: u64,
+    /// Of all records that are written.
+    tree: Run,
+    checkpoints: Option<Checkpoints>,
     current: Option<Current>,
     /// Another process writes segments: the current one is none, but what this process leaves to it.
     released: bool,
@@ -39,10 +50,22 @@ pub(crate) struct Recorder {
     sealing: Option<JoinHandle<()>>,
 }
 
+/// Signing for what is on disk.
+struct Checkpoints {
+    signer: Signer,
+    /// Records that the newest is about.
+    size: u64,
+    at: Instant,
+}
+
 /// The segment that grows.
 struct Current {
     file: File,
     first: u64,
+    chain: Chain,
+    /// Of the records before it, and of its own.
+    before: Run,
+    run: Run,
     opened: Instant,
     written: u64,
     synced: u64,
@@ -55,9 +78,25 @@ struct Current {
 }
 
 impl Recorder {
-    pub(crate) fn new(shared: Arc<Shared>, options: Options, next: u64) -> Self {
-        let (current, pending, retry_at, sealing) = (None, VecDeque::new(), None, None);
-        Self { shared, options, next, current, released: false, pending, retry_at, dropped_told: 0, sealing }
+    pub(crate) fn new(shared: Arc<Shared>, options: Options, recovered: Recovered, signer: Option<Signer>) -> Self {
+        let (tree, size) = (recovered.tree, recovered.checkpoint_size);
+        let checkpoints = signer.map(|signer| Checkpoints { signer, size, at: Instant::now() });
+        let (pending, retry_at, sealing) = (VecDeque::new(), None, None);
+        let current = recovered.current.map(Current::of);
+        let mut recorder = Self {
+            shared,
+            options,
+            tree,
+            checkpoints,
+            current,
+            released: false,
+            pending,
+            retry_at,
+            dropped_told: 0,
+            sealing,
+        };
+        recorder.seal(recovered.unsealed);
+        recorder
     }
 
     /// Until the queue is closed and empty.
@@ -81,7 +120,9 @@ impl Recorder {
         let current = self.current.as_ref()?;
         let roll_at = (!self.released).then(|| current.opened + self.options.roll_after);
         let sync_at = current.dirty_since.map(|since| since + self.options.sync_after);
-        [roll_at, sync_at].into_iter().flatten().min()
+        let sign_at = self.checkpoints.as_ref().filter(|checkpoints| checkpoints.size < self.tree.range().end);
+        let sign_at = sign_at.map(|checkpoints| checkpoints.at + self.options.checkpoint_after);
+        [roll_at, sync_at, sign_at].into_iter().flatten().min()
     }
 
     fn handle(&mut self, items: VecDeque<Item>) {
@@ -100,17 +141,24 @@ impl Recorder {
         let wants_sync = requests.iter().any(|(wish, _)| *wish != Wish::Nothing);
         let written = self.write();
         let synced = match &written {
-            Ok(()) if wants_sync || self.is_sync_due() => self.sync(),
+            Ok(()) if wants_sync || self.is_sync_due() || self.is_checkpoint_due() => self.sync(),
             Ok(()) => Ok(()),
             Err(error) => Err(again(error)),
         };
         let rolled = if synced.is_ok() { self.roll_if_due() } else { Ok(()) };
-        self.report([&written, &synced, &rolled]);
+        let wants_checkpoint = requests.iter().any(|(wish, _)| *wish == Wish::Checkpoint);
+        let signed = match rolled.is_ok() && synced.is_ok() && (wants_checkpoint || self.is_checkpoint_due()) {
+            true => self.sign(),
+            false => Ok(()),
+        };
+        self.report([&written, &synced, &rolled, &signed]);
         for (wish, reply) in requests {
             let synced = synced.as_ref().copied().map_err(again);
             reply(match wish {
                 Wish::Nothing => written.as_ref().copied().map_err(again),
                 Wish::Sync => synced,
+                Wish::Checkpoint => synced.and_then(|()| signed.as_ref().copied().map_err(again)),
+                Wish::Prune(before_ms) => synced.and_then(|()| self.prune(before_ms)),
                 Wish::Release => synced.and_then(|()| self.release()),
                 Wish::Reclaim => synced.and_then(|()| self.reclaim()),
             });
@@ -122,8 +170,9 @@ impl Recorder {
         if self.released {
             return Ok(());
         }
+        self.sign()?;
         // There before anybody else can look for it.
-        self.current = Some(Current::new(left::create(&self.shared.directory)?, 0));
+        self.current = Some(Current::new(left::create(&self.shared.directory)?, Run::default()));
         self.join_sealing();
         self.released = true;
         Ok(())
@@ -134,19 +183,24 @@ impl Recorder {
         if !self.released {
             return Ok(());
         }
-        let recovered = recovery::recover(&self.shared.directory)?;
-        self.current = None;
-        self.next = recovered.next;
+        let verifier = self.checkpoints.as_ref().map(|checkpoints| checkpoints.signer.verifier());
+        let mut recovered = recovery::recover(&self.shared.directory, verifier)?;
         self.released = false;
-        let index = Index { complete: recovered.segments, current: None };
-        *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = recovered.index();
+        *self.shared.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = recovered.checkpoint.take();
+        self.tree = recovered.tree;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.size = recovered.checkpoint_size;
+        }
+        self.current = recovered.current.map(Current::of);
+        self.seal(recovered.unsealed);
         Ok(())
     }
 
     fn accept(&mut self, chunk: Chunk) {
         let held: usize = self.pending.iter().map(|chunk| chunk.bytes.len()).sum();
         if self.retry_at.is_some() && held >= self.options.queue_bytes {
-            self.shared.count_dropped(chunk.lines);
+            self.shared.count_dropped(chunk.lines());
         } else {
             self.pending.push_back(chunk);
         }
@@ -161,12 +215,11 @@ impl Recorder {
             self.pending.push_back(chunk);
             self.dropped_told = dropped;
         }
-        while let Some(chunk) = self.pending.pop_front() {
-            if let Err(error) = self.write_chunk(&chunk) {
+        while let Some(mut chunk) = self.pending.pop_front() {
+            if let Err(error) = self.write_chunk(&mut chunk) {
                 self.pending.push_front(chunk);
                 return Err(error);
             }
-            self.index(&chunk);
             if let Some(current) = &mut self.current {
                 current.unsynced.push(chunk.bytes);
             }
@@ -175,26 +228,29 @@ impl Recorder {
         Ok(())
     }
 
-    fn write_chunk(&mut self, chunk: &Chunk) -> io::Result<()> {
+    fn write_chunk(&mut self, chunk: &mut Chunk) -> io::Result<()> {
         let current = match &mut self.current {
             Some(current) => current,
-            none => none.insert(Current::create(&self.shared, self.next)?),
+            none => none.insert(Current::create(&self.shared, &self.tree)?),
         };
+        let (before, mut chain) = (current.chain, current.chain);
+        chunk.link(&mut chain);
         // A part that an earlier try wrote is written over.
         current.file.write_all_at(&chunk.bytes, current.written)?;
+        current.chain = chain;
         current.written += chunk.bytes.len() as u64;
         current.dirty_since.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
-    fn index(&mut self, chunk: &Chunk) {
-        let Some(current) = &self.current else { return };
         if !self.released {
-            self.next += chunk.lines;
-            self.shared.index.write().unwrap_or_else(PoisonError::into_inner).extend(current.first, chunk);
+            for leaf in chunk.leaves() {
+                self.tree.append(leaf);
+                current.run.append(leaf);
+            }
+            let mut index = self.shared.index.write().unwrap_or_else(PoisonError::into_inner);
+            index.extend(current.first, chunk, before);
         }
-        self.shared.records.fetch_add(chunk.lines, Ordering::Relaxed);
+        self.shared.records.fetch_add(chunk.lines(), Ordering::Relaxed);
         self.shared.bytes.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn is_sync_due(&self) -> bool {
@@ -216,24 +272,83 @@ impl Recorder {
             return Ok(());
         }
         current.sync()?;
-        self.current = None;
+        let complete = self.current.take();
         let rolled = self.shared.index.write().unwrap_or_else(PoisonError::into_inner).roll();
-        if let Some(segment) = rolled {
-            self.seal(segment);
+        if let Some((segment, Current { before, run, .. })) = rolled.zip(complete) {
+            self.seal(vec![(segment, before, run)]);
+        }
+        // So the newest checkpoint is about all of the segments that nobody reads at the next start.
+        self.sign()
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let size = self.tree.range().end;
+        let due = |of: &Checkpoints| of.size < size && of.at.elapsed() >= self.options.checkpoint_after;
+        !self.released && self.checkpoints.as_ref().is_some_and(due)
+    }
+
+    /// Signs for what is written, which is synced.
+    fn sign(&mut self) -> io::Result<()> {
+        let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !self.released) else { return Ok(()) };
+        checkpoints.at = Instant::now();
+        let size = self.tree.range().end;
+        if checkpoints.size == size {
+            return Ok(());
+        }
+        let time = OffsetDateTime::now_utc().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
+        let time = format!("time {}", time.unwrap_or_default());
+        let note: Arc<str> = checkpoints.signer.checkpoint(size, self.tree.root(), vec![time]).into();
+        let path = self.shared.directory.join(CHECKPOINT);
+        replace(&path, note.as_bytes())?;
+        checkpoints.size = size;
+        *self.shared.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        Ok(())
+    }
+
+    fn prune(&mut self, before_ms: i64) -> io::Result<()> {
+        self.join_sealing();
+        let shared = self.shared.clone();
+        let complete = shared.index.read().unwrap_or_else(PoisonError::into_inner).complete.clone();
+        let signer = self.checkpoints.as_ref().map(|checkpoints| &checkpoints.signer);
+        let why = OffsetDateTime::from_unix_timestamp_nanos(i128::from(before_ms) * 1_000_000);
+        let why = why.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+        let mut pruned: Option<Range<u64>> = None;
+        for segment in complete {
+            let run = match &segment.form {
+                Form::Pruned(_) => continue,
+                Form::Sealed(sealed) if segment.last_ms() < before_ms => &sealed.run,
+                Form::Sealed(_) | Form::Growing => break,
+            };
+            let left = segment.prune(&shared.directory, run, signer, &format!("older than {why}"))?;
+            shared.index.write().unwrap_or_else(PoisonError::into_inner).replace(left);
+            fs::remove_file(segment.path(&shared.directory))?;
+            pruned.get_or_insert(run.range()).end = run.range().end;
+        }
+        if let Some(Range { start: first, end }) = pruned {
+            let mut chunk = Chunk::default();
+            chunk.push(&Record::Pruned { time_ms: now_ms(), first, end });
+            self.pending.push_back(chunk);
+            self.write()?;
         }
         Ok(())
     }
 
-    /// Beside this thread: reading a whole segment takes longer than a sync may wait. Where that fails the segment is
-    /// sealed at the next start.
-    fn seal(&mut self, segment: Arc<Segment>) {
+    /// Beside this thread: it takes longer than a sync may wait. What fails is sealed at the next start.
+    fn seal(&mut self, segments: Vec<(Arc<Segment>, Run, Run)>) {
+        if segments.is_empty() {
+            return;
+        }
         self.join_sealing();
         let shared = self.shared.clone();
-        self.sealing = std::thread::Builder::new()
-            .name("journal-seal".into())
-            // A failure is made up for at the next start, which seals what has no seal.
-            .spawn(move || drop(segment.seal(&shared.directory)))
-            .ok();
+        let seal = move || {
+            for (segment, before, run) in segments {
+                let Ok(sealed) = segment.seal(&shared.directory, before, run) else { continue };
+                shared.index.write().unwrap_or_else(PoisonError::into_inner).replace(sealed);
+                // Where it stays, the next start removes it.
+                let _ = fs::remove_file(segment.path(&shared.directory));
+            }
+        };
+        self.sealing = std::thread::Builder::new().name("journal-seal".into()).spawn(seal).ok();
     }
 
     fn join_sealing(&mut self) {
@@ -242,7 +357,7 @@ impl Recorder {
         }
     }
 
-    fn report(&mut self, results: [&io::Result<()>; 3]) {
+    fn report(&mut self, results: [&io::Result<()>; 4]) {
         let error = results.into_iter().find_map(|result| result.as_ref().err());
         self.retry_at = error.map(|_| Instant::now() + RETRY);
         let told = error.map(|error| format!("cannot write to {}: {error}", self.shared.directory.display()));
@@ -250,19 +365,19 @@ impl Recorder {
     }
 
     fn finish(&mut self) {
-        let result = self.write().and_then(|()| self.sync());
+        let result = self.write().and_then(|()| self.sync()).and_then(|()| self.sign());
         if result.is_err() {
-            let lost = self.pending.iter().map(|chunk| chunk.lines).sum();
+            let lost = self.pending.iter().map(Chunk::lines).sum();
             self.shared.count_dropped(lost);
         }
-        self.report([&result, &Ok(()), &Ok(())]);
+        self.report([&result, &Ok(()), &Ok(()), &Ok(())]);
         self.join_sealing();
     }
 }
 
 impl Current {
-    fn create(shared: &Shared, first: u64) -> io::Result<Self> {
-        let path = Segment::path(&shared.directory, first);
+    fn create(shared: &Shared, tree: &Run) -> io::Result<Self> {
+        let path = path(&shared.directory, tree.range().end, GROWING);
         // An earlier try may have made it, and failed then.
         let file = private().create(true).truncate(false).open(&path)?;
         if file.metadata()?.len() > 0 {
@@ -270,13 +385,32 @@ impl Current {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
         File::open(&shared.directory)?.sync_all()?;
-        Ok(Self::new(file, first))
+        Ok(Self::new(file, tree.clone()))
     }
 
     /// Of an empty file.
-    fn new(file: File, first: u64) -> Self {
-        let (opened, unsynced) = (Instant::now(), Vec::new());
-        Self { file, first, opened, written: 0, synced: 0, unsynced, dirty_since: None, rewrite: false }
+    fn new(file: File, before: Run) -> Self {
+        let (first, opened) = (before.range().end, Instant::now());
+        let (chain, run, unsynced) = (Chain::default(), Run::at(first), Vec::new());
+        Self {
+            file,
+            first,
+            chain,
+            before,
+            run,
+            opened,
+            written: 0,
+            synced: 0,
+            unsynced,
+            dirty_since: None,
+            rewrite: false,
+        }
+    }
+
+    /// What an earlier process wrote.
+    fn of(growing: Growing) -> Self {
+        let Growing { file, segment, chain, before, run, .. } = growing;
+        Self { chain, run, written: segment.bytes, synced: segment.bytes, ..Self::new(file, before) }
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -298,6 +432,15 @@ impl Current {
         self.dirty_since = None;
         Ok(())
     }
+}
+
+/// Puts a file in the place of another, whole or not at all.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = private().create(true).truncate(true).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&temporary, path)
 }
 
 /// The same error, for one more who asked.

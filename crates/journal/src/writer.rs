@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::index::{Source, Span};
 use crate::journal::Shared;
-use crate::line;
+use crate::line::{self, Chain};
 use crate::record::{AccessRecord, AdmissionRecord, ConnectionRecord, Record, RefusalsRecord, bounded};
+use crate::segment::{Source, Span};
+use crate::tree::{Hash, leaf_hash};
 
 /// Bytes at which lines are handed over without being asked to.
 const HAND_OVER_BYTES: usize = 64 * 1024;
@@ -26,7 +27,8 @@ pub struct Writer {
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     pub bytes: Vec<u8>,
-    pub lines: u64,
+    /// Where each line ends, behind its LF.
+    pub ends: Vec<u32>,
     pub spans: Vec<(Source, Span)>,
 }
 
@@ -74,18 +76,22 @@ impl Writer {
         self.chunk.push(record);
         if self.chunk.bytes.len() >= HAND_OVER_BYTES {
             self.flush();
-        } else if self.chunk.lines == 1 {
+        } else if self.chunk.lines() == 1 {
             self.holds_lines.store(true, Ordering::SeqCst);
         }
     }
 
     /// Hands over what was added since the last time. To be called every 50 ms or so; does nothing when there is nothing.
     pub fn flush(&mut self) {
-        if self.chunk.lines == 0 {
+        if self.chunk.lines() == 0 {
             return;
         }
         // As much again will be needed soon.
-        let next = Chunk { bytes: Vec::with_capacity(self.chunk.bytes.len()), ..Chunk::default() };
+        let next = Chunk {
+            bytes: Vec::with_capacity(self.chunk.bytes.len()),
+            ends: Vec::with_capacity(self.chunk.ends.len()),
+            spans: Vec::new(),
+        };
         let chunk = std::mem::replace(&mut self.chunk, next);
         match self.shared.queue.push(chunk) {
             Ok(()) => self.shared.writer_flushed(&self.holds_lines),
@@ -97,17 +103,46 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.flush();
-        self.shared.count_dropped(self.chunk.lines);
+        self.shared.count_dropped(self.chunk.lines());
     }
 }
 
 impl Chunk {
     pub(crate) fn push(&mut self, record: &Record<'_>) {
         if line::push(&mut self.bytes, |out| record.write(out)) {
-            self.lines += 1;
+            self.end_line();
             let head = record.head();
             let span = Span::at(head.time_ms, head.ingested_ms());
             span.note(&mut self.spans, &head.region, &head.group, &head.stream);
         }
+    }
+
+    /// What was appended to the bytes is a line.
+    pub(crate) fn end_line(&mut self) {
+        // What is longer than this is handed over long before.
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Puts the checks of its lines, which follow those of the chain.
+    pub(crate) fn link(&mut self, chain: &mut Chain) {
+        let mut start = 0;
+        for &end in &self.ends {
+            chain.link(&mut self.bytes[start..end as usize]);
+            start = end as usize;
+        }
+    }
+
+    /// Of its records.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = Hash> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let line = &self.bytes[start..end as usize - 1];
+            start = end as usize;
+            leaf_hash(line::json(line).unwrap_or(line))
+        })
     }
 }

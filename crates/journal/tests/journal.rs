@@ -50,10 +50,10 @@ fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(|number| record(number).message.into_owned()).collect()
 }
 
-/// The segments' paths, oldest first.
+/// The paths of sealed segments, oldest first.
 fn segments(directory: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(directory.join("journal")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "ndjson")).collect();
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "sealed")).collect();
     files.sort();
     files
 }
@@ -118,12 +118,13 @@ const SMALL: Options = Options {
     roll_bytes: 4096,
     roll_after: Duration::from_secs(3600),
     sync_after: Duration::from_millis(100),
+    checkpoint_after: Duration::from_secs(10),
     queue_bytes: 1024 * 1024,
 };
 
 /// Writes records `0..count`, `piece` at a time, into small segments.
 fn fill(directory: &Path, count: u64, piece: usize) {
-    let (journal, notices) = Journal::open_with(directory, SMALL).unwrap();
+    let (journal, notices) = Journal::open_with(directory, SMALL, None).unwrap();
     assert_eq!(notices, []);
     let mut writer = journal.writer();
     for number in 0..count {
@@ -157,7 +158,6 @@ fn many_writers() {
     found.sort();
     expected.sort();
     assert!(found == expected);
-    assert_eq!(journal.verify(), []);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_closed_journal_drops_and_says_so() {
 fn pages_forward_and_backward() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 200, 3);
-    let (journal, notices) = Journal::open_with(directory.path(), SMALL).unwrap();
+    let (journal, notices) = Journal::open_with(directory.path(), SMALL, None).unwrap();
     assert_eq!(notices, []);
     assert!(segments(directory.path()).len() > 5);
     let query = |after, newest_first, limit| {
@@ -234,10 +234,10 @@ fn pages_forward_and_backward() {
 
 #[test]
 fn positions_are_text_and_numbers() {
-    let position = Position::from(0x0123_4567_89ab_cdef_0000_0000_0000_002a_u128);
-    assert_eq!(position.to_string(), "0123456789abcdef000000000000002a");
+    let position = Position::from(0x0123_4567_89ab_cdef_u128);
+    assert_eq!(position.to_string(), "00000000000000000123456789abcdef");
     assert_eq!(position.to_string().parse(), Ok(position));
-    assert_eq!(u128::from(position), 0x0123_4567_89ab_cdef_0000_0000_0000_002a);
+    assert_eq!(u128::from(position), 0x0123_4567_89ab_cdef);
     for text in ["", "0", "+123456789abcdef000000000000002a", "0123456789abcdef000000000000002g"] {
         assert_eq!(text.parse::<Position>(), Err(journal::PositionError));
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use journal::audit::{self, Report};
+use journal::note::{Checkpoint, Signer};
 use journal::{Journal, Notice, Options, Query};
 use proptest::prelude::*;
 
@@ -13,6 +15,7 @@ const SMALL: Options = Options {
     roll_bytes: 400,
     roll_after: Duration::from_secs(3600),
     sync_after: Duration::from_millis(100),
+    checkpoint_after: Duration::from_secs(10),
     queue_bytes: 1024 * 1024,
 };
 
@@ -26,8 +29,22 @@ fn numbers(journal: &Journal) -> Vec<u64> {
     page.events.into_iter().map(|event| event.message.parse().unwrap()).collect()
 }
 
+fn signer(directory: &Path) -> Signer {
+    Signer::open_or_create(&directory.join("audit.key"), "countersign/test").unwrap()
+}
+
+/// What is wrong with the records, by what is held elsewhere too.
+fn verify(directory: &Path, elsewhere: &[Checkpoint]) -> Report {
+    audit::verify(&directory.join("journal"), signer(directory).verifier(), elsewhere).unwrap()
+}
+
+fn checkpoint(journal: &Journal, directory: &Path) -> Checkpoint {
+    let note = journal.checkpoint_now().unwrap().unwrap();
+    signer(directory).verifier().checkpoint(&note).unwrap()
+}
+
 fn open(directory: &Path) -> (Journal, Vec<Notice>) {
-    Journal::open_with(directory, SMALL).unwrap()
+    Journal::open_with(directory, SMALL, Some(signer(directory))).unwrap()
 }
 
 /// Ten events in several segments, all of them sealed but the last.
@@ -38,8 +55,10 @@ fn filled() -> (tempfile::TempDir, Vec<PathBuf>) {
         put(&journal, number);
     }
     drop(journal);
-    let segments = files(directory.path(), "ndjson");
-    assert!(segments.len() > 2 && files(directory.path(), "seal").len() == segments.len() - 1);
+    let mut segments = files(directory.path(), "sealed");
+    let last = files(directory.path(), "lines");
+    assert!(segments.len() >= 2 && last.len() == 1, "{segments:?} {last:?}");
+    segments.extend(last);
     (directory, segments)
 }
 
@@ -66,19 +85,24 @@ fn the_last_segment_cut_anywhere() {
 
         let (journal, notices) = open(directory.path());
         assert_eq!(numbers(&journal), (0..before + whole).collect::<Vec<_>>(), "cut at {length}");
-        if torn == 0 {
-            assert_eq!(notices, [], "cut at {length}");
-        } else {
+        let mut expected = Vec::new();
+        if torn > 0 {
             let what = format!("the last {torn} bytes are no whole record and were cut off");
-            assert_eq!(notices, [Notice { file, offset: (length - torn) as u64, what }]);
+            expected.push(Notice { file, offset: (length - torn) as u64, what });
         }
-        // It goes on as if nothing had been, and the next start has nothing to say.
+        if before + whole < 10 {
+            let here = before + whole;
+            let what = format!("it is about 10 records and only {here} are here: the last were lost or taken out");
+            expected.push(Notice { file: directory.path().join("journal/checkpoint"), offset: 0, what });
+        }
+        assert_eq!(notices, expected, "cut at {length}");
+        // It goes on as if nothing had been, and the next start has nothing to say but that records are gone that were signed for.
         put(&journal, 77);
         drop(journal);
         let (journal, notices) = open(directory.path());
-        assert_eq!(notices, []);
+        let changed = notices.iter().all(|notice| notice.what.contains("they were changed"));
+        assert!(if before + whole == 10 { notices.is_empty() } else { changed }, "{notices:?}");
         assert_eq!(numbers(&journal).pop(), Some(77));
-        assert_eq!(journal.verify(), []);
     }
 }
 
@@ -89,81 +113,47 @@ fn a_damaged_record_is_named_and_left_out() {
     let mut bytes = fs::read(last).unwrap();
     bytes[20] ^= 1;
     fs::write(last, &bytes).unwrap();
-    let before = 10 - bytes.iter().filter(|&&b| b == b'\n').count() as u64;
+    let lines = bytes.iter().filter(|&&b| b == b'\n').count() as u64;
+    assert!(lines > 1, "the last line would be a torn tail");
+    let before = 10 - lines;
     let (journal, notices) = open(directory.path());
-    assert_eq!(notices, [Notice { file: last.clone(), offset: 0, what: "a record is damaged and is left out".into() }]);
+    let whats: Vec<_> = notices.iter().map(|notice| (&notice.file, &*notice.what)).collect();
+    let changed = "the first 10 records are not those that it was signed for: they were changed";
+    let file = directory.path().join("journal/checkpoint");
+    assert_eq!(whats, [(last, "a record is damaged and is left out"), (&file, changed)]);
     assert_eq!(numbers(&journal), (0..10).filter(|&number| number != before).collect::<Vec<_>>());
 }
 
 #[test]
-fn damage_to_sealed_segments() {
+fn a_sealed_segment_that_cannot_be_read() {
     let (directory, segments) = filled();
-    let (journal, _) = open(directory.path());
-    assert_eq!(journal.verify(), []);
-    drop(journal);
-    let mut bytes = fs::read(&segments[1]).unwrap();
-    let size = bytes.len() as u64;
-    bytes[20] ^= 1;
-    fs::write(&segments[1], &bytes).unwrap();
-    fs::remove_file(&segments[0]).unwrap();
-
-    let (journal, notices) = open(directory.path());
-    let missing = "the segment is missing, and its records with it";
-    assert_eq!(notices, [Notice { file: segments[0].clone(), offset: 0, what: missing.into() }]);
-    let whats: Vec<_> = journal.verify().into_iter().map(|notice| (notice.file, notice.what)).collect();
-    assert_eq!(
-        whats,
-        [
-            (segments[1].clone(), "its digest is not the one that it was sealed with".to_owned()),
-            (segments[1].clone(), "a record is damaged and is left out".to_owned()),
-        ]
-    );
-    drop(journal);
-
-    fs::write(&segments[1], &bytes[..bytes.len() - 5]).unwrap();
-    fs::remove_file(files(directory.path(), "seal").remove(0)).unwrap();
-    let (journal, notices) = open(directory.path());
-    let what = format!("the segment has {} bytes; it was sealed with {size}", size - 5);
-    assert_eq!(notices, [Notice { file: segments[1].clone(), offset: size - 5, what }]);
-    assert!(!numbers(&journal).is_empty());
-    drop(journal);
-
-    // Without a trace of its own, its neighbours miss it.
-    fs::remove_file(&segments[1]).unwrap();
-    fs::remove_file(segments[1].with_extension("seal")).unwrap();
-    let (journal, _) = open(directory.path());
-    for number in 11..20 {
-        put(&journal, number);
+    let sealed = fs::read(&segments[1]).unwrap();
+    for damage in [&sealed[..sealed.len() - 1], b"", &[&sealed[..], b"\n"].concat()] {
+        fs::write(&segments[1], damage).unwrap();
+        let (journal, notices) = open(directory.path());
+        assert_eq!(notices[0].file, segments[1]);
+        assert_eq!(notices[0].what, "the segment is damaged, and its records cannot be read");
+        assert!(notices[1..].iter().all(|notice| notice.what.contains("are missing")), "{notices:?}");
+        let found = numbers(&journal);
+        assert!(found.len() < 10 && found.first() == Some(&0) && found.last() == Some(&9), "{found:?}");
+        drop(journal);
+        assert!(!verify(directory.path(), &[]).findings.is_empty());
     }
+    fs::write(&segments[1], &sealed).unwrap();
+    assert_eq!(open(directory.path()).1, []);
+    assert_eq!(verify(directory.path(), &[]).findings, []);
+    // A damaged block costs what is in it.
+    let mut damaged = sealed.clone();
+    damaged[sealed.len() / 3] ^= 1;
+    fs::write(&segments[1], &damaged).unwrap();
+    let (journal, notices) = open(directory.path());
+    assert_eq!(notices, []);
+    assert!(numbers(&journal).len() < 10 && journal.stats().unreadable > 0);
     drop(journal);
-    let rest = files(directory.path(), "ndjson");
-    fs::remove_file(&rest[1]).unwrap();
-    fs::remove_file(rest[1].with_extension("seal")).unwrap();
+    fs::remove_file(&segments[1]).unwrap();
     let notices = open(directory.path()).1;
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices[0].what.ends_with("should come before it and are missing"), "{notices:?}");
-}
-
-#[test]
-fn a_seal_that_cannot_be_read() {
-    let (directory, segments) = filled();
-    let seals = files(directory.path(), "seal");
-    for text in ["", "{}", "[]", "\0\0"] {
-        fs::write(&seals[0], text).unwrap();
-        let (journal, notices) = open(directory.path());
-        assert_eq!(notices.len(), 1, "{notices:?}");
-        assert_eq!(notices[0].file, seals[0]);
-        assert_eq!(numbers(&journal), (0..10).collect::<Vec<_>>());
-    }
-    // One that would lead reading astray.
-    let seal = fs::read_to_string(&seals[0]).unwrap();
-    let size = fs::metadata(&segments[0]).unwrap().len().to_string();
-    fs::write(&seals[0], seal.replace(&size, "99999999999999")).unwrap();
-    let (journal, notices) = open(directory.path());
-    assert!(notices[0].what.contains("contradicts itself"), "{notices:?}");
-    assert_eq!(numbers(&journal), (0..10).collect::<Vec<_>>());
-    drop(journal);
-    assert_eq!(open(directory.path()).1, []);
 }
 
 /// The disk is as good as full while the directory is away; nothing is lost once it is back.
@@ -186,7 +176,7 @@ fn a_disk_that_fails_for_a_while() {
 fn a_file_in_the_way() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());
-    let file = directory.path().join("journal/0000000000000000.ndjson");
+    let file = directory.path().join("journal/0000000000000000.lines");
     fs::write(&file, "precious").unwrap();
     let error = journal.append_events("us-east-1", "group", "stream", &[(1, "1")], 0).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
@@ -201,7 +191,7 @@ fn a_file_in_the_way() {
 fn what_a_failing_disk_cannot_take_is_counted_and_told() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options { queue_bytes: 1000, ..SMALL };
-    let (journal, _) = Journal::open_with(directory.path(), options).unwrap();
+    let (journal, _) = Journal::open_with(directory.path(), options, None).unwrap();
     let (here, away) = (directory.path().join("journal"), directory.path().join("away"));
     fs::rename(&here, &away).unwrap();
     let mut failed = 0;
@@ -215,8 +205,7 @@ fn what_a_failing_disk_cannot_take_is_counted_and_told() {
     assert_eq!(numbers(&journal).len() as i64, failed - 1);
     put(&journal, 1000);
     drop(journal);
-    let lines: String =
-        files(directory.path(), "ndjson").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let lines: String = files(directory.path(), "lines").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     assert!(lines.contains(r#"{"kind":"dropped","time_ms":"#) && lines.contains(r#","records":1}"#), "{lines}");
 }
 
@@ -250,7 +239,8 @@ fn killed_at_any_moment() {
         let found = numbers(&journal);
         assert!(found.len() as u64 >= acknowledged, "{} of {acknowledged}", found.len());
         assert!(found.iter().copied().eq(0..found.len() as u64), "{found:?}");
-        assert_eq!(journal.verify(), []);
+        drop(journal);
+        assert_eq!(verify(directory.path(), &[]).findings, []);
         acknowledged = found.len() as u64;
     }
 }
@@ -276,27 +266,29 @@ proptest! {
         at in 0.0..1.0f64, bytes in proptest::collection::vec(any::<u8>(), 0..40), which in any::<prop::sample::Index>(),
     ) {
         let (directory, _) = filled();
-        let mut all = files(directory.path(), "ndjson");
-        all.extend(files(directory.path(), "seal"));
+        let elsewhere = checkpoint(&open(directory.path()).0, directory.path());
+        let mut all = files(directory.path(), "lines");
+        all.extend(files(directory.path(), "sealed"));
         let file = &all[which.index(all.len())];
         let mut text = fs::read(file).unwrap();
         let at = (at * text.len() as f64) as usize;
         let end = (at + bytes.len()).min(text.len());
-        let changed = text[at..end] != bytes[..];
+        let changed = text[at..end] != bytes[..end - at] || at + bytes.len() > text.len();
         text.splice(at..end, bytes);
         fs::write(file, text).unwrap();
-        let (journal, notices) = open(directory.path());
+        let report = verify(directory.path(), &[elsewhere]);
+        prop_assert_eq!(report.findings.is_empty(), !changed, "{:?}", report);
+        let journal = open(directory.path()).0;
         put(&journal, 99);
         let found = numbers(&journal);
         prop_assert_eq!(found.last(), Some(&99));
         prop_assert!(found.len() == 11 || changed);
-        let said = !notices.is_empty() || !journal.verify().is_empty();
-        prop_assert!(said || found.len() == 11, "{:?}", found);
     }
 }
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to.join("journal")).unwrap();
+    fs::copy(from.join("audit.key"), to.join("audit.key")).unwrap();
     for entry in fs::read_dir(from.join("journal")).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, to.join("journal").join(path.file_name().unwrap())).unwrap();

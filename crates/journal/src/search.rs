@@ -1,0 +1,250 @@
+//! Looking for records by what they are about.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::columns::Lines;
+use crate::journal::Journal;
+use crate::read::{Position, end, ordered};
+use crate::segment::{Block, Segment, Term, attributes, bit};
+
+/// Bytes of records at which a page is full.
+const PAGE_BYTES: usize = 768 * 1024;
+/// Bytes of lines that are read for one page. A page that ends here has a [`Found::next`], even where it is empty.
+const SCAN_BYTES: u64 = 512 * 1024 * 1024;
+
+/// What is looked for: records that fulfil all of it.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// Of these kinds.
+    pub kinds: Kinds,
+    /// Of a client: its certificate's fingerprint (64 hexadecimal digits), its subject, or one attribute of that (`CN=…`).
+    pub client: Option<&'a str>,
+    /// Of a domain.
+    pub domain: Option<&'a str>,
+    /// Of clients that were not trusted.
+    pub refused: bool,
+    /// First millisecond that is wanted.
+    pub since_ms: i64,
+    /// First millisecond that is no longer wanted.
+    pub until_ms: i64,
+    /// From here on: what lies behind it, or with `newest_first` what lies before it.
+    pub after: Option<Position>,
+    /// The newest come first.
+    pub newest_first: bool,
+    /// Records in a page.
+    pub limit: usize,
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A request and its answer.
+    Access,
+    /// A request that is about to be forwarded.
+    Admission,
+    /// A connection.
+    Connection,
+    /// A change of settings.
+    Settings,
+    /// What was put by `PutLogEvents`.
+    Event,
+    /// Refused connections that have no records of their own.
+    Refusals,
+    /// Records that were lost.
+    Dropped,
+    /// What this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds(u8);
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In the order that was asked for.
+    pub lines: Vec<Line>,
+    /// Where to continue; `None` when nothing is left there at present.
+    pub next: Option<Position>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number; no other record has the same.
+    pub position: Position,
+    /// As it was written.
+    pub json: Box<str>,
+}
+
+/// What a record is held against the search by.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    kind: Kind,
+    time_ms: i64,
+    #[serde(borrow, default)]
+    domain: Cow<'a, str>,
+    #[serde(borrow)]
+    client: Option<ClientParts<'a>>,
+    refusal: Option<serde::de::IgnoredAny>,
+    verdict: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct ClientParts<'a> {
+    #[serde(borrow, default)]
+    subject: Cow<'a, str>,
+    #[serde(borrow, default)]
+    fingerprint: Cow<'a, str>,
+}
+
+impl Default for Search<'_> {
+    /// The oldest 1,000 records, whatever they are.
+    fn default() -> Self {
+        Self {
+            kinds: Kinds::ALL,
+            client: None,
+            domain: None,
+            refused: false,
+            since_ms: i64::MIN,
+            until_ms: i64::MAX,
+            after: None,
+            newest_first: false,
+            limit: 1000,
+        }
+    }
+}
+
+impl Search<'_> {
+    fn terms(&self) -> impl Iterator<Item = Term> {
+        let client = self.client.map(Term::client);
+        let refused = self.refused.then(Term::refused);
+        [client, self.domain.map(Term::domain), refused].into_iter().flatten()
+    }
+
+    fn wants(&self, json: &[u8]) -> bool {
+        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(json) else { return false };
+        let refused = parts.refusal.is_some() || parts.verdict.is_some() || parts.kind == Kind::Refusals;
+        self.kinds.contain(parts.kind)
+            && (self.since_ms..self.until_ms).contains(&parts.time_ms)
+            && self.domain.is_none_or(|domain| parts.domain == domain)
+            && (!self.refused || refused)
+            && self.client.is_none_or(|wanted| parts.client.is_some_and(|client| client.is(wanted)))
+    }
+
+    fn wants_block(&self, block: &Block) -> bool {
+        block.last_ms() >= self.since_ms && block.first_ms() < self.until_ms
+    }
+}
+
+impl ClientParts<'_> {
+    fn is(&self, wanted: &str) -> bool {
+        self.fingerprint == wanted
+            || self.subject == wanted
+            || attributes(&self.subject).any(|attribute| attribute == wanted)
+    }
+}
+
+impl Kinds {
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// These.
+    pub fn of(kinds: impl IntoIterator<Item = Kind>) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u8))
+    }
+
+    fn contain(self, kind: Kind) -> bool {
+        self.0 >> kind as u8 & 1 == 1
+    }
+}
+
+impl Journal {
+    /// Looks for records, all that was appended by now among them: waits up to a second for writers to hand over. Reads at
+    /// most 512 MiB of lines; blocks. Fails where a file cannot be read.
+    pub fn search(&self, search: &Search<'_>) -> io::Result<Found> {
+        self.catch_up();
+        self.with_segments(|segments| self.found(search, segments))
+    }
+
+    fn found(&self, search: &Search<'_>, segments: &[Arc<Segment>]) -> io::Result<Found> {
+        let back = search.newest_first;
+        let mut page = Filling { search, lines: Vec::new(), bytes: 0, scanned: 0 };
+        for segment in ordered(segments.iter(), back) {
+            let in_time = segment.blocks.iter().any(|block| search.wants_block(block));
+            if !in_time || !page.is_ahead(segment.first, segment.end()) {
+                continue;
+            }
+            let open = segment.open(&self.shared)?;
+            let mut may_have = u64::MAX;
+            for term in search.terms() {
+                may_have &= open.blocks_with(term)?;
+            }
+            for (number, block) in ordered(segment.blocks.iter().enumerate(), back) {
+                let wanted = bit(number) & may_have != 0 && search.wants_block(block);
+                if !wanted || !page.is_ahead(block.first, block.last()) {
+                    continue;
+                }
+                if let Some(stop) = page.read(block, &open.block(block)?) {
+                    let left = if back { stop.0 > segments[0].first } else { stop < end(segments) };
+                    return Ok(Found { lines: page.lines, next: left.then_some(stop) });
+                }
+            }
+        }
+        Ok(Found { lines: page.lines, next: None })
+    }
+}
+
+/// A page that is being filled.
+struct Filling<'a> {
+    search: &'a Search<'a>,
+    lines: Vec<Line>,
+    bytes: usize,
+    scanned: u64,
+}
+
+impl Filling<'_> {
+    /// Whether some of these lines lie where the search goes on.
+    fn is_ahead(&self, first: u64, end: u64) -> bool {
+        self.search.after.is_none_or(|after| if self.search.newest_first { first < after.0 } else { end > after.0 })
+    }
+
+    /// Where the page was full, if so.
+    fn read(&mut self, block: &Block, lines: &Lines) -> Option<Position> {
+        let back = self.search.newest_first;
+        // Most records of most blocks are others': a look for the bytes spares reading them.
+        let needle = self.search.client.or(self.search.domain).filter(|needle| needle.bytes().all(is_plain));
+        let finder = needle.map(memchr::memmem::Finder::new);
+        for (number, json) in ordered(lines.iter().enumerate(), back) {
+            let position = Position(block.first + number as u64);
+            if !self.is_ahead(position.0, position.0 + 1) {
+                continue;
+            }
+            if finder.as_ref().is_some_and(|finder| finder.find(json).is_none()) || !self.search.wants(json) {
+                continue;
+            }
+            // Records are JSON, and were parsed.
+            let json: Box<str> = String::from_utf8_lossy(json).into();
+            self.bytes += json.len();
+            self.lines.push(Line { position, json });
+            if self.lines.len() >= self.search.limit || self.bytes >= PAGE_BYTES {
+                return Some(if back { position } else { Position(position.0 + 1) });
+            }
+        }
+        self.scanned += lines.as_bytes().len() as u64;
+        let edge = if back { block.first } else { block.last() };
+        (self.scanned >= SCAN_BYTES).then_some(Position(edge))
+    }
+}
+
+/// Whether JSON has it as it is.
+fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
+}

@@ -1,0 +1,146 @@
+//! Whose records are in which blocks of a segment: by the client's certificate and subject, and by domain.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::tree::leaf_hash;
+
+/// What may be looked for, by 32 bits of a hash: a block that is named needlessly is read needlessly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Term(u32);
+
+/// Of each term the blocks in which it is, as bits.
+#[derive(Debug, Default)]
+pub(crate) struct Terms(BTreeMap<Term, u64>);
+
+/// What a record has of what is looked for.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow, default)]
+    domain: Cow<'a, str>,
+    #[serde(borrow)]
+    client: Option<ClientParts<'a>>,
+    #[serde(default)]
+    refusal: Option<serde::de::IgnoredAny>,
+    #[serde(borrow)]
+    verdict: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct ClientParts<'a> {
+    #[serde(borrow, default)]
+    subject: Cow<'a, str>,
+    #[serde(borrow, default)]
+    fingerprint: Cow<'a, str>,
+}
+
+impl Term {
+    /// Of a client: its fingerprint in lowercase hexadecimal, its subject, or one attribute of that (`CN=…`).
+    pub(crate) fn client(text: &str) -> Self {
+        Self::new("client", text)
+    }
+
+    pub(crate) fn domain(name: &str) -> Self {
+        Self::new("domain", name)
+    }
+
+    /// Of records of clients that were not trusted.
+    pub(crate) fn refused() -> Self {
+        Self::new("refused", "")
+    }
+
+    fn new(kind: &str, text: &str) -> Self {
+        let hash = leaf_hash(format!("{kind} {text}").as_bytes());
+        Self(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
+    }
+}
+
+impl Terms {
+    /// A block, by number, has this record.
+    pub(crate) fn note(&mut self, block: usize, json: &[u8]) {
+        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(json) else { return };
+        let mut note = |term| *self.0.entry(term).or_default() |= bit(block);
+        if !parts.domain.is_empty() {
+            note(Term::domain(&parts.domain));
+        }
+        if parts.refusal.is_some() || parts.verdict.is_some() {
+            note(Term::refused());
+        }
+        if let Some(client) = parts.client {
+            note(Term::client(&client.fingerprint));
+            note(Term::client(&client.subject));
+            attributes(&client.subject).for_each(|attribute| note(Term::client(attribute)));
+        }
+    }
+
+    /// 12 bytes each, in order.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let entry = |(term, blocks): (&Term, &u64)| [&term.0.to_be_bytes()[..], &blocks.to_be_bytes()].concat();
+        self.0.iter().flat_map(entry).collect()
+    }
+
+    /// The blocks of a term, of what [`to_bytes`](Self::to_bytes) gave.
+    pub(crate) fn find(bytes: &[u8], term: Term) -> u64 {
+        let (entries, _) = bytes.as_chunks::<12>();
+        let found = entries.binary_search_by_key(&&term.0.to_be_bytes()[..], |entry| &entry[..4]);
+        found.map_or(0, |at| entries[at][4..].iter().fold(0, |blocks, byte| blocks << 8 | u64::from(*byte)))
+    }
+}
+
+/// A segment has more blocks than there are bits only where its records are huge: the last bit stands for the rest.
+pub(crate) fn bit(block: usize) -> u64 {
+    1 << block.min(63)
+}
+
+/// Attributes of a subject that is written in AWS's form: `CN=a,O=b\,c`.
+pub(crate) fn attributes(subject: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(subject);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut escaped = false;
+        let end = text.bytes().position(|byte| {
+            let ends = byte == b',' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_taken_apart() {
+        let parts = |text| attributes(text).collect::<Vec<_>>();
+        assert_eq!(parts("CN=a,O=b\\,c,C=GB"), ["CN=a", "O=b\\,c", "C=GB"]);
+        assert_eq!(parts("CN=a\\\\,O=b"), ["CN=a\\\\", "O=b"]);
+        assert_eq!(parts(""), [""]);
+    }
+
+    #[test]
+    fn terms_lead_to_blocks() {
+        let mut terms = Terms::default();
+        let json = |domain, subject| {
+            serde_json::json!({"domain": domain, "client": {"subject": subject, "fingerprint": "ab"}}).to_string()
+        };
+        terms.note(0, json("a.example", "CN=x,O=y").as_bytes());
+        terms.note(5, json("b.example", "CN=x").as_bytes());
+        terms.note(70, json("b.example", "CN=z").as_bytes());
+        terms.note(3, br#"{"refusal":{"code":"x"}}"#);
+        let bytes = terms.to_bytes();
+        let find = |term| Terms::find(&bytes, term);
+        assert_eq!(find(Term::domain("a.example")), 1);
+        assert_eq!(find(Term::domain("b.example")), bit(5) | bit(63));
+        assert_eq!(find(Term::client("CN=x")), bit(0) | bit(5));
+        assert_eq!(find(Term::client("CN=x,O=y")), 1);
+        assert_eq!(find(Term::client("O=y")), 1);
+        assert_eq!(find(Term::client("ab")), bit(0) | bit(5) | bit(63));
+        assert_eq!(find(Term::refused()), bit(3));
+        assert_eq!(find(Term::client("nobody")), 0);
+    }
+}
