@@ -1,6 +1,7 @@
 //! The server's own API under `/_countersign/api/v1/`: requests signed as AWS's are, for the service `countersign`, answered
 //! with JSON in the form of API Gateway's. Each resource has a file.
 
+mod audit;
 mod clients;
 mod preview;
 mod requests;
@@ -43,6 +44,18 @@ impl Control {
     pub(crate) async fn own_api(&self, request: &OwnRequest) -> Result<Value, Error> {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
+            (&Method::GET, ["audit", "checkpoint"]) => {
+                request.may("GetCheckpoint")?;
+                audit::checkpoint(self).await
+            }
+            (&Method::POST, ["audit", "verify"]) => {
+                request.may("VerifyRecords")?;
+                audit::verify(self, request.json()?).await
+            }
+            (&Method::GET, ["audit", "proofs", id]) => {
+                request.may("ProveRecord")?;
+                audit::prove(self, (*id).to_owned()).await
+            }
             (&Method::GET, ["clients"]) => {
                 request.may("ListClients")?;
                 clients::list(self, request).await

@@ -169,13 +169,7 @@ impl Client {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, String> {
         match &self.transport {
-            Transport::Network { endpoint, tls: None } => exchange(connect(endpoint, 80).await?, request).await,
-            Transport::Network { endpoint, tls: Some(tls) } => {
-                let name = ServerName::try_from(host(endpoint).to_owned()).map_err(|e| e.to_string())?;
-                let connector = tokio_rustls::TlsConnector::from(tls.clone());
-                let stream = connector.connect(name, connect(endpoint, 443).await?).await;
-                exchange(stream.map_err(|e| e.to_string())?, request).await
-            }
+            Transport::Network { endpoint, tls } => over_network(endpoint, tls.as_ref(), request).await,
             Transport::Within(control) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
                 // Nobody can read or change what never leaves the process.
@@ -213,6 +207,33 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+/// What an http or https URL answers with, where that is good. For https one of the CAs in `AWS_CA_BUNDLE` is trusted.
+pub(crate) async fn fetch(url: &str) -> Result<Bytes, Failure> {
+    let uri: Uri = url.parse().map_err(|_| bad_endpoint(url))?;
+    let ca_file = std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()).map(PathBuf::from);
+    let tls = if uri.scheme_str() == Some("https") { Some(tls_config(ca_file.as_deref())?) } else { None };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let authority = uri.authority().ok_or_else(|| bad_endpoint(url))?.to_string();
+    let request = Request::get(path).header(header::HOST, authority).body(Full::default());
+    let request = request.map_err(|e| Failure::new(e.to_string()))?;
+    let reply = tokio::time::timeout(TIMEOUT, over_network(&uri, tls.as_ref(), request)).await;
+    let reply =
+        reply.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs()))).map_err(Failure::new)?;
+    Ok(reply.success()?.body)
+}
+
+async fn over_network(
+    endpoint: &Uri,
+    tls: Option<&Arc<rustls::ClientConfig>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Reply, String> {
+    let Some(tls) = tls else { return exchange(connect(endpoint, 80).await?, request).await };
+    let name = ServerName::try_from(host(endpoint).to_owned()).map_err(|e| e.to_string())?;
+    let connector = tokio_rustls::TlsConnector::from(tls.clone());
+    let stream = connector.connect(name, connect(endpoint, 443).await?).await;
+    exchange(stream.map_err(|e| e.to_string())?, request).await
 }
 
 async fn connect(endpoint: &Uri, default_port: u16) -> Result<TcpStream, String> {

@@ -2,6 +2,7 @@
 
 mod lambda;
 mod limits;
+mod records;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,6 +12,7 @@ use edge::Network;
 pub(crate) use lambda::Lambda;
 pub(crate) use limits::Limits;
 use model::Rejection;
+pub(crate) use records::{Audit, Records};
 use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
 
@@ -42,11 +44,13 @@ pub(crate) struct Config {
     pub(crate) drain_delay_seconds: u32,
     /// Then what was begun has so long to end.
     pub(crate) drain_timeout_seconds: u32,
+    pub(crate) audit: Audit,
     pub(crate) control: Control,
     pub(crate) expiry: Expiry,
     pub(crate) lambda: Lambda,
     pub(crate) limits: Limits,
     pub(crate) proxy_protocol: ProxyProtocol,
+    pub(crate) records: Records,
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
     pub(crate) upstream: Upstream,
@@ -137,9 +141,10 @@ impl Config {
             &mut config.sealing_key.file,
             &mut config.upstream.ca_file,
         ];
-        for path in paths.into_iter().flatten() {
+        for path in paths.into_iter().flatten().chain(&mut config.audit.witness_file) {
             *path = base.join(&*path);
         }
+        config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;
         config.limits.check().map_err(Failure::new)?;
         if config.control.certificate.is_some() != config.control.key.is_some() {
@@ -175,11 +180,13 @@ impl Config {
             rejection,
             drain_delay_seconds,
             drain_timeout_seconds,
+            audit,
             control,
             expiry,
             lambda,
             limits,
             proxy_protocol,
+            records,
             revocation,
             sealing_key,
             upstream,
@@ -195,11 +202,13 @@ impl Config {
             ("rejection", *rejection != other.rejection),
             ("drain_delay_seconds", *drain_delay_seconds != other.drain_delay_seconds),
             ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
+            ("audit", *audit != other.audit),
             ("control", *control != other.control),
             ("expiry", *expiry != other.expiry),
             ("lambda", *lambda != other.lambda),
             ("limits", *limits != other.limits),
             ("proxy_protocol", *proxy_protocol != other.proxy_protocol),
+            ("records", *records != other.records),
             ("revocation", *revocation != other.revocation),
             ("sealing_key", *sealing_key != other.sealing_key),
             ("upstream", *upstream != other.upstream),
@@ -259,11 +268,13 @@ impl Default for Config {
             rejection: None,
             drain_delay_seconds: 0,
             drain_timeout_seconds: 30,
+            audit: Audit::default(),
             control: Control::default(),
             expiry: Expiry::default(),
             lambda: Lambda::default(),
             limits: Limits::default(),
             proxy_protocol: ProxyProtocol::default(),
+            records: Records::default(),
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
             upstream: Upstream::default(),

@@ -202,6 +202,11 @@ impl DataDir {
         self.file("journal")
     }
 
+    /// The key that signs for records.
+    pub(crate) fn audit_key(&self) -> PathBuf {
+        self.file("audit.key")
+    }
+
     /// What `countersign explain` needs to find this directory's server: nothing where it is the default one.
     pub(crate) fn explain_options(&self) -> String {
         match Self::find(None) {

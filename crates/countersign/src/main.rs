@@ -6,6 +6,7 @@
 //! What must not live here: decisions. Who is trusted is `trust`'s, what settings mean is `model`'s, what AWS answers is `control`'s.
 
 mod answer;
+mod audit;
 mod ca;
 mod client;
 mod clients;
@@ -48,6 +49,8 @@ enum Command {
     Up(up::Args),
     /// Show the guide from its first step to its last, on a throw-away data directory
     Demo(demo::Args),
+    /// Verify records, and prove them
+    Audit(audit::Args),
     /// List the clients that were seen, those first that were seen last
     Clients(clients::Args),
     /// Say why a request was refused, and what to do
@@ -75,6 +78,7 @@ fn run(command: Command) -> Outcome {
     match command {
         Command::Up(args) => up::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Clients(args) => clients::run(&args),

@@ -13,10 +13,12 @@ mod metrics;
 mod ration;
 mod records;
 mod refusals;
+mod retention;
 mod sightings;
 mod sockets;
 mod tls;
 mod usage;
+mod witness;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -58,6 +60,7 @@ use metrics::OfEdge;
 use refusals::Printer;
 use sockets::Sockets;
 use tls::Acceptor;
+use witness::Witness;
 
 /// A server.
 pub(crate) struct Server {
@@ -67,6 +70,7 @@ pub(crate) struct Server {
     config: Config,
     dir: DataDir,
     held: Held,
+    witness: Option<Arc<Witness>>,
     edge: Arc<Edge>,
     defaults: watch::Sender<Defaults>,
     chores: Chores,
@@ -168,6 +172,11 @@ impl Server {
         background.spawn(publisher.run(edge.clone()));
         background.spawn(drift::tell(follower.state()));
         background.spawn(records::watch(files.journal.clone()));
+        background.spawn(retention::keep(files.journal.clone(), config.records.retention_days, now));
+        let witness = config.audit.witness_file.clone().map(|file| Arc::new(Witness::new(file)));
+        if let Some(witness) = &witness {
+            background.spawn(witness.clone().follow(files.journal.clone()));
+        }
         background.spawn(sightings::watch(files.ledger.clone()));
         background.spawn(usage::keep(files.usage.clone(), snapshots.clone()));
         background.spawn(expiry.tell());
@@ -201,6 +210,7 @@ impl Server {
             config: config.clone(),
             dir: dir.clone(),
             held,
+            witness,
             edge,
             defaults,
             chores,
@@ -290,6 +300,9 @@ impl Server {
             held.ledger.close();
         });
         let _ = closed.await;
+        if let Some(witness) = &self.witness {
+            witness.tell_newest(&self.held.journal).await;
+        }
         if let Err(e) = self.held.store.retire(NODE).await {
             warn(&e.to_string());
         }

@@ -144,15 +144,16 @@ impl Record {
     /// Of a connection that comes to no request.
     pub(crate) fn of_connection(runtime: &Rc<Runtime>, connection: &Rc<Connection>) -> Box<Self> {
         let (domain, client, revision) = connection.standing();
+        let at = runtime.config.clock.now();
         let mut record = Box::new(Self {
-            id: runtime.ids.next(),
+            id: runtime.ids.next(at),
             extended_id: None,
             runtime: runtime.clone(),
             connection: connection.clone(),
             domain,
             client,
             revision,
-            at: runtime.config.clock.now(),
+            at,
             started: Instant::now(),
             request: None,
             stage: None,
@@ -187,7 +188,7 @@ impl Record {
     /// REST APIs have an id in the form of a UUID besides the one that all have.
     fn choose_ids(&mut self) {
         if self.dialect() == Dialect::Rest && self.extended_id.is_none() {
-            self.extended_id = Some(std::mem::replace(&mut self.id, self.runtime.ids.next_uuid()));
+            self.extended_id = Some(std::mem::replace(&mut self.id, self.runtime.ids.next_uuid(self.at)));
         }
     }
 
@@ -644,7 +645,7 @@ impl Refusal {
 /// Records a connection that ended before a domain was known, or before its client was.
 pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option<&str>, why: &str) {
     let at = runtime.config.clock.now();
-    let id = runtime.ids.next();
+    let id = runtime.ids.next(at);
     let message = serde_json::json!({
         "requestId": id.as_str(),
         "serverName": name,

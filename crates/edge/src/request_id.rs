@@ -1,13 +1,16 @@
-//! Request ids: 88 random bits that print like AWS's, `Mc7UVioPPHcEKPA=`; for REST APIs UUIDs too.
+//! Request ids: they print like AWS's, `Mc7UVioPPHcEKPA=`, say when the request began ([`journal::request_id`]) and are random
+//! otherwise; for REST APIs UUIDs too.
 
 use std::cell::RefCell;
 
 use aws_lc_rs::rand;
 use data_encoding::{BASE64, HEXLOWER};
+use journal::request_id;
 
-const RAW: usize = 11;
-const RAW_UUID: usize = 16;
-const BLOCK: usize = RAW * 128;
+/// Random bytes of an id, and of a UUID.
+const RANDOM: usize = 7;
+const RANDOM_OF_UUID: usize = 10;
+const BLOCK: usize = RANDOM * 128;
 /// Characters of a UUID, the longest of ids.
 const LONGEST: usize = 36;
 
@@ -31,18 +34,16 @@ impl RequestIds {
         Self(RefCell::new(Block { bytes: [0; BLOCK], used: BLOCK }))
     }
 
-    /// 16 characters of base64.
-    pub(crate) fn next(&self) -> RequestId {
+    /// 16 characters of base64. `now_ms` is in milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) fn next(&self, now_ms: i64) -> RequestId {
         let mut text = [0; LONGEST];
-        BASE64.encode_mut(&self.random::<RAW>(), &mut text[..16]);
+        BASE64.encode_mut(&request_id::bytes(now_ms, self.random::<RANDOM>()), &mut text[..16]);
         RequestId { text, length: 16 }
     }
 
-    /// A UUID v4 (RFC 9562 section 5.4).
-    pub(crate) fn next_uuid(&self) -> RequestId {
-        let mut bytes = self.random::<RAW_UUID>();
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
+    /// A UUID v7 (RFC 9562 section 5.7).
+    pub(crate) fn next_uuid(&self, now_ms: i64) -> RequestId {
+        let bytes = request_id::uuid_bytes(now_ms, self.random::<RANDOM_OF_UUID>());
         let mut text = [b'-'; LONGEST];
         for (from, at) in [(0..4, 0), (4..6, 9), (6..8, 14), (8..10, 19), (10..16, 24)] {
             let length = 2 * from.len();
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn look_like_those_of_aws_and_do_not_repeat() {
         let ids = RequestIds::new();
-        let seen: HashSet<String> = (0..1000).map(|_| ids.next().as_str().to_owned()).collect();
+        let seen: HashSet<String> = (0..1000).map(|_| ids.next(1_796_000_000_000).as_str().to_owned()).collect();
         assert_eq!(seen.len(), 1000);
         assert!(seen.iter().all(|id| id.len() == 16 && id.ends_with('=') && !id.ends_with("==")));
     }
@@ -94,9 +95,9 @@ mod tests {
     #[test]
     fn uuids_have_their_form() {
         let ids = RequestIds::new();
-        let seen: HashSet<String> = (0..1000).map(|_| ids.next_uuid().as_str().to_owned()).collect();
+        let seen: HashSet<String> = (0..1000).map(|_| ids.next_uuid(1_796_000_000_000).as_str().to_owned()).collect();
         assert_eq!(seen.len(), 1000);
         let dashes = |id: &String| [8, 13, 18, 23].iter().all(|&at| id.as_bytes()[at] == b'-');
-        assert!(seen.iter().all(|id| id.len() == 36 && dashes(id) && id.as_bytes()[14] == b'4'));
+        assert!(seen.iter().all(|id| id.len() == 36 && dashes(id) && id.as_bytes()[14] == b'7'));
     }
 }

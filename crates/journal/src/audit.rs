@@ -26,7 +26,8 @@ pub use proof::{Proof, ProofError, prove};
 const MAX_FINDINGS: usize = 100;
 
 /// What verifying found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Records of the log, those included that are not kept any longer.
     pub records: u64,
@@ -44,7 +45,7 @@ pub struct Report {
 }
 
 /// Something that is not as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Numbers of the records that it is about: the first, and the one behind the last.
     pub records: Range<u64>,
@@ -87,8 +88,8 @@ pub fn verify(directory: &Path, verifier: &Verifier, held_elsewhere: &[Checkpoin
 
 /// The newest checkpoint of a directory, if there is one.
 fn own_checkpoint(directory: &Path, verifier: &Verifier) -> io::Result<Option<Result<Checkpoint, NoteError>>> {
-    match fs::read_to_string(directory.join(CHECKPOINT)) {
-        Ok(note) => Ok(Some(verifier.checkpoint(&note))),
+    match fs::read(directory.join(CHECKPOINT)) {
+        Ok(note) => Ok(Some(verifier.checkpoint(&String::from_utf8_lossy(&note)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

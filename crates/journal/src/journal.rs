@@ -10,20 +10,23 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::left;
-use crate::note::Signer;
+use crate::note::{Signer, Verifier};
 use crate::notice::Notice;
 use crate::queue::{Queue, Reply, Wish};
 use crate::record::{EventRecord, Record, bounded};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, replace};
 use crate::recovery;
 use crate::segment::{Index, Segment};
 use crate::writer::{Chunk, Writer};
 
 /// What a reader waits for writers at most. They are to be flushed every 50 ms; on a machine with too much to do they are late.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// The file, beside the records, of the key that verifies what is signed for them.
+pub const VERIFIER: &str = "verifier";
 
 /// Records on disk. Cheap to clone; the last one to be dropped writes what waits, syncs and ends the writing thread.
 #[derive(Clone, Debug)]
@@ -77,12 +80,16 @@ impl Journal {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let lock = lock(&directory)?;
         let mut recovered = recovery::recover(&directory, signer.as_ref().map(Signer::verifier))?;
-        let notices = std::mem::take(&mut recovered.notices);
+        let mut notices = std::mem::take(&mut recovered.notices);
+        if let Some(signer) = &signer {
+            notices.extend(publish(&directory.join(VERIFIER), signer.verifier())?);
+        }
         let shared = Arc::new(Shared {
             directory,
             queue: Queue::new(options.queue_bytes),
             index: RwLock::new(recovered.index()),
-            checkpoint: RwLock::new(recovered.checkpoint.take()),
+            checkpoint: watch::Sender::new(recovered.checkpoint.take()),
+            verifier: signer.as_ref().map(|signer| signer.verifier().clone()),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -200,7 +207,17 @@ impl Journal {
 
     /// The newest checkpoint, a signed note: of what is on disk. None before there was one, and where nobody signs.
     pub fn checkpoint(&self) -> Option<Arc<str>> {
-        self.shared.checkpoint.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.checkpoint.borrow().clone()
+    }
+
+    /// The same, to wait for the next one.
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.shared.checkpoint.subscribe()
+    }
+
+    /// Who verifies checkpoints; none where nobody signs.
+    pub fn verifier(&self) -> Option<&Verifier> {
+        self.shared.verifier.as_ref()
     }
 
     /// Signs for all that was handed over before, once it is on disk. Blocks.
@@ -254,7 +271,8 @@ pub(crate) struct Shared {
     pub directory: PathBuf,
     pub queue: Queue,
     pub index: RwLock<Index>,
-    pub checkpoint: RwLock<Option<Arc<str>>>,
+    pub checkpoint: watch::Sender<Option<Arc<str>>>,
+    pub verifier: Option<Verifier>,
     pub records: AtomicU64,
     pub bytes: AtomicU64,
     pub dropped: AtomicU64,
@@ -353,6 +371,21 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Puts the key that verifies beside the records. It never changes: one that is another one is told.
+fn publish(path: &Path, verifier: &Verifier) -> io::Result<Option<Notice>> {
+    let text = format!("{verifier}\n");
+    let notice = match fs::read(path) {
+        Ok(known) if known == text.as_bytes() => return Ok(None),
+        Ok(_) => {
+            Some(Notice::new(path, 0, "this is not the key that verifies what is signed here; it was put there again"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    replace(path, text.as_bytes())?;
+    Ok(notice)
 }
 
 fn lock(directory: &Path) -> io::Result<File> {

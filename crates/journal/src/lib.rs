@@ -17,6 +17,7 @@
 //!   before it to what is behind it.
 //! - `*.pruned`: what is left where the records are not kept any longer.
 //! - `checkpoint`: how many records there are, and the root of the hash tree over them, signed.
+//! - `verifier`: the key that verifies that.
 
 pub mod audit;
 pub mod filter;
@@ -42,7 +43,7 @@ mod search;
 mod segment;
 mod writer;
 
-pub use journal::{Journal, Options, Stats};
+pub use journal::{Journal, Options, Stats, VERIFIER};
 pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};
 pub use record::{

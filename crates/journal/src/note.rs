@@ -94,12 +94,13 @@ impl Checkpoint {
 impl Signer {
     /// Reads the key of a file, or makes one of that name (no space, no `+`).
     pub fn open_or_create(path: &Path, name: &str) -> io::Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                let text = Zeroizing::new(text);
-                Self::parse(text.trim_end()).ok_or_else(|| {
-                    let what = format!("{} holds no private key of a signed note", path.display());
-                    io::Error::new(io::ErrorKind::InvalidData, what)
+        match fs::read(path) {
+            Ok(bytes) => {
+                let bytes = Zeroizing::new(bytes);
+                let signer = std::str::from_utf8(&bytes).ok().and_then(|text| Self::parse(text.trim_end()));
+                signer.ok_or_else(|| {
+                    let what = "holds no key that signs: restore it, or remove it to have a new one made";
+                    io::Error::new(io::ErrorKind::InvalidData, format!("{} {what}", path.display()))
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path, name),

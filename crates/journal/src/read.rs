@@ -222,6 +222,15 @@ impl Journal {
     /// The record of a request; looks at the newest first. Reads everything there is if need be, and waits a second for what
     /// may be on its way: who asks may have had the answer to the request only just now. Blocks.
     pub fn find_request(&self, request_id: &str) -> io::Result<Option<AccessRecord<'static>>> {
+        Ok(self.find(request_id)?.map(|(_, record)| record))
+    }
+
+    /// Where that record is. As [`find_request`](Self::find_request).
+    pub fn position_of_request(&self, request_id: &str) -> io::Result<Option<Position>> {
+        Ok(self.find(request_id)?.map(|(position, _)| position))
+    }
+
+    fn find(&self, request_id: &str) -> io::Result<Option<(Position, AccessRecord<'static>)>> {
         let until = Instant::now() + ON_ITS_WAY;
         let mut seen = Position(0);
         loop {
@@ -241,7 +250,7 @@ impl Journal {
         seen: Position,
         segments: &[Arc<Segment>],
         request_id: &str,
-    ) -> io::Result<(Option<AccessRecord<'static>>, Position)> {
+    ) -> io::Result<(Option<(Position, AccessRecord<'static>)>, Position)> {
         let finder = memchr::memmem::Finder::new(request_id);
         let not_before = request_id::began_ms(request_id).unwrap_or(i64::MIN);
         let wanted = |block: &&Block| block.last() > seen.0 && block.last_ms() >= not_before;
@@ -258,9 +267,11 @@ impl Journal {
                 if finder.find(lines.as_bytes()).is_none() {
                     continue;
                 }
-                let mut records = lines.iter().rev().filter_map(|json| access_record(json, &finder));
-                if let Some(record) = records.find(|record| record.request_id == request_id) {
-                    return Ok((Some(record), end(segments)));
+                let numbered = lines.iter().enumerate().rev();
+                let mut records = numbered.filter_map(|(number, json)| Some((number, access_record(json, &finder)?)));
+                if let Some((number, record)) = records.find(|(_, record)| record.request_id == request_id) {
+                    let position = Position(block.first + number as u64);
+                    return Ok((Some((position, record)), end(segments)));
                 }
             }
         }

@@ -187,7 +187,7 @@ impl Recorder {
         let mut recovered = recovery::recover(&self.shared.directory, verifier)?;
         self.released = false;
         *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = recovered.index();
-        *self.shared.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = recovered.checkpoint.take();
+        self.shared.checkpoint.send_replace(recovered.checkpoint.take());
         self.tree = recovered.tree;
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.size = recovered.checkpoint_size;
@@ -301,7 +301,7 @@ impl Recorder {
         let path = self.shared.directory.join(CHECKPOINT);
         replace(&path, note.as_bytes())?;
         checkpoints.size = size;
-        *self.shared.checkpoint.write().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        self.shared.checkpoint.send_replace(Some(note));
         Ok(())
     }
 

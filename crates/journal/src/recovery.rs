@@ -144,8 +144,9 @@ fn read_checkpoint(
 ) -> io::Result<Option<(Arc<str>, Checkpoint)>> {
     let Some(verifier) = verifier else { return Ok(None) };
     let path = directory.join(CHECKPOINT);
-    let note = match fs::read_to_string(&path) {
-        Ok(note) => note,
+    let note = match fs::read(&path) {
+        // What is none of ours is told below.
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };

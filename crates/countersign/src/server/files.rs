@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::objects::Objects;
-use journal::Journal;
 use journal::ledger::Ledger;
+use journal::note::{self, Signer};
 use journal::usage::UsageBook;
+use journal::{Journal, Options};
 use model::{Keyring, Snapshot};
 use store::Redb;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, warn};
-use crate::config::{Config, SealingKey};
+use crate::config::{Audit, Config, SealingKey};
 use crate::data_dir::DataDir;
 
 /// What lies in the data directory.
@@ -94,8 +95,8 @@ impl Files {
         let mut tries = if is_successor { SUCCESSORS_TRIES } else { 1 };
         loop {
             tries -= 1;
-            let (dir, source) = (dir.clone(), config.sealing_key.clone());
-            let opened = spawn_blocking(move || Self::open_blocking(&dir, &source)).await;
+            let (dir, source, audit) = (dir.clone(), config.sealing_key.clone(), config.audit.clone());
+            let opened = spawn_blocking(move || Self::open_blocking(&dir, &source, &audit)).await;
             match opened.unwrap_or_else(|_| Err(Failure::new("the data directory cannot be opened"))) {
                 Err(_) if tries > 0 => sleep(PAUSE).await,
                 opened => return opened,
@@ -103,11 +104,11 @@ impl Files {
         }
     }
 
-    fn open_blocking(dir: &DataDir, source: &SealingKey) -> Result<Self, Failure> {
+    fn open_blocking(dir: &DataDir, source: &SealingKey, audit: &Audit) -> Result<Self, Failure> {
         let key = source.read(dir)?;
         let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
         let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
-        let journal = open_journal(dir)?;
+        let journal = open_journal(dir, audit)?;
         let (ledger, told) = Ledger::open(dir.path(), super::now());
         for notice in &told {
             warn(notice);
@@ -128,24 +129,25 @@ impl Files {
     }
 }
 
-/// Opens the records and tells what is damaged. Few are read whole before the server is ready, many while it serves.
-fn open_journal(dir: &DataDir) -> Result<Journal, Failure> {
+/// Opens the records and tells what is damaged. Few are verified before the server is ready; many only when somebody asks.
+fn open_journal(dir: &DataDir, audit: &Audit) -> Result<Journal, Failure> {
     let failed =
         |e: &dyn std::fmt::Display| Failure::new(format!("cannot open the records in {}: {e}", dir.path().display()));
-    let (journal, told) = Journal::open(dir.path()).map_err(|e| failed(&e))?;
+    let name = audit.name.clone().map_or_else(note::random_name, Ok).map_err(|e| failed(&e))?;
+    let signer = Signer::open_or_create(&dir.audit_key(), &name).map_err(|e| failed(&e))?;
+    let verifier = signer.verifier().clone();
+    if audit.name.as_ref().is_some_and(|name| name != verifier.name()) {
+        warn(&format!("audit.name is not used: the key of the records is of {} since it was made", verifier.name()));
+    }
+    let few = bytes_in(&dir.journal()) <= READ_AT_START_BYTES;
+    let options = Options { checkpoint_after: audit.checkpoint_after(), ..Options::default() };
+    let (journal, told) = Journal::open_with(dir.path(), options, Some(signer)).map_err(|e| failed(&e))?;
     for notice in &told {
         warn(&notice.to_string());
     }
-    let records = journal.clone();
-    let verify = move || {
-        for notice in records.verify().iter().filter(|notice| !told.contains(notice)) {
-            warn(&notice.to_string());
-        }
-    };
-    if bytes_in(&dir.journal()) <= READ_AT_START_BYTES {
-        verify();
-    } else {
-        std::thread::Builder::new().name("verify".to_owned()).spawn(verify).map_err(|e| failed(&e))?;
+    if few && told.is_empty() {
+        let report = journal::audit::verify(&dir.journal(), &verifier, &[]).map_err(|e| failed(&e))?;
+        report.findings.iter().for_each(|finding| warn(&finding.to_string()));
     }
     Ok(journal)
 }
@@ -193,7 +195,7 @@ const SUCCESSORS_TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 const KEY_BYTES: usize = 32;
 /// Records that are read whole before the server is ready: well under a second's worth.
-const READ_AT_START_BYTES: u64 = 64 * 1024 * 1024;
+const READ_AT_START_BYTES: u64 = 16 * 1024 * 1024;
 
 fn checked(key: Zeroizing<Vec<u8>>, source: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match key.len() {
