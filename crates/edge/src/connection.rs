@@ -296,7 +296,7 @@ impl Connection {
         session: Option<&Session>,
     ) -> Self {
         Self {
-            id: runtime.ids.next(),
+            id: runtime.ids.next(runtime.config.clock.now()),
             peer,
             local,
             name: name.to_owned(),

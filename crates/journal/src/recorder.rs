@@ -292,7 +292,7 @@ impl Recorder {
         let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !self.released) else { return Ok(()) };
         checkpoints.at = Instant::now();
         let size = self.tree.range().end;
-        if checkpoints.size == size {
+        if checkpoints.size == size && self.shared.checkpoint.borrow().is_some() {
             return Ok(());
         }
         let time = OffsetDateTime::now_utc().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());

@@ -19,6 +19,8 @@ pub(crate) struct Terms(BTreeMap<Term, u64>);
 #[derive(Deserialize)]
 struct Parts<'a> {
     #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
     domain: Cow<'a, str>,
     #[serde(borrow)]
     client: Option<ClientParts<'a>>,
@@ -65,7 +67,7 @@ impl Terms {
         if !parts.domain.is_empty() {
             note(Term::domain(&parts.domain));
         }
-        if parts.refusal.is_some() || parts.verdict.is_some() {
+        if parts.refusal.is_some() || parts.verdict.is_some() || parts.kind == "refusals" {
             note(Term::refused());
         }
         if let Some(client) = parts.client {
