@@ -84,6 +84,16 @@ impl ServerArgs {
         Client::new(&run.control, dir.credentials_of_admin()?.signing(), &run.region, ca_file.as_deref())
     }
 
+    /// As [`Self::client`], where the command line or the environment names a server at all, with a key for it.
+    pub(crate) fn client_if_named(&self) -> Result<Option<Client>, Failure> {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let by_environment = is_set("AWS_ENDPOINT_URL") && is_set("AWS_ACCESS_KEY_ID");
+        match self.data_dir.is_some() || self.endpoint.is_some() || by_environment {
+            true => self.client().map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// As [`Self::client`], for commands that do nothing but ask.
     pub(crate) fn ask<T>(&self, question: impl AsyncFnOnce(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let client = self.client()?;
@@ -116,6 +126,11 @@ impl Client {
     /// Of the server in this process, whatever its addresses are.
     pub(crate) fn within(control: Control, credentials: sigv4::Credentials, region: &str) -> Self {
         Self { transport: Transport::Within(control), credentials, region: region.to_owned() }
+    }
+
+    /// Address of the server, for people.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.authority()
     }
 
     /// Region of its requests.

@@ -13,6 +13,7 @@ mod clients;
 mod config;
 mod data_dir;
 mod demo;
+mod doctor;
 mod env;
 mod explain;
 mod fetch;
@@ -55,6 +56,8 @@ enum Command {
     Clients(clients::Args),
     /// Say why a request was refused, and what to do
     Explain(explain::Args),
+    /// Say what is wrong with an endpoint that asks for client certificates, the true cause first
+    Doctor(doctor::Args),
     /// Print shell commands that point the aws CLI at the running server: eval "$(countersign env)"
     Env(env::Args),
     /// Judge a client certificate against a truststore, both in files
@@ -79,6 +82,7 @@ fn run(command: Command) -> Outcome {
         Command::Up(args) => up::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Clients(args) => clients::run(&args),

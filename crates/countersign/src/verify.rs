@@ -229,7 +229,7 @@ fn parse_time(text: &str) -> Result<UnixSeconds, String> {
     unix().or_else(rfc3339).ok_or_else(|| "expected RFC 3339 (2027-01-31T00:00:00Z) or seconds since 1970".to_owned())
 }
 
-fn parse_profile(name: &str) -> Result<Profile, String> {
+pub(crate) fn parse_profile(name: &str) -> Result<Profile, String> {
     match name {
         "aws" => Ok(Profile::Aws),
         "rfc5280" => Ok(Profile::Rfc5280),

@@ -1,0 +1,38 @@
+//! A stage's access log lacks $context.requestId.
+
+use super::super::facts::Facts;
+use super::super::settings::{Api, Stage};
+use super::{Check, Need, Remedy, Seen, Severity, with_member};
+
+pub(super) const CHECK: Check = Check {
+    id: "access-log-request-id",
+    severity: Severity::Warning,
+    about: "A stage's access log lacks $context.requestId",
+    why: "A client that is turned away knows nothing but its request id; without it no line is found. AWS refuses \
+        such a format.",
+    needs: Need::Settings,
+    causes: &["access-log-off"],
+    look,
+};
+
+fn look(facts: &Facts) -> Vec<Seen> {
+    let Some(settings) = &facts.settings else { return Vec::new() };
+    let stages = settings.apis.iter().flat_map(|api| api.stages.iter().map(move |stage| (api, stage)));
+    let lacking = stages.filter_map(|(api, stage)| Some((api, stage, stage.log_format.as_ref()?)));
+    let lacking = lacking.filter(|(_, _, format)| !format.contains("$context.requestId"));
+    let seen = |(api, stage, format): (&Api, &Stage, &String)| {
+        let what = format!("The format of {} ({}), stage {}, has no $context.requestId.", api.name, api.id, stage.name);
+        let seen = Seen::new(what, "Add $context.requestId to the format.");
+        match (with_member(format, "requestId", "$context.requestId"), &stage.log_destination) {
+            (Some(format), Some(destination)) => seen.remedy(Remedy::LogFormat {
+                api: api.id.clone(),
+                is_rest: api.is_rest,
+                stage: stage.name.clone(),
+                destination: destination.clone(),
+                format,
+            }),
+            _ => seen,
+        }
+    };
+    lacking.map(seen).collect()
+}
