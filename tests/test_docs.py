@@ -83,7 +83,8 @@ def test_the_reference_has_every_command():
     ("crates/countersign/src/config/lambda.rs", r"^    (?:pub\(super\) )?(endpoint|credentials|credentials_file|profile): "),
     ("crates/edge/src/counters.rs", r'^            Self::\w+ => "(\w+)",$'),
     ("crates/model/src/tags.rs", r'^ +"(countersign:[\w-]+)" =>'),
-], ids=["reasons", "variables", "keys", "limits", "records", "functions", "bounds", "tags"])
+    ("crates/journal/src/record/connection.rs", r'=> "([\w-]+)",$'),
+], ids=["reasons", "variables", "keys", "limits", "records", "functions", "bounds", "tags", "ends"])
 def test_the_reference_is_complete(source, names):
     found = set(re.findall(names, (ROOT / source).read_text(), re.M))
     assert found

@@ -60,6 +60,11 @@ pub struct Limits {
     /// Requests that a client may take back on one connection before it is closed, if they are the most of its requests
     /// (CVE-2023-44487). Default: 100.
     pub http2_resets: u32,
+    /// Refused clients and failed handshakes that each runtime records one by one within a minute; those beyond are counted by
+    /// network, reason and domain. Default: 1,200.
+    pub refusal_records: u32,
+    /// Of these, those of one network (IPv4: /24, IPv6: /64). Default: 200.
+    pub refusal_records_per_network: u32,
 }
 
 impl Default for EdgeConfig {
@@ -93,6 +98,8 @@ impl Default for Limits {
             connections_per_address: 10_000,
             http2_streams: 128,
             http2_resets: 100,
+            refusal_records: 1_200,
+            refusal_records_per_network: 200,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! One connection of a client: whom it is of, what it is doing, and when it must end.
 
+mod activity;
+mod log;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,6 +15,7 @@ use http::HeaderValue;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use journal::End;
 use model::Revision;
 use model::snapshot::Domain;
 use tokio::net::TcpStream;
@@ -19,6 +23,9 @@ use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use trust::{Code, UnixSeconds};
+
+pub(crate) use activity::Activity;
+use log::{Facts, Log};
 
 use crate::addresses::Counted;
 use crate::cork::{Cork, Uncorked};
@@ -60,11 +67,14 @@ pub(crate) struct Connection {
     /// The server name of its handshake, lowercase: the one domain that its requests may be for.
     pub(crate) name: String,
     pub(crate) is_http2: bool,
-    pub(crate) tls_version: Option<&'static str>,
-    pub(crate) cipher_suite: Option<&'static str>,
+    /// What was agreed upon in its handshake.
+    pub(crate) facts: Facts,
+    /// Its client was not trusted when the handshake ended.
+    is_stranger: bool,
+    has_records: OnceCell<bool>,
     standing: RefCell<Standing>,
     pub(crate) activity: Activity,
-    closing: Cell<Option<Close>>,
+    closing: Cell<Option<(Close, End)>>,
     /// A review in the background waits for the client's status.
     waits: Cell<bool>,
     notify: Notify,
@@ -117,83 +127,76 @@ enum Ending {
     ShutsDown(Duration),
 }
 
-/// What a connection is doing, by the runtime's ticks (milliseconds since its start, advanced a few times a second).
-pub(crate) struct Activity {
-    tick: Rc<Cell<u64>>,
-    serving: Cell<u32>,
-    served: Cell<u32>,
-    taken_back: Cell<u32>,
-    idle_since: Cell<u64>,
-    head_since: Cell<Option<u64>>,
-    moved: Cell<u64>,
-}
-
 /// Serves one accepted connection to its end.
 pub(crate) async fn run(place: Place, stream: TcpStream, peer: SocketAddr, counted: Counted, handshake_until: Instant) {
     let _counted = counted;
     let runtime = place.runtime();
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
+    let mut log = Log::new(runtime, peer, local);
     // Apart, as is all that is over when the connection waits for its requests: what waits is to be small.
-    let handshake = Box::pin(handshake(runtime, stream, peer, local));
+    let handshake = Box::pin(handshake(runtime, &mut log, stream));
     let accepted = timeout_at(handshake_until, handshake).await;
     let (session, connection) = match accepted {
         Ok(Some(established)) => established,
         Ok(None) => return,
-        Err(_) => return runtime.counters.met(Bound::HandshakeTimeout),
+        Err(_) => {
+            runtime.counters.met(Bound::HandshakeTimeout);
+            return log.ended(End::HandshakeTimeout);
+        }
     };
     let client = connection.standing().1;
     let socket = Rc::new(Socket::new(session.stream, connection.clone()));
     if client.refusal.is_some() {
-        return Box::pin(refuse::connection(runtime, &connection, socket)).await;
+        Box::pin(refuse::connection(runtime, &connection, socket)).await;
+        return log.ended(End::Refused);
     }
     connection.count_handshake(runtime);
     let _registered = runtime.register(&connection);
     // A snapshot may have come since the client was judged, and found nobody here to review.
     connection.review_in_background(runtime);
-    if connection.is_http2 {
-        serve_http2(runtime, &connection, &socket).await;
-    } else {
-        serve_http1(runtime, &connection, &socket).await;
-    }
-    if connection.closing.get().is_some_and(|close| close <= Close::Gracefully) {
+    let ended = match connection.is_http2 {
+        true => serve_http2(runtime, &connection, &socket).await,
+        false => serve_http1(runtime, &connection, &socket).await,
+    };
+    let closing = connection.closing.get();
+    if closing.is_some_and(|(close, _)| close <= Close::Gracefully) {
         // It did not ask for the end, and may be sending.
         connection.linger();
     }
     socket.close().await;
+    log.ended(closing.map(|(_, end)| end).or(ended).unwrap_or(End::Cut));
 }
 
-/// `None`: the connection has ended, and was recorded if need be.
-async fn handshake(
-    runtime: &Rc<Runtime>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
-) -> Option<(Session, Rc<Connection>)> {
+/// `None`: the connection has ended, and `log` knows how.
+async fn handshake(runtime: &Rc<Runtime>, log: &mut Log, stream: TcpStream) -> Option<(Session, Rc<Connection>)> {
     let hello = match Hello::read(stream).await {
         Ok(hello) => hello,
         Err(failure) => {
-            runtime.record_failure(peer, None, &failure);
+            log.failed(&failure);
             return None;
         }
     };
     let name = hello.server_name();
     let (snapshot, generation) = (runtime.snapshot.borrow().clone(), runtime.generation.get());
+    log.asked_for(name.as_deref(), snapshot.revision);
     let Some((name, domain)) = name.as_deref().and_then(|name| Some((name, snapshot.domain(name)?))) else {
-        runtime.handshake_failed(peer, name.as_deref(), "no domain has the server name of the handshake");
+        log.cannot_serve(End::UnknownName, "no domain has the server name of the handshake");
         hello.refuse(PlainAlert::UnrecognizedName).await;
         return None;
     };
+    log.is_of(&domain.name);
     let tls = match runtime.domain_tls.of(domain, &runtime.tls) {
         Ok(tls) => tls,
         Err(why) => {
-            runtime.handshake_failed(peer, Some(name), &why);
+            log.cannot_serve(End::Unservable, &why);
             hello.refuse(PlainAlert::InternalError).await;
             return None;
         }
     };
     match hello.finish(tls).await {
         Ok(session) => {
+            let facts = Facts::of(&session, log);
             let at = runtime.now_seconds();
             let client = match &domain.trust {
                 Some(trust) => {
@@ -206,8 +209,9 @@ async fn handshake(
                 None => runtime.anonymous.clone(),
             };
             let standing = Standing::new(runtime, generation, snapshot.revision, domain, client);
-            let connection = Connection::new(runtime, peer, local, name, standing, Some(&session));
-            Some((session, Rc::new(connection)))
+            let connection = Rc::new(Connection::new(runtime, log, name, standing, facts));
+            log.established(&connection);
+            Some((session, connection))
         }
         Err(failure) => {
             let client = match (&failure, &domain.trust) {
@@ -221,23 +225,27 @@ async fn handshake(
             match client {
                 Some(client) => {
                     let standing = Standing::new(runtime, generation, snapshot.revision, domain, client);
-                    let connection = Rc::new(Connection::new(runtime, peer, local, name, standing, None));
+                    let connection = Rc::new(Connection::new(runtime, log, name, standing, Facts::default()));
+                    log.established(&connection);
+                    log.ended(End::Refused);
                     Record::of_connection(runtime, &connection).refused();
                 }
-                None => runtime.record_failure(peer, Some(name), &failure),
+                None => log.failed(&failure),
             }
             None
         }
     }
 }
 
-async fn serve_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
+/// How the client ended it; `None`: it did not.
+async fn serve_http1(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> Option<End> {
     let http = std::pin::pin!(http1::server::serve(runtime, connection, socket));
     // It looks itself whether the connection is closing when it has answered.
-    drive(connection, http, |_| ()).await;
+    drive(connection, http, |_| ()).await
 }
 
-async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
+/// As [`serve_http1`].
+async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> Option<End> {
     let service = service_fn({
         let (runtime, connection) = (runtime.clone(), connection.clone());
         move |request| exchange::serve(runtime.clone(), connection.clone(), request)
@@ -255,21 +263,26 @@ async fn serve_http2(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket:
         .max_send_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(cork.clone()), service);
     let http = std::pin::pin!(Uncorked::new(cork, http));
-    drive(connection, http, |http| http.get_mut().connection().graceful_shutdown()).await;
+    let ended = drive(connection, http, |http| http.get_mut().connection().graceful_shutdown()).await?;
+    Some(if ended { End::ClientClosed } else { End::Broken })
 }
 
 /// Polls a connection to its end, or until it must end.
-async fn drive<H: Future>(connection: &Connection, mut http: Pin<&mut H>, graceful_shutdown: fn(Pin<&mut H>)) {
+async fn drive<H: Future>(
+    connection: &Connection,
+    mut http: Pin<&mut H>,
+    graceful_shutdown: fn(Pin<&mut H>),
+) -> Option<H::Output> {
     let mut close = select! {
         biased;
-        _ = &mut http => return,
+        ended = &mut http => return Some(ended),
         close = connection.must_close(None) => close,
     };
     let since = Instant::now();
     let mut shut_down = None;
     loop {
         let time = match connection.ending(close, since.elapsed(), shut_down.map(|at: Instant| at.elapsed())) {
-            Ending::Now => return,
+            Ending::Now => return None,
             Ending::GoesOn(time) => time,
             Ending::ShutsDown(time) => {
                 graceful_shutdown(http.as_mut());
@@ -279,7 +292,7 @@ async fn drive<H: Future>(connection: &Connection, mut http: Pin<&mut H>, gracef
         };
         select! {
             biased;
-            _ = &mut http => return,
+            ended = &mut http => return Some(ended),
             stronger = connection.must_close(Some(close)) => close = stronger,
             () = sleep(time) => {}
         }
@@ -287,22 +300,16 @@ async fn drive<H: Future>(connection: &Connection, mut http: Pin<&mut H>, gracef
 }
 
 impl Connection {
-    fn new(
-        runtime: &Runtime,
-        peer: SocketAddr,
-        local: SocketAddr,
-        name: &str,
-        standing: Standing,
-        session: Option<&Session>,
-    ) -> Self {
+    fn new(runtime: &Runtime, log: &Log, name: &str, standing: Standing, facts: Facts) -> Self {
         Self {
-            id: runtime.ids.next(runtime.config.clock.now()),
-            peer,
-            local,
+            id: log.id(),
+            peer: log.peer(),
+            local: log.local(),
             name: name.to_owned(),
-            is_http2: session.is_some_and(Session::is_http2),
-            tls_version: session.map(Session::version),
-            cipher_suite: session.and_then(Session::cipher_suite),
+            is_http2: facts.is_http2,
+            facts,
+            is_stranger: standing.client.refusal.is_some(),
+            has_records: OnceCell::new(),
             standing: RefCell::new(standing),
             activity: Activity::new(runtime.tick.clone()),
             closing: Cell::new(None),
@@ -312,6 +319,11 @@ impl Connection {
             forwarded: OnceCell::new(),
             limits: Looked::default(),
         }
+    }
+
+    /// Whether there are to be records of it and its requests one by one. Of strangers there are so many only; all are counted.
+    pub(crate) fn has_records(&self, runtime: &Runtime) -> bool {
+        !self.is_stranger || *self.has_records.get_or_init(|| runtime.strangers.admits(runtime, self.peer.ip()))
     }
 
     /// Domain, client and the revision under which they were looked at.
@@ -400,7 +412,7 @@ impl Connection {
             return;
         }
         match self.review(runtime) {
-            Review::Gone => drop(self.close(Close::Gracefully)),
+            Review::Gone => drop(self.close(Close::Gracefully, End::DomainGone)),
             Review::Done => self.end_if_refused(runtime),
             Review::Waits(pending) => {
                 self.waits.set(true);
@@ -421,7 +433,7 @@ impl Connection {
     fn end_if_refused(self: &Rc<Self>, runtime: &Rc<Runtime>) {
         if self.is_to_be_reviewed() && self.standing.borrow().client.refusal.is_some() {
             Record::of_connection(runtime, self).refused();
-            self.close(Close::Refused);
+            self.close(Close::Refused, End::NoLongerTrusted);
         }
     }
 
@@ -431,10 +443,10 @@ impl Connection {
     }
 
     /// Ends the connection; a weaker reason than the one that is already known changes nothing. Whether it did.
-    pub(crate) fn close(&self, close: Close) -> bool {
-        let is_news = self.closing.get() < Some(close);
+    pub(crate) fn close(&self, close: Close, end: End) -> bool {
+        let is_news = self.how_it_closes() < Some(close);
         if is_news {
-            self.closing.set(Some(close));
+            self.closing.set(Some((close, end)));
             self.notify.notify_one();
         }
         is_news
@@ -444,20 +456,24 @@ impl Connection {
         self.closing.get().is_some()
     }
 
+    fn how_it_closes(&self) -> Option<Close> {
+        self.closing.get().map(|(close, _)| close)
+    }
+
     /// Whether another request may follow an answer. While the gateway stops, too: the answer may not have said that it was the
     /// last, for its head was written before.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.closing.get() <= Some(Close::Drain)
+        self.how_it_closes() <= Some(Close::Drain)
     }
 
     /// Whether who its client is makes a difference: it may have some time yet.
     pub(crate) fn is_to_be_reviewed(&self) -> bool {
-        self.closing.get() < Some(Close::Refused)
+        self.how_it_closes() < Some(Close::Refused)
     }
 
     /// Its client has begun to speak HTTP/2, and is to hear that this is the end.
     fn owes_goaway(&self) -> bool {
-        self.is_http2 && self.activity.served.get() > 0
+        self.is_http2 && self.activity.requests() > 0
     }
 
     /// The client may still be sending something that nobody reads.
@@ -478,7 +494,7 @@ impl Connection {
     /// Waits until it must end for a stronger reason than the one that is known.
     async fn must_close(&self, known: Option<Close>) -> Close {
         loop {
-            match self.closing.get() {
+            match self.how_it_closes() {
                 Some(close) if Some(close) > known => return close,
                 _ => self.notify.notified().await,
             }
@@ -507,7 +523,7 @@ impl Connection {
 
     /// Its client has asked for nothing yet, or, in HTTP/1.1, for nothing since its last answer.
     fn awaits_request(&self) -> bool {
-        if self.is_http2 { self.activity.served.get() == 0 } else { self.activity.is_idle() }
+        if self.is_http2 { self.activity.requests() == 0 } else { self.activity.is_idle() }
     }
 }
 
@@ -515,83 +531,6 @@ impl Standing {
     fn new(runtime: &Runtime, generation: u64, revision: Revision, domain: &Arc<Domain>, client: Rc<Client>) -> Self {
         let counts = runtime.counters.of(&domain.name);
         Self { generation, revision, domain: domain.clone(), counts, client }
-    }
-}
-
-impl Activity {
-    fn new(tick: Rc<Cell<u64>>) -> Self {
-        let now = tick.get();
-        Self {
-            tick,
-            serving: Cell::new(0),
-            served: Cell::new(0),
-            taken_back: Cell::new(0),
-            idle_since: Cell::new(now),
-            head_since: Cell::new(None),
-            moved: Cell::new(now),
-        }
-    }
-
-    /// Bytes came from the client.
-    pub(crate) fn read(&self) {
-        self.moved.set(self.tick.get());
-        self.head_began();
-    }
-
-    /// What comes between requests is a head.
-    pub(crate) fn head_began(&self) {
-        if self.serving.get() == 0 && self.head_since.get().is_none() {
-            self.head_since.set(Some(self.tick.get()));
-        }
-    }
-
-    /// Bytes went to the client.
-    pub(crate) fn wrote(&self) {
-        self.moved.set(self.tick.get());
-    }
-
-    /// A request's head has come.
-    pub(crate) fn begin(&self) {
-        self.serving.set(self.serving.get() + 1);
-        self.served.set(self.served.get().saturating_add(1));
-        self.head_since.set(None);
-        self.moved.set(self.tick.get());
-    }
-
-    /// A request has ended, answered or not.
-    pub(crate) fn end(&self, answered: bool) {
-        self.serving.set(self.serving.get().saturating_sub(1));
-        self.idle_since.set(self.tick.get());
-        if !answered {
-            self.taken_back.set(self.taken_back.get().saturating_add(1));
-        }
-    }
-
-    /// Nothing is served, and nothing of a request has come.
-    fn is_idle(&self) -> bool {
-        self.serving.get() == 0 && self.head_since.get().is_none()
-    }
-
-    /// Nothing is served, and no byte has gone either way for `time`.
-    fn is_quiet(&self, time: Duration) -> bool {
-        let quiet = self.tick.get().saturating_sub(self.moved.get());
-        self.serving.get() == 0 && u128::from(quiet) >= time.as_millis()
-    }
-
-    /// Whether, how and why the connection has to end at `now`.
-    pub(crate) fn verdict(&self, now: u64, limits: &crate::Limits, is_http2: bool) -> Option<(Close, Bound)> {
-        let longer = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
-        if self.taken_back.get() > limits.http2_resets && self.taken_back.get() > self.served.get() / 2 {
-            return Some((Close::Now, Bound::Http2Resets));
-        }
-        if self.serving.get() > 0 {
-            return longer(self.moved.get(), limits.stall_timeout).then_some((Close::Now, Bound::StallTimeout));
-        }
-        // In HTTP/2 what comes need not be a head.
-        if !is_http2 && self.head_since.get().is_some_and(|since| longer(since, limits.header_timeout)) {
-            return Some((Close::Now, Bound::HeaderTimeout));
-        }
-        longer(self.idle_since.get(), limits.idle_timeout).then_some((Close::Gracefully, Bound::IdleTimeout))
     }
 }
 

@@ -22,7 +22,8 @@ const LONG: usize = 4 * 1024;
 /// Polls a connection, and sends what it has written after every poll.
 pub(crate) struct Uncorked<H> {
     connection: Pin<Box<H>>,
-    has_ended: bool,
+    /// Whether well.
+    ended: Option<bool>,
     cork: Cork,
 }
 
@@ -38,7 +39,7 @@ struct Corked {
 
 impl<H: Future> Uncorked<H> {
     pub(crate) fn new(cork: Cork, connection: H) -> Self {
-        Self { connection: Box::pin(connection), has_ended: false, cork }
+        Self { connection: Box::pin(connection), ended: None, cork }
     }
 
     pub(crate) fn connection(&mut self) -> Pin<&mut H> {
@@ -46,16 +47,19 @@ impl<H: Future> Uncorked<H> {
     }
 }
 
-impl<H: Future> Future for Uncorked<H> {
-    type Output = ();
+impl<T, E, H: Future<Output = Result<T, E>>> Future for Uncorked<H> {
+    /// Whether it has ended well.
+    type Output = bool;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if !self.has_ended {
-            self.has_ended = self.connection.as_mut().poll(context).is_ready();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        if self.ended.is_none()
+            && let Poll::Ready(ended) = self.connection.as_mut().poll(context)
+        {
+            self.ended = Some(ended.is_ok());
         }
-        match self.cork.poll_out(context) {
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(())) if self.has_ended => Poll::Ready(()),
+        match (self.cork.poll_out(context), self.ended) {
+            (Poll::Ready(Err(_)), _) => Poll::Ready(false),
+            (Poll::Ready(Ok(())), Some(well)) => Poll::Ready(well),
             _ => Poll::Pending,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use journal::End;
 use model::snapshot::Upstream;
 use trust::Code;
 
@@ -104,6 +105,17 @@ pub enum Bound {
 }
 
 impl Bound {
+    /// How a connection ends that is beyond it.
+    pub(crate) fn end(self) -> End {
+        match self {
+            Self::IdleTimeout => End::Idle,
+            Self::Http2Resets => End::ResetFlood,
+            Self::HandshakeTimeout => End::HandshakeTimeout,
+            Self::HandshakeFailed => End::HandshakeFailed,
+            _ => End::Timeout,
+        }
+    }
+
     /// Every one.
     pub const ALL: [Self; 14] = [
         Self::HandshakeTimeout,

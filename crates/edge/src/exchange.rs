@@ -8,6 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
+use journal::End;
 use model::mapping::MAX_PAYLOAD_BYTES;
 use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
         Ok((head, Err(whole))) => Response::from_parts(head, ResponseBody::whole(whole, record)),
         Err(answer) => {
             if answer == Answer::Refused {
-                connection.close(Close::Refused);
+                connection.close(Close::Refused, End::NoLongerTrusted);
             }
             if answer.closes() || has_payload {
                 // Something of the request may still be under way.

@@ -42,6 +42,7 @@ mod shadow;
 mod sightings;
 mod socket;
 mod status;
+mod strangers;
 mod tls;
 mod upstream;
 mod verdicts;

@@ -26,6 +26,7 @@ use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
 use crate::sightings::Encounter;
+use crate::strangers::Reason;
 use crate::verdicts::{Chain, Client, Refusal};
 
 /// Format of lines under a domain's own group ([`model::resource::domain_log_group`]): of requests and connections that are
@@ -430,7 +431,34 @@ impl Record {
         }
     }
 
+    /// Of strangers beyond their share there is only a count.
     fn write(&self) {
+        match self.refusal() {
+            Some(refusal) if !self.connection.has_records(&self.runtime) => {
+                let (source, reason) = (self.connection.peer.ip(), Reason::Refused(refusal.code));
+                self.runtime.strangers.count_request(&self.runtime, source, reason, &self.domain.name);
+            }
+            _ => self.append(),
+        }
+        let identity = self.client.chain.identity();
+        if let Some(refusal) = self.refusal() {
+            self.tell(Line::Refused(RefusalLine {
+                request_id: self.id.as_str().to_owned(),
+                domain: self.connection.name.clone(),
+                source: self.connection.peer,
+                subject: identity.map(|identity| identity.certificate.subject_dn.clone()),
+                code: refusal.code,
+                explanation: refusal.explanation.clone(),
+            }));
+        }
+        if let Some(difference) = self.client.shadow.as_ref().filter(|shadow| shadow.is_to_be_told(self.at / 1000)) {
+            let subject = identity.map_or("", |identity| &identity.certificate.subject_dn);
+            self.tell(Line::Shadow(difference.line(&self.connection, subject)));
+        }
+    }
+
+    /// Appends it to the journal.
+    fn append(&self) {
         let mut message = self.runtime.line.take();
         message.clear();
         let (region, group) = match self.log() {
@@ -441,7 +469,6 @@ impl Record {
             None => (Cow::Borrowed(""), Cow::Borrowed("")),
         };
         let stream = if group.is_empty() { "" } else { self.runtime.log_stream.as_str() };
-        let identity = self.client.chain.identity();
         let route = self.resource.as_ref().map_or(self.route_key.as_deref(), |resource| Some(&*resource.path));
         let record = journal::AccessRecord {
             time_ms: self.runtime.config.clock.now(),
@@ -467,36 +494,14 @@ impl Record {
                 .denied
                 .map(|denial| journal::Denial { code: denial.as_str().into(), detail: self.why_denied().into() }),
             revision: self.revision,
-            truststore: self.client.trust.as_ref().map(|trust| journal::Truststore {
-                digest: self.client.truststore.as_str().into(),
-                version: Some(trust.version.as_str().into()),
-            }),
-            client: identity.map(|identity| journal::Client {
-                subject: identity.certificate.subject_dn.as_str().into(),
-                issuer: identity.certificate.issuer_dn.as_str().into(),
-                serial: identity.certificate.serial_number.as_str().into(),
-                fingerprint: identity.fingerprint.as_str().into(),
-            }),
+            truststore: self.client.truststore_named(),
+            client: self.client.chain.named(),
             shadow: self.client.shadow.as_ref().map(Difference::to_record),
             source: self.connection.peer,
         };
         self.runtime.writer.borrow_mut().append(&record);
         drop(record);
         self.runtime.line.replace(message);
-        if let Some(refusal) = self.refusal() {
-            self.tell(Line::Refused(RefusalLine {
-                request_id: self.id.as_str().to_owned(),
-                domain: self.connection.name.clone(),
-                source: self.connection.peer,
-                subject: identity.map(|identity| identity.certificate.subject_dn.clone()),
-                code: refusal.code,
-                explanation: refusal.explanation.clone(),
-            }));
-        }
-        if let Some(difference) = self.client.shadow.as_ref().filter(|shadow| shadow.is_to_be_told(self.at / 1000)) {
-            let subject = identity.map_or("", |identity| &identity.certificate.subject_dn);
-            self.tell(Line::Shadow(difference.line(&self.connection, subject)));
-        }
     }
 
     /// A full channel loses the line for the person; the record is kept.
@@ -547,8 +552,8 @@ impl Context for Record {
             Variable::IdentityUserAgent => {
                 out.push_bytes(request.and_then(|request| request.user_agent.as_ref()).map_or(b"", |v| v.as_bytes()));
             }
-            Variable::TlsVersion => out.push_str(self.connection.tls_version.unwrap_or_default()),
-            Variable::CipherSuite => out.push_str(self.connection.cipher_suite.unwrap_or_default()),
+            Variable::TlsVersion => out.push_str(self.connection.facts.version.unwrap_or_default()),
+            Variable::CipherSuite => out.push_str(self.connection.facts.cipher_suite.unwrap_or_default()),
             _ => self.outcome(variable, out),
         }
     }
@@ -640,43 +645,4 @@ impl Refusal {
             chain_sha256: chain.can_be_kept().then(|| chain.sent().digest_hex().into()),
         }
     }
-}
-
-/// Records a connection that ended before a domain was known, or before its client was.
-pub(crate) fn handshake_failed(runtime: &Runtime, peer: SocketAddr, name: Option<&str>, why: &str) {
-    let at = runtime.config.clock.now();
-    let id = runtime.ids.next(at);
-    let message = serde_json::json!({
-        "requestId": id.as_str(),
-        "serverName": name,
-        "ip": peer.ip().to_canonical().to_string(),
-        "errorMessage": why,
-    });
-    runtime.writer.borrow_mut().append(&journal::AccessRecord {
-        time_ms: at,
-        took_us: 0,
-        region: Cow::Borrowed(""),
-        group: Cow::Borrowed(""),
-        stream: Cow::Borrowed(""),
-        message: message.to_string().into(),
-        request_id: id.as_str().into(),
-        connection: Cow::Borrowed(""),
-        trace: Cow::Borrowed(""),
-        domain: name.unwrap_or_default().into(),
-        api_id: None,
-        stage: None,
-        method: Cow::Borrowed(""),
-        route: Cow::Borrowed(""),
-        path: Cow::Borrowed(""),
-        status: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        refusal: None,
-        denial: None,
-        revision: runtime.snapshot.borrow().revision,
-        truststore: None,
-        client: None,
-        shadow: None,
-        source: peer,
-    });
 }

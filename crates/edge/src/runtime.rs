@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::End;
 use journal::ledger::Ledger;
 use model::Snapshot;
 use model::template::Template;
@@ -24,10 +25,11 @@ use crate::connection::{self, Close, Connection};
 use crate::counters::{Bound, Counters, RuntimeCounters};
 use crate::lambda::Caller;
 use crate::proxy_protocol::{self, Source};
-use crate::record::{self, DOMAIN_LOG_FORMAT, Line};
+use crate::record::{DOMAIN_LOG_FORMAT, Line};
 use crate::request_id::RequestIds;
 use crate::sightings::Sightings;
-use crate::tls::{DomainTlsCache, Failure, SharedTls, UpstreamTls};
+use crate::strangers::Strangers;
+use crate::tls::{DomainTlsCache, SharedTls, UpstreamTls};
 use crate::upstream::Upstreams;
 use crate::verdicts::Client;
 use crate::{EdgeConfig, Lambda, Limits, Network, listen};
@@ -36,8 +38,6 @@ use crate::{EdgeConfig, Lambda, Limits, Network, listen};
 const SWEEP: Duration = Duration::from_millis(250);
 /// How often records are handed to the journal.
 const FLUSH: Duration = Duration::from_millis(50);
-/// Failed handshakes that are recorded, a second and runtime: strangers make as many as they like.
-const FAILURES_PER_SECOND: u32 = 50;
 /// Chains that are judged again before requests get their turn.
 const REVIEWED_AT_ONCE: usize = 16;
 
@@ -61,6 +61,7 @@ pub(crate) struct Runtime {
     pub(crate) held_bytes: Cell<u64>,
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
+    pub(crate) strangers: Strangers,
     pub(crate) lines: mpsc::Sender<Line>,
     pub(crate) counters: RuntimeCounters,
     pub(crate) ids: RequestIds,
@@ -81,7 +82,6 @@ pub(crate) struct Runtime {
     places: Cell<usize>,
     gone: Notify,
     draining: Cell<bool>,
-    failures: Cell<(UnixSeconds, u32)>,
 }
 
 /// What one runtime is made of; sent to its thread.
@@ -145,6 +145,7 @@ impl Runtime {
             held_bytes: Cell::new(0),
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
+            strangers: Strangers::default(),
             lines: parts.lines,
             counters,
             ids: RequestIds::new(),
@@ -161,7 +162,6 @@ impl Runtime {
             places: Cell::new(0),
             gone: Notify::new(),
             draining: Cell::new(false),
-            failures: Cell::default(),
         })
     }
 
@@ -213,6 +213,7 @@ impl Runtime {
         }
         sweeping.abort();
         self.sightings.flush(self.config.clock.now());
+        self.strangers.write(&self);
         self.writer.borrow_mut().flush();
         self.places.get()
     }
@@ -293,6 +294,7 @@ impl Runtime {
                 _ = sweep.tick() => {
                     self.sweep_once();
                     self.sightings.flush(self.config.clock.now());
+                    self.strangers.write_if_due(&self);
                     self.upstreams.sweep();
                 }
             }
@@ -308,7 +310,7 @@ impl Runtime {
         for connection in self.connections.borrow().values() {
             expired |= connection.holds_until() < seconds && connection.is_to_be_reviewed();
             if let Some((close, bound)) = connection.activity.verdict(now, &limits, connection.is_http2)
-                && connection.close(close)
+                && connection.close(close, bound.end())
             {
                 self.counters.met(bound);
             }
@@ -322,7 +324,7 @@ impl Runtime {
     fn drain(&self) {
         self.draining.set(true);
         for connection in self.connections.borrow().values() {
-            connection.close(Close::Drain);
+            connection.close(Close::Drain, End::Drained);
         }
     }
 
@@ -342,7 +344,7 @@ impl Runtime {
         self.next_connection.set(id + 1);
         self.connections.borrow_mut().insert(id, connection.clone());
         if self.draining.get() {
-            connection.close(Close::Drain);
+            connection.close(Close::Drain, End::Drained);
         }
         Registered { runtime: self.clone(), id }
     }
@@ -354,30 +356,6 @@ impl Runtime {
 
     pub(crate) fn now_seconds(&self) -> UnixSeconds {
         self.config.clock.now().div_euclid(1000)
-    }
-
-    /// Records a handshake that failed of other things than trust.
-    pub(crate) fn record_failure(&self, peer: SocketAddr, name: Option<&str>, failure: &Failure) {
-        if let Failure::Tls(error) = failure {
-            self.handshake_failed(peer, name, &error.to_string());
-        }
-    }
-
-    /// Counts a handshake that came to nothing, and records it where this second's share of such records is not used up.
-    pub(crate) fn handshake_failed(&self, peer: SocketAddr, name: Option<&str>, why: &str) {
-        self.counters.met(Bound::HandshakeFailed);
-        if self.may_record_failure() {
-            record::handshake_failed(self, peer, name, why);
-        }
-    }
-
-    /// Whether this second's share of records about failed handshakes is not yet used up.
-    fn may_record_failure(&self) -> bool {
-        let now = self.now_seconds();
-        let (second, count) = self.failures.get();
-        let count = if second == now { count + 1 } else { 1 };
-        self.failures.set((now, count));
-        count <= FAILURES_PER_SECOND
     }
 }
 

@@ -57,7 +57,7 @@ impl AsyncRead for Io {
         let before = buf.filled().len();
         ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.0.connection.activity.read();
+            self.0.connection.activity.read(buf.filled().len() - before);
         }
         Poll::Ready(Ok(()))
     }
@@ -66,7 +66,7 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, buf));
-        self.0.connection.activity.wrote();
+        self.0.connection.activity.wrote(*written.as_ref().unwrap_or(&0));
         Poll::Ready(written)
     }
 
@@ -76,7 +76,7 @@ impl AsyncWrite for Io {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, bufs));
-        self.0.connection.activity.wrote();
+        self.0.connection.activity.wrote(*written.as_ref().unwrap_or(&0));
         Poll::Ready(written)
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Identity {
     pub(crate) certificate: ClientCert,
     /// SHA-256 of the leaf, lowercase hexadecimal.
     pub(crate) fingerprint: String,
+    /// From when until when.
+    pub(crate) validity: journal::Validity,
     sha256: [u8; 32],
 }
 
@@ -143,9 +145,20 @@ impl Chain {
         let read = || {
             let leaf = self.leaf()?;
             let (fingerprint, sha256) = (leaf.fingerprint_hex(), leaf.fingerprint());
-            Some(Identity { certificate: leaf.client_cert(), fingerprint, sha256 })
+            let validity = journal::Validity { not_before: leaf.not_before(), not_after: leaf.not_after() };
+            Some(Identity { certificate: leaf.client_cert(), fingerprint, validity, sha256 })
         };
         self.identity.get_or_init(read).as_ref()
+    }
+
+    /// As records name its leaf.
+    pub(crate) fn named(&self) -> Option<journal::Client<'_>> {
+        self.identity().map(|identity| journal::Client {
+            subject: identity.certificate.subject_dn.as_str().into(),
+            issuer: identity.certificate.issuer_dn.as_str().into(),
+            serial: identity.certificate.serial_number.as_str().into(),
+            fingerprint: identity.fingerprint.as_str().into(),
+        })
     }
 
     /// SHA-256 of the leaf, to which tokens may be bound (RFC 8705 section 3.1).
@@ -207,6 +220,14 @@ impl Client {
             judged_at: UnixSeconds::MIN,
             holds_until: UnixSeconds::MAX,
         }
+    }
+
+    /// As records name the truststore under which it was judged.
+    pub(crate) fn truststore_named(&self) -> Option<journal::Truststore<'_>> {
+        self.trust.as_ref().map(|trust| journal::Truststore {
+            digest: self.truststore.as_str().into(),
+            version: Some(trust.version.as_str().into()),
+        })
     }
 
     /// Whether this is what the judge would say now.

@@ -17,7 +17,7 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
     let (journal, id) = (control.journal().clone(), id.to_owned());
     let unreadable = |error: std::io::Error| Error::internal(format!("The records cannot be read: {error}"));
     let record = blocking(move || journal.find_request(&id).map_err(unreadable)).await?;
-    let record = record.ok_or_else(|| not_found("No such request is recorded."))?;
+    let record = record.ok_or_else(|| not_found(UNKNOWN))?;
     let state = control.settings().state();
     let domain = domain_of(&state, &record.domain);
     let explained = match domain {
@@ -35,6 +35,9 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
     });
     Ok(json!({"record": record, "domain": domain, "explained": explained}))
 }
+
+const UNKNOWN: &str = "No such request is recorded. Of strangers beyond limits.refusal_records there are only counts, by network, \
+                       reason and domain.";
 
 /// The domain that a server name leads to.
 fn domain_of<'a>(state: &'a State, name: &str) -> Option<&'a Domain> {

@@ -18,6 +18,8 @@ pub(crate) struct Limits {
     connections_per_address: u64,
     http2_streams: u64,
     http2_resets: u64,
+    refusal_records: u64,
+    refusal_records_per_network: u64,
 }
 
 /// More than four million seconds or gigabytes is a slip of the pen, and would not fit everywhere.
@@ -38,6 +40,8 @@ impl Limits {
             ("connections_per_address", self.connections_per_address, 1),
             ("http2_streams", self.http2_streams, 1),
             ("http2_resets", self.http2_resets, 1),
+            ("refusal_records", self.refusal_records, 0),
+            ("refusal_records_per_network", self.refusal_records_per_network, 0),
         ] {
             if value < least {
                 return Err(format!("limits.{name} is {value}; it has to be {least} at least"));
@@ -64,6 +68,8 @@ impl Limits {
             connections_per_address: small(self.connections_per_address),
             http2_streams: small(self.http2_streams),
             http2_resets: small(self.http2_resets),
+            refusal_records: small(self.refusal_records),
+            refusal_records_per_network: small(self.refusal_records_per_network),
         }
     }
 }
@@ -81,6 +87,8 @@ impl Default for Limits {
             connections_per_address,
             http2_streams,
             http2_resets,
+            refusal_records,
+            refusal_records_per_network,
         } = edge::Limits::default();
         Self {
             handshake_timeout_seconds: handshake_timeout.as_secs(),
@@ -93,6 +101,8 @@ impl Default for Limits {
             connections_per_address: connections_per_address.into(),
             http2_streams: http2_streams.into(),
             http2_resets: http2_resets.into(),
+            refusal_records: refusal_records.into(),
+            refusal_records_per_network: refusal_records_per_network.into(),
         }
     }
 }

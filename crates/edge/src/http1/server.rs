@@ -10,6 +10,7 @@ use bytes::{BufMut, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
+use journal::End;
 use tokio::io::AsyncWriteExt;
 
 use super::buffer;
@@ -33,13 +34,23 @@ struct Asked {
     wants_trailers: bool,
 }
 
-/// Serves a client until it, or the gateway, has had enough. Whoever drops it ends it in the middle.
-pub(crate) async fn serve(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) {
+/// What follows an answer.
+enum Sent {
+    /// Maybe another request.
+    GoesOn,
+    /// Nothing: it was the last.
+    Last,
+    /// It did not arrive.
+    Gone,
+}
+
+/// Serves a client until it, or the gateway, has had enough; which of them it was. Whoever drops it ends it in the middle.
+pub(crate) async fn serve(runtime: &Rc<Runtime>, connection: &Rc<Connection>, socket: &Rc<Socket>) -> End {
     let inbound = Inbound::new(socket.clone());
     loop {
         let head = match inbound.head(runtime.limits().header_bytes).await {
             Next::Head(head) => head,
-            Next::Closed => return,
+            Next::Closed => return End::ClientClosed,
             Next::Unreadable(error) => {
                 return refuse(runtime, connection, &inbound, Answer::BadRequest(error.why())).await;
             }
@@ -48,10 +59,11 @@ pub(crate) async fn serve(runtime: &Rc<Runtime>, connection: &Rc<Connection>, so
         let (request, asked) = asked(*head, &inbound);
         // Apart, so that a connection that waits for its next request is small.
         let exchange = Box::pin(exchange::serve(runtime.clone(), connection.clone(), request));
-        let Some(response) = until_gone(exchange, &inbound).await else { return };
-        let goes_on = Box::pin(answer(runtime, connection, &inbound, response, asked)).await;
-        if !goes_on || !connection.may_go_on() {
-            return;
+        let Some(response) = until_gone(exchange, &inbound).await else { return End::ClientClosed };
+        match Box::pin(answer(runtime, connection, &inbound, response, asked)).await {
+            Sent::GoesOn if connection.may_go_on() => {}
+            Sent::GoesOn | Sent::Last => return End::Answered,
+            Sent::Gone => return End::ClientClosed,
         }
     }
 }
@@ -108,20 +120,21 @@ async fn until_gone(
 }
 
 /// Tells a client that sent no request why, and that this was it.
-async fn refuse(runtime: &Rc<Runtime>, connection: &Rc<Connection>, inbound: &Rc<Inbound>, answer_with: Answer) {
+async fn refuse(runtime: &Rc<Runtime>, connection: &Rc<Connection>, inbound: &Rc<Inbound>, answer_with: Answer) -> End {
     let response = answer_with.response(Version::HTTP_11, Record::of_connection(runtime, connection));
     connection.linger();
     Box::pin(answer(runtime, connection, inbound, response, Asked::nothing())).await;
+    End::Answered
 }
 
-/// Sends an answer. `true`: another request may follow it.
+/// Sends an answer.
 async fn answer(
     runtime: &Rc<Runtime>,
     connection: &Rc<Connection>,
     inbound: &Rc<Inbound>,
     mut response: Response<ResponseBody>,
     asked: Asked,
-) -> bool {
+) -> Sent {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade(runtime, inbound, response).await;
     }
@@ -165,8 +178,11 @@ async fn answer(
         Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
         Poll::Pending => inbound.poll_gone(context).map(|()| false),
     });
-    let sent = sent.await;
-    sent && !closes && inbound.is_between_requests()
+    match sent.await {
+        false => Sent::Gone,
+        true if !closes && inbound.is_between_requests() => Sent::GoesOn,
+        true => Sent::Last,
+    }
 }
 
 /// How an answer ends.
@@ -199,14 +215,14 @@ fn put_head(out: &mut BytesMut, response: &Response<ResponseBody>, runtime: &Run
 }
 
 /// The backend speaks another protocol from now on, and so does the client.
-async fn upgrade(runtime: &Runtime, inbound: &Rc<Inbound>, mut response: Response<ResponseBody>) -> bool {
-    let Some(mut upgraded) = response.body_mut().take_upgraded() else { return false };
+async fn upgrade(runtime: &Runtime, inbound: &Rc<Inbound>, mut response: Response<ResponseBody>) -> Sent {
+    let Some(mut upgraded) = response.body_mut().take_upgraded() else { return Sent::Last };
     let mut out = buffer::take();
     put_head(&mut out, &response, runtime);
     out.put_slice(b"connection: upgrade\r\n\r\n");
     let mut io = Io(inbound.socket().clone());
     if io.write_all(&out).await.is_err() {
-        return false;
+        return Sent::Gone;
     }
     buffer::give(&mut out);
     let mut body = response.into_body();
@@ -214,5 +230,5 @@ async fn upgrade(runtime: &Runtime, inbound: &Rc<Inbound>, mut response: Respons
     if tunnel::run(&mut io, &mut upgraded.stream, rest, |bytes| body.carried(bytes)).await.is_ok() {
         body.complete();
     }
-    false
+    Sent::Last
 }

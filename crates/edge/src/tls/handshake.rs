@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustls::ProtocolVersion;
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -127,7 +127,33 @@ impl Session {
 
     /// IANA's name of the cipher suite.
     pub(crate) fn cipher_suite(&self) -> Option<&'static str> {
-        self.stream.get_ref().1.negotiated_cipher_suite()?.suite().as_str()
+        let suite = self.stream.get_ref().1.negotiated_cipher_suite()?.suite();
+        match suite {
+            // rustls has names of its own for those of TLS 1.3.
+            CipherSuite::TLS13_AES_128_GCM_SHA256 => Some("TLS_AES_128_GCM_SHA256"),
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => Some("TLS_AES_256_GCM_SHA384"),
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some("TLS_CHACHA20_POLY1305_SHA256"),
+            other => other.as_str(),
+        }
+    }
+
+    /// IANA's name of the group in which keys were agreed upon.
+    pub(crate) fn key_exchange(&self) -> Option<&'static str> {
+        self.stream.get_ref().1.negotiated_key_exchange_group()?.name().as_str()
+    }
+
+    /// Whether it continues an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// `h2`, `http/1.1`
+    pub(crate) fn alpn(&self) -> Option<&'static str> {
+        match self.stream.get_ref().1.alpn_protocol()? {
+            b"h2" => Some("h2"),
+            b"http/1.1" => Some("http/1.1"),
+            _ => None,
+        }
     }
 }
 

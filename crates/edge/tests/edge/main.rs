@@ -3,6 +3,7 @@
 mod authorizing;
 mod client_limits;
 mod clients;
+mod connections;
 mod cors;
 mod desync;
 mod http2;

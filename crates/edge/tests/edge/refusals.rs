@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::support::{Authority, Client, Http, Identity, Setup, Tls, World, leaf_params};
+use crate::support::{Authority, Client, DOMAIN, Http, Identity, Setup, Tls, World, leaf_params};
 use model::Rejection;
 use trust::Code;
 
@@ -44,14 +44,24 @@ async fn each_way(rejection: Rejection, check: impl AsyncFn(&mut World, &Client,
     }
     assert!(world.backend.seen().is_empty(), "nothing of a stranger reaches a backend");
     let log = world.finish().await;
-    for (id, code) in wanted {
-        let record = log.record(&id);
+    for (id, code) in &wanted {
+        let (record, code) = (log.record(id), *code);
         let refusal = record.refusal.expect("it was refused");
         assert_eq!(refusal.code, code);
         assert!(!refusal.explanation.is_empty() && !refusal.fix.is_empty());
         assert_eq!(record.revision, 1);
         assert!(record.truststore.is_some());
         assert_eq!(record.client.is_some(), code != Code::ClientCertMissing);
+    }
+    let connections = log.connections();
+    assert_eq!(connections.len(), wanted.len(), "one of each, however it was refused");
+    for (id, code) in wanted {
+        let record = log.record(&id);
+        let connection = connections.iter().find(|connection| connection.id == record.connection).unwrap();
+        assert_eq!((connection.verdict, connection.end), (Some(code), journal::End::Refused));
+        assert_eq!((&connection.truststore, &connection.client), (&record.truststore, &record.client));
+        assert_eq!((&*connection.server_name, &*connection.domain), (DOMAIN, DOMAIN));
+        assert_eq!(connection.requests == 1, record.status == 403);
     }
 }
 

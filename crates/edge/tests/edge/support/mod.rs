@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use edge::{Clock, Edge, EdgeConfig, Line, RefusalLine, ShadowLine};
 use journal::ledger::Ledger;
-use journal::{AccessRecord, Journal};
+use journal::{AccessRecord, ConnectionRecord, Journal};
 use model::resource::{
     AccessLog, Api, ApiMapping, Certificate, CertificateOrigin, Deployment, Domain, Endpoint, Integration,
     IntegrationKind, NamedObject, Route, Stage,
@@ -67,7 +67,7 @@ pub struct Log {
     /// Lines of the domain.
     pub domain: Vec<serde_json::Value>,
     pub journal: Journal,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Setup {
@@ -93,7 +93,7 @@ impl Setup {
 
 impl World {
     /// `api.example.com` and `*.example.com`, both with mutual TLS, lead to one API: `/proxy/{p+}` and `POST /up` to the
-    /// backend, `/down` to a port on which nobody listens, `/unset` to nothing. Two runtimes.
+    /// backend, `/down` to a port on which nobody listens, `/unset` to nothing. Two runtimes at most.
     async fn start(setup: Setup) -> Self {
         let backend = Backend::start().await;
         let server = Authority::new("Servers");
@@ -141,7 +141,7 @@ impl World {
         let clock = now.clone();
         let config = EdgeConfig {
             https: SocketAddr::from(([127, 0, 0, 1], 0)),
-            runtimes: 2,
+            runtimes: setup.config.runtimes.min(2),
             clock: Clock::new(move || clock.load(Ordering::SeqCst)),
             ..setup.config
         };
@@ -220,7 +220,7 @@ impl World {
             stage: read(GROUP),
             domain: read(&model::resource::domain_log_group(DOMAIN)),
             journal: self.journal,
-            _directory: self.directory,
+            directory: self.directory,
         }
     }
 }
@@ -228,6 +228,24 @@ impl World {
 impl Log {
     pub fn record(&self, id: &str) -> AccessRecord<'static> {
         self.journal.find_request(id).unwrap().expect("a record of the request")
+    }
+
+    /// Every record of a kind, in the order in which they were written by each runtime.
+    pub fn all<T: serde::de::DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        let files = std::fs::read_dir(self.directory.path().join("journal")).unwrap();
+        let grows = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "ndjson" || e == "lines");
+        let texts =
+            files.map(|file| file.unwrap().path()).filter(grows).map(|path| std::fs::read_to_string(path).unwrap());
+        let read = |line: &str| {
+            // Behind its check.
+            let record: serde_json::Value = serde_json::from_str(&line[9..]).unwrap();
+            (record["kind"] == kind).then(|| serde_json::from_value(record).unwrap())
+        };
+        texts.flat_map(|text| text.lines().filter_map(read).collect::<Vec<_>>()).collect()
+    }
+
+    pub fn connections(&self) -> Vec<ConnectionRecord<'static>> {
+        self.all("connection")
     }
 }
 
