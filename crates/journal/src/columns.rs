@@ -1,7 +1,8 @@
 //! Lines that are alike, taken apart into columns: how sealed segments are small.
 //!
-//! A line is words with delimiters between them. The delimiters are its *template*, of which there are few; the words at one
-//! place of a template are a *column*. What a column holds over a whole segment decides how it is written: not at all where it
+//! A line is words with delimiters between them: what stands between quotes is a word, and what stands between these is taken apart
+//! further, since there are numbers. The delimiters are a line's *template*, of which there are few; the words at one place of a
+//! template are a *column*. What a column holds over a whole segment decides how it is written: not at all where it
 //! is always the same, or always what another column is; as numbers of entries in a list, as differences of numbers, as bytes
 //! of what base64 or hexadecimal digits say, else as it is. Lists are in the *header* of a segment, once; all else is in *blocks* of
 //! some rows each, which are compressed and can be read by themselves. Every line comes back byte for byte.
@@ -55,7 +56,8 @@ struct Column {
 /// Numbers different byte strings.
 #[derive(Default)]
 struct Interner {
-    values: Vec<Box<[u8]>>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
     known: HashTable<u32>,
 }
 
@@ -98,28 +100,57 @@ impl Table {
         if line.len() > MAX_LINE_BYTES {
             return false;
         }
-        let mut at = 0;
-        while at < line.len() {
-            let length = line[at..].iter().position(|&byte| !IS_OF_WORD[usize::from(byte)]).unwrap_or(line.len() - at);
-            if length == 0 {
-                if line[at] == WORD {
-                    return false;
-                }
-                self.template.push(line[at]);
-                at += 1;
+        let (mut start, mut is_plain) = (0, true);
+        for quote in memchr::memchr_iter(b'"', line) {
+            is_plain &= self.take_piece(line, start..quote);
+            self.template.push(b'"');
+            start = quote + 1;
+        }
+        is_plain && self.take_piece(line, start..line.len()) && self.words.len() <= MAX_WORDS
+    }
+
+    /// What stands between two quotes. `false`: it cannot be taken apart.
+    fn take_piece(&mut self, line: &[u8], piece: Range<usize>) -> bool {
+        let Range { start: mut at, mut end } = piece;
+        // Within a string that is JSON itself, a quote has a backslash before it.
+        let escapes = end > at && line[end - 1] == b'\\';
+        end -= usize::from(escapes);
+        if at < end && IS_OF_WORD[usize::from(line[at])] {
+            if line[at..end].contains(&WORD) {
+                return false;
+            }
+            self.take_word(at..end);
+            at = end;
+        }
+        while at < end {
+            let length = line[at..end].iter().position(|&byte| !IS_OF_WORD[usize::from(byte)]).unwrap_or(end - at);
+            if length > 0 {
+                self.take_word(at..at + length);
+                at += length;
                 continue;
             }
-            self.template.push(WORD);
-            self.words.push(at..at + length);
-            at += length;
+            if line[at] == WORD {
+                return false;
+            }
+            self.template.push(line[at]);
+            at += 1;
         }
-        self.words.len() <= MAX_WORDS
+        if escapes {
+            self.template.push(b'\\');
+        }
+        true
+    }
+
+    fn take_word(&mut self, word: Range<usize>) {
+        self.template.push(WORD);
+        self.words.push(word);
     }
 
     fn known_template(&mut self) -> Option<usize> {
         let before = self.columns.len();
         if before == MAX_TEMPLATES {
-            return self.templates.find(&self.template, &self.hasher).map(|number| number as usize);
+            let hash = self.hasher.hash_one(&*self.template);
+            return self.templates.find(&self.template, hash).map(|number| number as usize);
         }
         let number = self.templates.number(&self.template, &self.hasher) as usize;
         if number == before {
@@ -138,32 +169,52 @@ impl Table {
 
 impl Column {
     fn push(&mut self, word: &[u8], hasher: &RandomState) {
-        let last = self.ids.last().copied().filter(|&id| *self.values.values[id as usize] == *word);
+        let last = self.ids.last().copied().filter(|&id| self.values.get(id) == word);
         let id = last.unwrap_or_else(|| self.values.number(word, hasher));
         self.ids.push(id);
     }
 
     /// What it holds in these rows.
     fn words(&self, rows: Range<usize>) -> impl Iterator<Item = &[u8]> {
-        self.ids[rows].iter().map(|&id| &*self.values.values[id as usize])
+        self.ids[rows].iter().map(|&id| self.values.get(id))
     }
 }
 
 impl Interner {
-    fn find(&self, value: &[u8], hasher: &RandomState) -> Option<u32> {
-        self.known.find(hasher.hash_one(value), |&id| *self.values[id as usize] == *value).copied()
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, id: u32) -> &[u8] {
+        part(&self.bytes, &self.ends, id)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|id| self.get(id as u32))
+    }
+
+    fn find(&self, value: &[u8], hash: u64) -> Option<u32> {
+        self.known.find(hash, |&id| self.get(id) == value).copied()
     }
 
     fn number(&mut self, value: &[u8], hasher: &RandomState) -> u32 {
-        if let Some(id) = self.find(value, hasher) {
+        let hash = hasher.hash_one(value);
+        if let Some(id) = self.find(value, hash) {
             return id;
         }
-        let id = self.values.len() as u32;
-        self.values.push(value.into());
-        let values = &self.values;
-        self.known.insert_unique(hasher.hash_one(value), id, |&id| hasher.hash_one(&*values[id as usize]));
+        let id = self.len() as u32;
+        self.bytes.extend_from_slice(value);
+        // A segment is far from having so many bytes.
+        self.ends.push(self.bytes.len() as u32);
+        let Self { bytes, ends, known } = self;
+        known.insert_unique(hash, id, |&id| hasher.hash_one(part(bytes, ends, id)));
         id
     }
+}
+
+fn part<'a>(bytes: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
+    let start = id.checked_sub(1).map_or(0, |before| ends[before as usize] as usize);
+    &bytes[start..ends[id as usize] as usize]
 }
 
 impl Coded {
@@ -172,7 +223,7 @@ impl Coded {
         let mut out = Output::default();
         out.number(self.codings.len() as u64);
         for (template, (codings, columns)) in self.codings.iter().zip(&self.table.columns).enumerate() {
-            out.bytes(&self.table.templates.values[template]);
+            out.bytes(self.table.templates.get(template as u32));
             for (coding, column) in codings.iter().zip(columns) {
                 coding.write(column, &mut out);
             }

@@ -21,7 +21,7 @@ use crate::note::Signer;
 use crate::queue::{Item, Reply, Wish};
 use crate::record::Record;
 use crate::recovery::{self, Growing, Recovered};
-use crate::segment::{Form, GROWING, Segment, path};
+use crate::segment::{Form, GROWING, Hashes, Segment, path};
 use crate::tree::Run;
 use crate::writer::Chunk;
 
@@ -63,9 +63,7 @@ struct Current {
     file: File,
     first: u64,
     chain: Chain,
-    /// Of the records before it, and of its own.
-    before: Run,
-    run: Run,
+    hashes: Hashes,
     opened: Instant,
     written: u64,
     synced: u64,
@@ -243,7 +241,7 @@ impl Recorder {
         if !self.released {
             for leaf in chunk.leaves() {
                 self.tree.append(leaf);
-                current.run.append(leaf);
+                current.hashes.append(leaf);
             }
             let mut index = self.shared.index.write().unwrap_or_else(PoisonError::into_inner);
             index.extend(current.first, chunk, before);
@@ -274,8 +272,8 @@ impl Recorder {
         current.sync()?;
         let complete = self.current.take();
         let rolled = self.shared.index.write().unwrap_or_else(PoisonError::into_inner).roll();
-        if let Some((segment, Current { before, run, .. })) = rolled.zip(complete) {
-            self.seal(vec![(segment, before, run)]);
+        if let Some((segment, Current { hashes, .. })) = rolled.zip(complete) {
+            self.seal(vec![(segment, hashes)]);
         }
         // So the newest checkpoint is about all of the segments that nobody reads at the next start.
         self.sign()
@@ -334,15 +332,15 @@ impl Recorder {
     }
 
     /// Beside this thread: it takes longer than a sync may wait. What fails is sealed at the next start.
-    fn seal(&mut self, segments: Vec<(Arc<Segment>, Run, Run)>) {
+    fn seal(&mut self, segments: Vec<(Arc<Segment>, Hashes)>) {
         if segments.is_empty() {
             return;
         }
         self.join_sealing();
         let shared = self.shared.clone();
         let seal = move || {
-            for (segment, before, run) in segments {
-                let Ok(sealed) = segment.seal(&shared.directory, before, run) else { continue };
+            for (segment, hashes) in segments {
+                let Ok(sealed) = segment.seal(&shared.directory, hashes) else { continue };
                 shared.index.write().unwrap_or_else(PoisonError::into_inner).replace(sealed);
                 // Where it stays, the next start removes it.
                 let _ = fs::remove_file(segment.path(&shared.directory));
@@ -391,26 +389,15 @@ impl Current {
     /// Of an empty file.
     fn new(file: File, before: Run) -> Self {
         let (first, opened) = (before.range().end, Instant::now());
-        let (chain, run, unsynced) = (Chain::default(), Run::at(first), Vec::new());
-        Self {
-            file,
-            first,
-            chain,
-            before,
-            run,
-            opened,
-            written: 0,
-            synced: 0,
-            unsynced,
-            dirty_since: None,
-            rewrite: false,
-        }
+        let (chain, hashes, unsynced) = (Chain::default(), Hashes::behind(before), Vec::new());
+        Self { file, first, chain, hashes, opened, written: 0, synced: 0, unsynced, dirty_since: None, rewrite: false }
     }
 
     /// What an earlier process wrote.
     fn of(growing: Growing) -> Self {
-        let Growing { file, segment, chain, before, run, .. } = growing;
-        Self { chain, run, written: segment.bytes, synced: segment.bytes, ..Self::new(file, before) }
+        let Growing { file, segment, chain, hashes, .. } = growing;
+        let (written, before) = (segment.bytes, hashes.before.clone());
+        Self { chain, hashes, written, synced: written, ..Self::new(file, before) }
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::note::{Checkpoint, Verifier};
 use crate::notice::Notice;
 use crate::record::Head;
 use crate::recorder::CHECKPOINT;
-use crate::segment::{Form, GROWING, Index, PRUNED, SEALED, SealedError, Segment, Span, path};
+use crate::segment::{Form, GROWING, Hashes, Index, PRUNED, SEALED, SealedError, Segment, Span, path};
 use crate::tree::{Hash, Run, leaf_hash};
 
 /// No line of ours is longer.
@@ -26,8 +26,8 @@ pub(crate) struct Recovered {
     segments: Vec<Arc<Segment>>,
     /// The one that goes on growing.
     pub current: Option<Growing>,
-    /// Complete ones that are still to be sealed, with the trees before and of them.
-    pub unsealed: Vec<(Arc<Segment>, Run, Run)>,
+    /// Complete ones that are still to be sealed.
+    pub unsealed: Vec<(Arc<Segment>, Hashes)>,
     /// Of all records.
     pub tree: Run,
     /// The newest, and how many records it is about.
@@ -43,8 +43,7 @@ pub(crate) struct Growing {
     pub segment: Segment,
     /// Behind that.
     pub chain: Chain,
-    pub before: Run,
-    pub run: Run,
+    pub hashes: Hashes,
     /// Of its records up to the end of what the newest checkpoint is about, if that is here.
     at_checkpoint: Option<Run>,
 }
@@ -86,16 +85,16 @@ pub(crate) fn recover(directory: &Path, verifier: Option<&Verifier>) -> io::Resu
                 segments.push(Arc::new(segment));
             }
             Found::Growing(mut growing) => {
-                growing.before = up_to(tree, first);
-                tree = growing.before.clone();
-                let _ = tree.extend(&growing.run);
+                growing.hashes.before = up_to(tree, first);
+                tree = growing.hashes.before.clone();
+                let _ = tree.extend(&growing.hashes.run);
                 root = growing.root_at_checkpoint(size).or(root);
                 if is_last {
                     current = Some(*growing);
                 } else {
                     let segment = Arc::new(growing.segment);
                     segments.push(segment.clone());
-                    unsealed.push((segment, growing.before, growing.run));
+                    unsealed.push((segment, growing.hashes));
                 }
             }
             Found::Nothing { lines } => {
@@ -242,8 +241,7 @@ impl Growing {
             file,
             segment: Segment::growing(first),
             chain: Chain::default(),
-            before: Run::at(first),
-            run: Run::at(first),
+            hashes: Hashes::behind(Run::at(first)),
             at_checkpoint: None,
         };
         // Damaged lines behind the last whole one: damage if another whole line follows, else the torn tail.
@@ -289,15 +287,15 @@ impl Growing {
     }
 
     fn append(&mut self, leaf: Hash, checkpoint: Option<u64>) {
-        self.run.append(leaf);
-        if checkpoint == Some(self.run.range().end) {
-            self.at_checkpoint = Some(self.run.clone());
+        self.hashes.append(leaf);
+        if checkpoint == Some(self.hashes.run.range().end) {
+            self.at_checkpoint = Some(self.hashes.run.clone());
         }
     }
 
     /// Root of the tree of as many records as a checkpoint is about.
     fn root_at_checkpoint(&self, size: Option<u64>) -> Option<Hash> {
-        let mut tree = self.before.clone();
+        let mut tree = self.hashes.before.clone();
         let run = self.at_checkpoint.as_ref().filter(|run| size == Some(run.range().end))?;
         tree.extend(run).then(|| tree.root())
     }

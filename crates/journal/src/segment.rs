@@ -21,7 +21,7 @@ use crate::tree::Run;
 use crate::writer::Chunk;
 
 pub(crate) use pruned::pruning;
-pub(crate) use sealed::{CHECK_BYTES, Sealed, SealedError};
+pub(crate) use sealed::{CHECK_BYTES, Hashes, Sealed, SealedError};
 pub(crate) use terms::{Term, attributes, bit};
 
 /// Bytes of a growing segment after which a new block begins.

@@ -45,8 +45,13 @@ impl Coding {
             let first = *alike.entry(hasher.hash_one(&column.ids)).or_insert(number);
             let like = (first != number && columns[first].ids == column.ids).then_some(first);
             let coding = match like {
-                _ if column.values.values.len() <= 1 => Self::Constant,
-                Some(first) if columns[first].values.values == column.values.values => Self::Copy(first),
+                _ if column.values.len() <= 1 => Self::Constant,
+                Some(first)
+                    if columns[first].values.bytes == column.values.bytes
+                        && columns[first].values.ends == column.values.ends =>
+                {
+                    Self::Copy(first)
+                }
                 Some(first) if codings[first] == Self::Listed => Self::ListedLike(first),
                 _ => Self::of_words(column),
             };
@@ -57,29 +62,28 @@ impl Coding {
 
     /// By what stands in the column alone.
     fn of_words(column: &Column) -> Self {
-        let values = &column.values.values;
+        let values = &column.values;
         let listed = values.len() * ROWS_OF_ENTRY <= column.ids.len();
-        let numbers: Option<Vec<u64>> = values.iter().map(|value| number(value)).collect();
+        let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
         if let Some(numbers) = numbers {
             let each = column.ids.iter().map(|&id| numbers[id as usize]);
             let (differences, _) =
                 each.fold((0, 0), |(sum, before), number| (sum + varint_bytes(zigzag(number, before)), number));
-            let as_list = column.ids.len() * usize::from(width(values.len()))
-                + values.iter().map(|value| value.len() + 1).sum::<usize>();
+            let as_list = column.ids.len() * usize::from(width(values.len())) + values.bytes.len() + values.len();
             return if listed && as_list <= differences { Self::Listed } else { Self::Numbers };
         }
         if listed {
             return Self::Listed;
         }
-        let length = values[0].len();
+        let length = values.get(0).len();
         let like_first = values.iter().all(|value| value.len() == length);
-        let all = |is: fn(&[u8]) -> bool| like_first && values.iter().all(|value| is(value));
+        let all = |is: fn(&[u8]) -> bool| like_first && values.iter().all(is);
         if length.is_multiple_of(2) && length >= 16 && all(|value| HEXLOWER.decode(value).is_ok()) {
             return Self::Hex(length / 2);
         }
-        let raw = BASE64.decode(&values[0]).map_or(0, |bytes| bytes.len());
+        let raw = BASE64.decode(values.get(0)).map_or(0, |bytes| bytes.len());
         let same_length = |value: &[u8]| BASE64.decode(value).is_ok_and(|bytes| bytes.len() == raw);
-        if length >= 8 && raw > 0 && like_first && values.iter().all(|value| same_length(value)) {
+        if length >= 8 && raw > 0 && like_first && values.iter().all(same_length) {
             Self::Base64(raw)
         } else {
             Self::Text
@@ -92,7 +96,7 @@ impl Coding {
             Self::Constant => {
                 out.byte(0);
                 // A template that no line has has columns without words.
-                out.bytes(column.values.values.first().map_or(&[], |value| &**value));
+                out.bytes(column.values.iter().next().unwrap_or_default());
             }
             Self::Copy(other) => {
                 out.byte(1);
@@ -124,7 +128,7 @@ impl Coding {
     pub(super) fn write_rows(self, column: &Column, rows: Range<usize>, out: &mut Output) {
         match self {
             Self::Constant | Self::Copy(_) | Self::ListedLike(_) => {}
-            Self::Listed => out.planes(column.ids[rows].iter().copied(), width(column.values.values.len())),
+            Self::Listed => out.planes(column.ids[rows].iter().copied(), width(column.values.len())),
             Self::Numbers => {
                 let mut before = 0;
                 for word in column.words(rows) {
@@ -151,8 +155,8 @@ impl Coding {
 }
 
 fn write_list(column: &Column, out: &mut Output) {
-    out.number(column.values.values.len() as u64);
-    column.values.values.iter().for_each(|value| out.bytes(value));
+    out.number(column.values.len() as u64);
+    column.values.iter().for_each(|value| out.bytes(value));
 }
 
 /// Of a word that the number alone gives back.

@@ -16,7 +16,7 @@ use crate::columns::{Header, Lines, Table};
 use crate::journal::private;
 use crate::line::{self, Chain};
 use crate::recovery::MAX_LINE_BYTES;
-use crate::tree::{Run, leaf_hash};
+use crate::tree::{Hash, Run};
 
 const MAGIC: &[u8; 8] = b"cs-rec1\n";
 const TRAILER: u64 = 16;
@@ -28,6 +28,27 @@ const BLOCK_BYTES: u64 = 1024 * 1024;
 const MAX_FRAME_BYTES: usize = 128 * 1024 * 1024;
 /// Bytes of a leaf's hash that a block has beside its line: they say which one was changed.
 pub(crate) const CHECK_BYTES: usize = 2;
+
+/// Hashes of records that were written, and of what is before them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hashes {
+    pub before: Run,
+    pub run: Run,
+    /// First bytes of the leaves' hashes, [`CHECK_BYTES`] each.
+    checks: Vec<u8>,
+}
+
+impl Hashes {
+    pub(crate) fn behind(before: Run) -> Self {
+        let run = Run::at(before.range().end);
+        Self { before, run, checks: Vec::new() }
+    }
+
+    pub(crate) fn append(&mut self, leaf: Hash) {
+        self.run.append(leaf);
+        self.checks.extend_from_slice(&leaf[..CHECK_BYTES]);
+    }
+}
 
 /// What a sealed segment has besides its blocks.
 #[derive(Clone, Debug)]
@@ -68,8 +89,9 @@ struct Description {
 }
 
 impl Segment {
-    /// Seals a complete segment of lines. The lines' file stays; `run` is what the records were when they were written.
-    pub(crate) fn seal(&self, directory: &Path, before: Run, run: Run) -> io::Result<Self> {
+    /// Seals a complete segment of lines. The lines' file stays; the hashes are of the records as they were when they were written.
+    pub(crate) fn seal(&self, directory: &Path, hashes: Hashes) -> io::Result<Self> {
+        let Hashes { before, run, checks } = hashes;
         let read = Contents::of(self, directory)?;
         let temporary = path(directory, self.first, "sealing");
         let file = private().create(true).truncate(true).open(&temporary)?;
@@ -79,7 +101,7 @@ impl Segment {
         let mut coded = read.table.code();
         let header = out.frame(&coded.header())?;
         let mut sealed = Vec::with_capacity(blocks.len());
-        let mut checks = read.checks.chunks_exact(CHECK_BYTES);
+        let mut checks = checks.chunks_exact(CHECK_BYTES);
         for block in blocks {
             let mut bytes: Vec<u8> = checks.by_ref().take(block.lines as usize).flatten().copied().collect();
             bytes.extend(coded.block(block.lines as usize));
@@ -203,7 +225,6 @@ fn merged(blocks: &[Block]) -> Vec<Block> {
 /// The lines of a segment that is to be sealed.
 struct Contents {
     table: Table,
-    checks: Vec<u8>,
     terms: Terms,
     damaged: Vec<u64>,
 }
@@ -211,7 +232,7 @@ struct Contents {
 impl Contents {
     fn of(segment: &Segment, directory: &Path) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(256 * 1024, File::open(path(directory, segment.first, GROWING))?);
-        let mut read = Self { table: Table::new(), checks: Vec::new(), terms: Terms::default(), damaged: Vec::new() };
+        let mut read = Self { table: Table::new(), terms: Terms::default(), damaged: Vec::new() };
         let (mut chain, mut text, mut number) = (Chain::default(), Vec::new(), segment.first);
         for (block, Block { lines, .. }) in merged(&segment.blocks).iter().enumerate() {
             for _ in 0..*lines {
@@ -222,9 +243,7 @@ impl Contents {
                     Some(json) => read.terms.note(block, json),
                     None => read.damaged.push(number),
                 }
-                let json = line::json(line).unwrap_or(line);
-                read.checks.extend_from_slice(&leaf_hash(json)[..CHECK_BYTES]);
-                read.table.push(json);
+                read.table.push(line::json(line).unwrap_or(line));
                 number += 1;
             }
         }

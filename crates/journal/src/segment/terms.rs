@@ -1,8 +1,10 @@
 //! Whose records are in which blocks of a segment: by the client's certificate and subject, and by domain.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
 
+use foldhash::quality::RandomState;
 use serde::Deserialize;
 
 use crate::tree::leaf_hash;
@@ -13,7 +15,12 @@ pub(crate) struct Term(u32);
 
 /// Of each term the blocks in which it is, as bits.
 #[derive(Debug, Default)]
-pub(crate) struct Terms(BTreeMap<Term, u64>);
+pub(crate) struct Terms {
+    blocks: BTreeMap<Term, u64>,
+    /// Blocks, and hashes of the parts of records that terms are made of: most records have what another one of their block had.
+    noted: HashSet<(usize, u64)>,
+    hasher: RandomState,
+}
 
 /// What a record has of what is looked for.
 #[derive(Deserialize)]
@@ -62,8 +69,11 @@ impl Term {
 impl Terms {
     /// A block, by number, has this record.
     pub(crate) fn note(&mut self, block: usize, json: &[u8]) {
+        if !self.noted.insert((block, self.hasher.hash_one(Gist::of(json)))) {
+            return;
+        }
         let Ok(parts) = serde_json::from_slice::<Parts<'_>>(json) else { return };
-        let mut note = |term| *self.0.entry(term).or_default() |= bit(block);
+        let mut note = |term| *self.blocks.entry(term).or_default() |= bit(block);
         if !parts.domain.is_empty() {
             note(Term::domain(&parts.domain));
         }
@@ -80,7 +90,7 @@ impl Terms {
     /// 12 bytes each, in order.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let entry = |(term, blocks): (&Term, &u64)| [&term.0.to_be_bytes()[..], &blocks.to_be_bytes()].concat();
-        self.0.iter().flat_map(entry).collect()
+        self.blocks.iter().flat_map(entry).collect()
     }
 
     /// The blocks of a term, of what [`to_bytes`](Self::to_bytes) gave.
@@ -88,6 +98,28 @@ impl Terms {
         let (entries, _) = bytes.as_chunks::<12>();
         let found = entries.binary_search_by_key(&&term.0.to_be_bytes()[..], |entry| &entry[..4]);
         found.map_or(0, |at| entries[at][4..].iter().fold(0, |blocks, byte| blocks << 8 | u64::from(*byte)))
+    }
+}
+
+/// The parts of a record that its terms are made of, found without reading it. What strangers write cannot look like them: a quote
+/// of theirs has a backslash before it.
+#[derive(Hash)]
+struct Gist<'a> {
+    domain: Option<&'a [u8]>,
+    client: Option<&'a [u8]>,
+    is_refused: bool,
+}
+
+impl<'a> Gist<'a> {
+    fn of(json: &'a [u8]) -> Self {
+        let behind = |begin: &[u8]| memchr::memmem::find(json, begin).map(|at| &json[at + begin.len()..]);
+        let up_to = |text: &'a [u8], end: &[u8]| memchr::memmem::find(text, end).map_or(text, |at| &text[..at]);
+        let has = |text: &[u8]| memchr::memmem::find(json, text).is_some();
+        Self {
+            domain: behind(b"\"domain\":\"").map(|text| up_to(text, b"\"")),
+            client: behind(b"\"client\":{").map(|text| up_to(text, b"\"}")),
+            is_refused: has(b"\"refusal\":{") || has(b"\"verdict\":\"") || has(b"\"kind\":\"refusals\""),
+        }
     }
 }
 
