@@ -4,6 +4,7 @@
 mod audit;
 mod clients;
 mod preview;
+mod records;
 mod requests;
 mod truststores;
 
@@ -63,6 +64,10 @@ impl Control {
             (&Method::GET, ["clients", id]) => {
                 request.may("GetClient")?;
                 clients::get(self, id).await
+            }
+            (&Method::GET, ["records"]) => {
+                request.may("ListRecords")?;
+                records::list(self, request).await
             }
             (&Method::GET, ["requests", id]) => {
                 request.may("GetRequest")?;

@@ -20,6 +20,7 @@ mod fetch;
 mod gateway;
 mod inherited;
 mod issuers;
+mod logs;
 mod pem;
 mod policy;
 mod revocation;
@@ -54,6 +55,8 @@ enum Command {
     Audit(audit::Args),
     /// List the clients that were seen, those first that were seen last
     Clients(clients::Args),
+    /// Print records: who connected, and what was set, allowed and refused
+    Logs(logs::Args),
     /// Say why a request was refused, and what to do
     Explain(explain::Args),
     /// Say what is wrong with an endpoint that asks for client certificates, the true cause first
@@ -87,6 +90,7 @@ fn run(command: Command) -> Outcome {
         Command::Explain(args) => explain::run(&args),
         Command::Clients(args) => clients::run(&args),
         Command::Ca(args) => ca::run(&args),
+        Command::Logs(args) => logs::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Truststore(args) => truststore::run(&args),

@@ -57,6 +57,8 @@ pub enum Kind {
     Refusals,
     /// Records that were lost.
     Dropped,
+    /// Records that are not kept any longer.
+    Pruned,
     /// What this version does not know.
     #[serde(other)]
     Other,
@@ -64,7 +66,7 @@ pub enum Kind {
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,8 @@ pub struct Found {
     pub lines: Vec<Line>,
     /// Where to continue; `None` when nothing is left there at present.
     pub next: Option<Position>,
+    /// Behind the last record that there was.
+    pub end: Position,
 }
 
 /// A record.
@@ -152,9 +156,24 @@ impl ClientParts<'_> {
     }
 }
 
+impl Kind {
+    /// Of all but [`Other`](Self::Other), as records have them.
+    pub const NAMES: [&str; 8] =
+        ["access", "admission", "connection", "settings", "event", "refusals", "dropped", "pruned"];
+
+    /// The kind that records name so.
+    pub fn named(name: &str) -> Option<Self> {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error, StrDeserializer};
+
+        let text: StrDeserializer<'_, Error> = name.into_deserializer();
+        Self::deserialize(text).ok().filter(|kind| *kind != Self::Other)
+    }
+}
+
 impl Kinds {
     /// All of them.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self(u16::MAX);
 
     /// These.
     pub fn of(kinds: impl IntoIterator<Item = Kind>) -> Self {
@@ -193,12 +212,13 @@ impl Journal {
                     continue;
                 }
                 if let Some(stop) = page.read(block, &open.block(block)?) {
-                    let left = if back { stop.0 > segments[0].first } else { stop < end(segments) };
-                    return Ok(Found { lines: page.lines, next: left.then_some(stop) });
+                    let end = end(segments);
+                    let left = if back { stop.0 > segments[0].first } else { stop < end };
+                    return Ok(Found { lines: page.lines, next: left.then_some(stop), end });
                 }
             }
         }
-        Ok(Found { lines: page.lines, next: None })
+        Ok(Found { lines: page.lines, next: None, end: end(segments) })
     }
 }
 
@@ -247,4 +267,19 @@ impl Filling<'_> {
 /// Whether JSON has it as it is.
 fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_names() {
+        for name in Kind::NAMES {
+            let kind = Kind::named(name).unwrap();
+            assert_eq!(format!("{kind:?}").to_ascii_lowercase(), name);
+            assert!(Kinds::of([kind]).contain(kind) && !Kinds::of([kind]).contain(Kind::Other));
+        }
+        assert_eq!((Kind::named("other"), Kind::named("x")), (None, None));
+    }
 }
