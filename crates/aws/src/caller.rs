@@ -1,8 +1,10 @@
 //! Who calls.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-/// The authenticated origin of one request.
+/// The authenticated origin of one request, and what it asks for.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The access key that signed the request.
@@ -21,4 +23,14 @@ pub struct Caller {
     pub request_id: String,
     /// When the request came, in seconds since 1970.
     pub at: i64,
+    /// `User-Agent`; empty where there is none.
+    pub user_agent: String,
+    /// Name of the service in credential scopes.
+    pub service: &'static str,
+    /// AWS's name of the operation; empty where there is no such operation.
+    pub operation: &'static str,
+    /// What the request names: an ARN, or `*`.
+    pub resource: String,
+    /// Whether a record tells of the request already.
+    pub recorded: Arc<AtomicBool>,
 }

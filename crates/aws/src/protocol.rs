@@ -34,7 +34,14 @@ impl Protocol {
         self.error_of("", error, request_id)
     }
 
+    /// The error itself is in the response's extensions.
     fn error_of(self, xml_namespace: &str, error: &Error, request_id: &str) -> Response<Bytes> {
+        let mut response = self.rendered(xml_namespace, error, request_id);
+        response.extensions_mut().insert(error.clone());
+        response
+    }
+
+    fn rendered(self, xml_namespace: &str, error: &Error, request_id: &str) -> Response<Bytes> {
         if self == Self::Query {
             let body = xml::error(xml_namespace, error, request_id);
             return self.response(error.status, Bytes::from(body), request_id);

@@ -42,6 +42,15 @@ pub struct Operation {
     pub(crate) output: Option<Output>,
 }
 
+impl Operation {
+    /// Whether it may change something. Those of which nobody knows better do.
+    pub fn is_write(&self) -> bool {
+        const READS: [&str; 5] = ["Describe", "Filter", "Get", "List", "Test"];
+        // Log lines are what is recorded, not how.
+        !READS.iter().any(|verb| self.name.starts_with(verb)) && self.name != "PutLogEvents"
+    }
+}
+
 /// The answer of an operation of the query protocol.
 #[derive(Debug)]
 pub(crate) struct Output {

@@ -400,6 +400,11 @@ fn caller() -> Caller {
         source_ip: [127, 0, 0, 1].into(),
         request_id: REQUEST_ID.to_owned(),
         at: 1_795_366_800,
+        user_agent: String::new(),
+        service: "apigateway",
+        operation: "",
+        resource: "*".to_owned(),
+        recorded: Default::default(),
     }
 }
 

@@ -59,7 +59,7 @@ impl Acm for Control {
             }
             Ok((vec![Change::put(&made)], ()))
         };
-        self.settings().change(rule).await?;
+        self.settings().change(caller, rule).await?;
         Ok(ImportCertificateResponse { certificate_arn: Some(made.arn) })
     }
 
@@ -134,7 +134,7 @@ impl Acm for Control {
             }
             Ok((vec![Change::delete(found.as_ref())], ()))
         };
-        self.settings().change(rule).await
+        self.settings().change(caller, rule).await
     }
 
     async fn add_tags_to_certificate(&self, caller: &Caller, input: AddTagsToCertificateRequest) -> Result<(), Error> {
@@ -143,7 +143,7 @@ impl Acm for Control {
             certificate.tags = checked_tags(certificate.tags, input.tags.clone())?;
             Ok((vec![Change::put(&certificate)], ()))
         };
-        self.settings().change(rule).await
+        self.settings().change(caller, rule).await
     }
 
     async fn remove_tags_from_certificate(
@@ -162,7 +162,7 @@ impl Acm for Control {
             }
             Ok((vec![Change::put(&certificate)], ()))
         };
-        self.settings().change(rule).await
+        self.settings().change(caller, rule).await
     }
 
     async fn list_tags_for_certificate(

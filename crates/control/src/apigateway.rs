@@ -27,11 +27,11 @@ pub(crate) mod usage_plan;
 use aws::apigateway::*;
 use aws::{Caller, Error};
 
-use crate::Control;
 use crate::apigatewayv2::draft::Draft;
 use crate::apigatewayv2::tags;
 use crate::control::blocking;
 use crate::local_ca::endpoint_change;
+use crate::{By, Control};
 
 impl ApiGateway for Control {
     async fn create_rest_api(&self, caller: &Caller, input: CreateRestApiRequest) -> Result<RestApi, Error> {
@@ -331,8 +331,12 @@ impl ApiGateway for Control {
     }
 
     async fn update_usage(&self, caller: &Caller, input: UpdateUsageRequest) -> Result<Usage, Error> {
-        let snapshot = self.shared.snapshots.borrow().clone();
-        usage::update(&self.draft(caller), &input, &snapshot)
+        let (control, of) = (self.clone(), caller.clone());
+        let update = async move {
+            let snapshot = control.shared.snapshots.borrow().clone();
+            usage::update(&control.draft(&of), &input, &snapshot)
+        };
+        self.settings().recorded(By::Caller(caller), update).await
     }
 
     async fn update_resource(&self, caller: &Caller, input: UpdateResourceRequest) -> Result<Resource, Error> {

@@ -35,10 +35,10 @@ use aws::{Caller, Error};
 use model::Blob;
 use model::resource::{Domain, Tags};
 
-use crate::Control;
 use crate::authorization::{Action, authorize};
 use crate::control::blocking;
 use crate::local_ca::endpoint_change;
+use crate::{By, Control};
 use draft::Draft;
 use object::{Loaded, Newest, ObjectRef, Readings};
 use source::{Location, Sources};
@@ -94,7 +94,7 @@ impl Control {
             let (sources, at, location) = (self.sources(), self.now(), location.clone());
             let newest = blocking(move || Newest::read(&sources, kind, &location, at)).await?;
             self.settings()
-                .edit(|state| {
+                .edit(By::Server("NoteNewerVersion"), |state| {
                     let mut draft = Draft::new(state, self.config(), &self.config().default_region, at);
                     named::note_newest(uses, &mut draft, kind, &uri, newest.as_ref())?;
                     Ok((draft.into_edit(), ()))
@@ -123,7 +123,7 @@ impl Control {
         for _ in 0..=MAX_READINGS {
             let outcome = self
                 .settings()
-                .edit(|state| {
+                .edit(caller, |state| {
                     let mut draft = Draft::of(state, self.config(), caller).reading(&readings);
                     let answer = rule(&mut draft)?;
                     Ok((draft.into_edit(), answer))

@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use aws::Error;
 use data_encoding::BASE64;
-use journal::Journal;
 use journal::ledger::Ledger;
 use journal::usage::UsageBook;
+use journal::{Journal, Outcome};
 use model::resource::AccessKey;
 use model::{Change, Keyring, Snapshot, UnixMillis};
 use tokio::sync::{Mutex, watch};
@@ -21,8 +21,9 @@ use crate::authorization::{Action, authorize};
 use crate::health::OfHealth;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
-use crate::s3::{S3Handler, S3Options, S3Surroundings};
-use crate::{Settings, ids};
+use crate::s3::{S3Handler, S3Options, S3Surroundings, Stranger, Write};
+use crate::trail::{Attempt, Trail};
+use crate::{By, Settings, ids};
 
 /// The control API. Cheap to clone.
 #[derive(Clone)]
@@ -188,9 +189,11 @@ impl Control {
         let made = self.new_admin_key()?;
         let key = self
             .settings()
-            .change(|state| match state.access_keys.values().min_by_key(|key| (key.created, key.id.clone())) {
-                Some(first) => Ok((Vec::new(), AccessKey::clone(first))),
-                None => Ok((vec![Change::put(&made)], made.clone())),
+            .change(By::Server("MakeAdministrator"), |state| {
+                match state.access_keys.values().min_by_key(|key| (key.created, key.id.clone())) {
+                    Some(first) => Ok((Vec::new(), AccessKey::clone(first))),
+                    None => Ok((vec![Change::put(&made)], made.clone())),
+                }
             })
             .await?;
         let secret = self.keyring().open(&AccessKey::sealed_for(&key.id), &key.secret).ok();
@@ -215,6 +218,15 @@ impl Control {
     }
 }
 
+impl AroundS3 {
+    fn attempt(&self, write: &Write) -> Result<(Trail, Attempt), String> {
+        let shared = self.0.upgrade().ok_or("The server is stopping.")?;
+        let state = shared.settings.state();
+        let arn = state.access_keys.get(&write.access_key_id).map_or("", |key| &key.principal_arn);
+        Ok((shared.settings.trail().clone(), Attempt::of_s3(write, arn, state.revision)))
+    }
+}
+
 #[async_trait]
 impl S3Surroundings for AroundS3 {
     fn secret(&self, access_key_id: &str) -> Option<Zeroizing<String>> {
@@ -228,6 +240,25 @@ impl S3Surroundings for AroundS3 {
         let principal = &state.access_keys.get(access_key_id).ok_or_else(denied)?.principal_arn;
         let allowed = authorize(&shared.config.account, principal, &Action { service: "s3", operation }, resource);
         allowed.map_err(|error| error.message)
+    }
+
+    async fn intend(&self, write: &Write) -> Result<(), String> {
+        let (trail, attempt) = self.attempt(write)?;
+        trail.intend(&attempt).await.map_err(|error| error.message)
+    }
+
+    async fn complete(&self, write: &Write, changed: Vec<String>, outcome: Outcome<'static>) -> Result<(), String> {
+        let (trail, attempt) = self.attempt(write)?;
+        let is_done = outcome == Outcome::Allowed;
+        let completed = trail.complete(&attempt.changing(changed), outcome).await;
+        // What was not done needs no record to be undone by.
+        if is_done { completed.map_err(|error| error.message) } else { Ok(()) }
+    }
+
+    fn refused(&self, stranger: Stranger<'_>) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.settings.trail().refuse(stranger);
+        }
     }
 
     async fn object_written(&self, bucket: &str, key: &str) {

@@ -1,16 +1,19 @@
 //! The way of a request: Host, then who signed it for which service, then the service.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aws::{Caller, Error, Protocol, Service};
+use aws::{Caller, Error, Operation, Protocol, Service};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use journal::Outcome;
 use sigv4::Scope;
 
 use crate::authentication::refuse_unsigned_body;
@@ -18,7 +21,8 @@ use crate::authorization::{Action, authorize};
 use crate::host::{Named, named};
 use crate::metrics::{self, Unwelcome};
 use crate::own_api::{self, OwnRequest};
-use crate::{Control, ids};
+use crate::trail::{Attempt, OfError as _, Stranger, resource};
+use crate::{By, Control, ids};
 
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -77,7 +81,7 @@ impl Control {
             return looks.refuse(&error, &request_id);
         }
         match (Scope::of(&parts), looks) {
-            (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body).await,
+            (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body, &origin).await,
             (Ok(Some(scope)), _) => match Served::named_by(&scope, &parts) {
                 Some(served) => match Served::addressed_by(&parts).filter(|addressed| *addressed != served) {
                     None => self.operation(served, parts, body, &origin, request_id).await,
@@ -85,20 +89,23 @@ impl Control {
                 },
                 None => looks.an_operation().refuse(&unknown_service(&scope), &request_id),
             },
-            (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body).await,
+            (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body, &origin).await,
             (Ok(None), Looks::LikeAnOperation(protocol)) => {
                 let error = protocol.authentication_error(&sigv4::Error::MissingAuthenticationToken);
+                self.record_stranger("", &parts, &origin, &request_id, &error);
                 looks.refuse(&error, &request_id)
             }
             (Err(error), Looks::LikeAnOperation(protocol)) => {
-                looks.refuse(&protocol.authentication_error(&error), &request_id)
+                let error = protocol.authentication_error(&error);
+                self.record_stranger("", &parts, &origin, &request_id, &error);
+                looks.refuse(&error, &request_id)
             }
         }
     }
 
     /// S3 reads bodies and verifies signatures by itself.
-    async fn s3(&self, parts: Parts, body: Incoming) -> Response<Body> {
-        let answer = self.shared.s3.handle(Request::from_parts(parts, body)).await;
+    async fn s3(&self, parts: Parts, body: Incoming, origin: &Origin) -> Response<Body> {
+        let answer = self.shared.s3.handle(Request::from_parts(parts, body), Some(origin.peer.ip())).await;
         answer.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 
@@ -110,29 +117,67 @@ impl Control {
         origin: &Origin,
         request_id: String,
     ) -> Response<Body> {
-        let protocol = served.service().protocol;
-        let answer = match self.identify(protocol, &parts, body, origin, &request_id).await {
-            Ok((caller, body)) => self.serve_operation(served, &caller, &parts, &body).await,
-            Err(error) => protocol.render_error(&error, &request_id),
+        let service = served.service();
+        let identified = self.identify(service.protocol, service.signing_name, &parts, body, origin, &request_id);
+        let answer = match identified.await {
+            Ok((mut caller, body)) => {
+                let operation = service.find(&parts, &body);
+                caller.operation = operation.map_or("", |operation| operation.name);
+                caller.resource = resource::of(service, &parts, &body, &caller.region, &caller.account);
+                let answer = self.serve_operation(served, &caller, &parts, &body).await;
+                if operation.is_some_and(Operation::is_write) {
+                    self.record_answer(&caller, answer.extensions().get()).await;
+                }
+                answer
+            }
+            Err(error) => service.protocol.render_error(&error, &request_id),
         };
         answer.map(full)
+    }
+
+    /// Records what became of a call that might have changed something, unless the change that it made is recorded.
+    async fn record_answer(&self, caller: &Caller, error: Option<&Error>) {
+        if !caller.recorded.load(Ordering::Relaxed) {
+            let attempt = Attempt::new(By::Caller(caller), self.settings().state().revision);
+            self.settings().trail().note(&attempt, error.map_or(Outcome::Allowed, Outcome::of)).await;
+        }
+    }
+
+    fn record_stranger(&self, service: &str, parts: &Parts, origin: &Origin, request_id: &str, error: &Error) {
+        let scope = Scope::of(parts).ok().flatten();
+        self.settings().trail().refuse(Stranger {
+            source: origin.peer.ip(),
+            service: scope.as_ref().map_or(service, |scope| &scope.service),
+            access_key_id: scope.as_ref().map_or("", |scope| &scope.access_key_id),
+            user_agent: user_agent(parts),
+            resource: parts.uri.path(),
+            request_id,
+            code: error.code,
+            message: &error.message,
+        });
     }
 
     /// Reads the body and finds out who signed it.
     async fn identify(
         &self,
         protocol: Protocol,
+        service: &'static str,
         parts: &Parts,
         body: Incoming,
         origin: &Origin,
         request_id: &str,
     ) -> Result<(Caller, Bytes), Error> {
-        self.refuse_strangers(parts).map_err(|error| protocol.authentication_error(&error))?;
+        let refused = |error: sigv4::Error| {
+            let error = protocol.authentication_error(&error);
+            self.record_stranger(service, parts, origin, request_id, &error);
+            error
+        };
+        self.refuse_strangers(parts).map_err(refused)?;
         let body = read(parts, body).await?;
-        let verified = self.authenticate(parts, &body).map_err(|error| protocol.authentication_error(&error))?;
+        let verified = self.authenticate(parts, &body).map_err(refused)?;
         let state = self.settings().state();
         let key = state.access_keys.get(&verified.access_key_id);
-        let key = key.ok_or_else(|| protocol.authentication_error(&sigv4::Error::UnrecognizedClient))?;
+        let key = key.ok_or_else(|| refused(sigv4::Error::UnrecognizedClient))?;
         let caller = Caller {
             arn: key.principal_arn.clone(),
             user_id: key.user_id.clone(),
@@ -142,6 +187,11 @@ impl Control {
             source_ip: origin.peer.ip(),
             request_id: request_id.to_owned(),
             at: self.now().div_euclid(1000),
+            user_agent: user_agent(parts).to_owned(),
+            service,
+            operation: "",
+            resource: "*".to_owned(),
+            recorded: Arc::default(),
         };
         Ok((caller, body))
     }
@@ -169,12 +219,19 @@ impl Control {
         request_id: &str,
     ) -> Result<serde_json::Value, Error> {
         refuse_unsigned_body(parts, origin)?;
-        let (caller, body) = self.identify(own_api::PROTOCOL, parts, body, origin, request_id).await?;
+        let identified = self.identify(own_api::PROTOCOL, own_api::SERVICE, parts, body, origin, request_id);
+        let (mut caller, body) = identified.await?;
+        caller.resource = parts.uri.path().to_owned();
         if Scope::of(parts).ok().flatten().is_none_or(|scope| scope.service != own_api::SERVICE) {
             let message = format!("Credential should be scoped to correct service: '{}'.", own_api::SERVICE);
             return Err(Error::access_denied(message));
         }
-        self.own_api(&OwnRequest::new(caller, parts, body)).await
+        let request = OwnRequest::new(caller.clone(), parts, body);
+        let answer = self.own_api(&request).await;
+        if request.is_write() {
+            self.record_answer(&caller, answer.as_ref().err()).await;
+        }
+        answer
     }
 
     /// The server's own addresses, under `/_countersign/`.
@@ -268,6 +325,10 @@ fn unknown_service(scope: &Scope) -> Error {
 fn wrong_host() -> Error {
     let message = "The Host of the request is not a name of this server. Its address and localhost are; others are set by control.names.";
     Error::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequestException", message)
+}
+
+fn user_agent(parts: &Parts) -> &str {
+    parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {

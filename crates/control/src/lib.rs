@@ -26,9 +26,11 @@ pub mod s3;
 mod server;
 mod settings;
 mod sts;
+mod trail;
 pub mod usage;
 
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};
 pub use server::{serve, serve_connection, serve_tls};
 pub use settings::{Edit, Settings};
+pub use trail::By;

@@ -15,7 +15,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use crate::{Control, ids};
+use crate::{By, Control, ids};
 
 /// The CA, able to sign.
 pub struct LocalCa {
@@ -65,7 +65,7 @@ pub async fn ensure(control: &Control) -> Result<String, Error> {
     let made = new_root(control.keyring(), control.now())?;
     let root = control
         .settings()
-        .change(|state| match state.local_ca.get(ID) {
+        .change(By::Server("MakeLocalCa"), |state| match state.local_ca.get(ID) {
             Some(there) => Ok((Vec::new(), there.certificate.clone())),
             None => Ok((vec![Change::put(&made)], made.certificate.clone())),
         })
@@ -74,7 +74,9 @@ pub async fn ensure(control: &Control) -> Result<String, Error> {
     let (region, suffix, at) = (&config.default_region, &config.execute_api_suffix, control.now());
     control
         .settings()
-        .change(|state| Ok((endpoint_change(state, control.keyring(), region, suffix, at)?.into_iter().collect(), ())))
+        .change(By::Server("MakeEndpointCertificate"), |state| {
+            Ok((endpoint_change(state, control.keyring(), region, suffix, at)?.into_iter().collect(), ()))
+        })
         .await?;
     renew(control).await?;
     Ok(root)
@@ -101,7 +103,7 @@ pub async fn renew(control: &Control) -> Result<usize, Error> {
         let changes = renewed.iter().filter(|(old, _)| old.is_in(state)).map(|(_, change)| change.clone());
         Ok((changes.collect(), ()))
     };
-    control.settings().change(rule).await?;
+    control.settings().change(By::Server("RenewCertificates"), rule).await?;
     Ok(count)
 }
 

@@ -1,8 +1,9 @@
 //! CloudWatch Logs: log groups are views on the journal's records, from when a group was made and as far back as its
-//! retention allows.
+//! retention allows. Two are there without being made, of what is in nobody's group: [`own`].
 
 mod events;
 mod groups;
+mod own;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ impl CloudWatchLogs for Control {
             let group = group(state, caller, &input.log_group_name)?;
             Ok((vec![Change::delete(group)], ()))
         };
-        self.settings().change(rule).await
+        self.settings().change(caller, rule).await
     }
 
     async fn put_retention_policy(&self, caller: &Caller, input: PutRetentionPolicyRequest) -> Result<(), Error> {
@@ -103,7 +104,7 @@ impl CloudWatchLogs for Control {
         input: ListTagsForResourceRequest,
     ) -> Result<ListTagsForResourceResponse, Error> {
         let name = name_of_arn(caller, &input.resource_arn).ok_or_else(no_such_resource)?;
-        let tags = group(&self.settings().state(), caller, name)?.tags.clone();
+        let tags = readable_group(&self.settings().state(), caller, name)?.tags.clone();
         Ok(ListTagsForResourceResponse { tags: Some(tags) })
     }
 
@@ -120,7 +121,7 @@ impl CloudWatchLogs for Control {
         caller: &Caller,
         input: ListTagsLogGroupRequest,
     ) -> Result<ListTagsLogGroupResponse, Error> {
-        let tags = group(&self.settings().state(), caller, &input.log_group_name)?.tags.clone();
+        let tags = readable_group(&self.settings().state(), caller, &input.log_group_name)?.tags.clone();
         Ok(ListTagsLogGroupResponse { tags: Some(tags) })
     }
 }
@@ -137,11 +138,20 @@ impl Control {
             change(&mut group)?;
             Ok((vec![Change::put(&group)], ()))
         };
-        self.settings().change(rule).await
+        self.settings().change(caller, rule).await
     }
 }
 
+/// A group that can be changed.
 fn group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<&'s Group, Error> {
+    own::refuse(name)?;
+    readable_group(state, caller, name)
+}
+
+fn readable_group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<&'s Group, Error> {
+    if let Some(own) = own::group(name) {
+        return Ok(own);
+    }
     let group = State::one(&state.log_groups, &caller.region, name);
     group.map(AsRef::as_ref).ok_or_else(|| Error::resource_not_found("The specified log group does not exist."))
 }
@@ -154,19 +164,19 @@ fn named_group<'s>(
     identifier: Option<&str>,
 ) -> Result<&'s Group, Error> {
     match (name, identifier) {
-        (Some(name), None) => group(state, caller, name),
+        (Some(name), None) => readable_group(state, caller, name),
         (None, Some(arn)) if arn.starts_with("arn:") => {
             let name = name_of_arn(caller, arn);
-            name.map_or_else(|| Err(no_such_resource()), |name| group(state, caller, name))
+            name.map_or_else(|| Err(no_such_resource()), |name| readable_group(state, caller, name))
         }
-        (None, Some(name)) => group(state, caller, name),
+        (None, Some(name)) => readable_group(state, caller, name),
         (Some(_), Some(_)) => Err(invalid("LogGroup name and LogGroup ARN are mutually exclusive parameters.")),
         (None, None) => Err(invalid("Either logGroupName or logGroupIdentifier must be specified.")),
     }
 }
 
-fn group_arn(account: &str, group: &Group) -> String {
-    format!("arn:aws:logs:{}:{account}:log-group:{}", group.region, group.name)
+fn group_arn(caller: &Caller, group: &Group) -> String {
+    format!("arn:aws:logs:{}:{}:log-group:{}", caller.region, caller.account, group.name)
 }
 
 /// The name in a group's ARN, with or without `:*`; `None` where it is of another account or region.

@@ -118,6 +118,12 @@ impl Collector for OfSettings {
         gauge(&mut encoder, "settings_revision", revisions, [([], state.revision as f64)])?;
         let applied = "The settings' revision that every live node enforces.";
         gauge(&mut encoder, "settings_applied_revision", applied, [([], self.0.applied() as f64)])?;
+        let changes = self.0.trail().totals();
+        let changes = changes
+            .into_iter()
+            .map(|((service, outcome), total)| ([("service", service), ("outcome", outcome)], total));
+        let help = "Changes of settings, and calls that were to make some, by service and outcome.";
+        counter(&mut encoder, "settings_changes", help, changes)?;
         let domains = || state.domains.values();
         let trusting = domains().filter_map(|domain| Some((domain, domain.mutual_tls.as_ref()?)));
         let drift = trusting.map(|(domain, object)| ([("domain", domain.name.as_str())], drifts(object)));

@@ -104,6 +104,12 @@ impl OwnRequest {
         }
     }
 
+    /// Whether it may change something. Those of which nobody knows better do.
+    pub(crate) fn is_write(&self) -> bool {
+        let only_asks = self.path.last().is_some_and(|last| ["preview", "verify"].contains(&last.as_str()));
+        self.method != Method::GET && !(self.method == Method::POST && only_asks)
+    }
+
     /// Refuses a caller who may not take that action.
     fn may(&self, operation: &str) -> Result<(), Error> {
         let Caller { account, arn, .. } = &self.caller;

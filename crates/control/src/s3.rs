@@ -3,6 +3,7 @@
 //! `s3s` reads and writes S3's wire forms and verifies signatures; here is what may reach it, what the operations do,
 //! and S3's own codes and texts. Operations that are not here are answered with `NotImplemented`.
 
+mod call;
 mod conditions;
 mod errors;
 mod gate;
@@ -12,12 +13,15 @@ mod operations;
 mod tags;
 mod upload;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use http::{Request, Response};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use journal::Outcome;
 use model::UnixMillis;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -28,11 +32,17 @@ use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
 use zeroize::Zeroizing;
 
 use crate::objects::{ObjectError, Objects};
+use crate::trail;
+pub use crate::trail::Stranger;
+pub use call::Write;
+use call::{Call, Claimed};
+use errors::Told;
 
 /// Answers S3's requests.
 #[derive(Clone)]
 pub struct S3Handler {
     service: S3Service,
+    surroundings: Arc<dyn S3Surroundings>,
 }
 
 /// What S3 needs of the rest of the control API.
@@ -47,6 +57,15 @@ pub trait S3Surroundings: Send + Sync + 'static {
 
     /// Told after an object was written or deleted, before that is answered.
     async fn object_written(&self, bucket: &str, key: &str);
+
+    /// Has it on disk that a write is about to be made. The error, which the caller is told, says why it must not be made.
+    async fn intend(&self, write: &Write) -> Result<(), String>;
+
+    /// Has it on disk what became of a write. The error, which the caller is told, says why that could not be.
+    async fn complete(&self, write: &Write, changed: Vec<String>, outcome: Outcome<'static>) -> Result<(), String>;
+
+    /// Told of a request of somebody who has not proved who they are.
+    fn refused(&self, stranger: Stranger<'_>);
 }
 
 /// Settings of [`S3Handler`].
@@ -81,21 +100,53 @@ impl S3Handler {
         let mut service = S3ServiceBuilder::new(operations);
         service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         service.set_auth(Keys(Arc::clone(&surroundings)));
-        service.set_access(Access(surroundings));
+        service.set_access(Access(Arc::clone(&surroundings)));
         service.set_host(Hosts(options.hosts));
-        Self { service: service.build() }
+        Self { service: service.build(), surroundings }
     }
 
     /// Answers a request, errors in S3's form.
-    pub async fn handle(&self, request: Request<impl Into<Body>>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<impl Into<Body>>, source: Option<IpAddr>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let place = errors::Place::of(&parts);
-        if let Err(refused) = gate::check(&parts) {
-            return place.complete(errors::response(refused)).await;
-        }
-        match self.service.call(Request::from_parts(parts, body.into())).await {
-            Ok(response) => place.complete(response).await,
-            Err(_) => place.complete(errors::response(s3_error!(InternalError))).await,
+        // A write that was begun is ended, and recorded, even if the client has gone meanwhile.
+        let answer = tokio::spawn(self.clone().answer(parts, body.into(), source));
+        answer.await.unwrap_or_else(|_| errors::response(s3_error!(InternalError)))
+    }
+
+    async fn answer(self, mut parts: Parts, body: Body, source: Option<IpAddr>) -> Response<Body> {
+        let (place, claimed) = (errors::Place::of(&parts), Claimed::of(&parts));
+        let again = place.clone();
+        let call = Arc::new(Call::new(&parts, &place, source));
+        parts.extensions.insert(Arc::clone(&call));
+        let response = match gate::check(&parts) {
+            Err(refused) => errors::response(refused),
+            Ok(()) => {
+                let answer = self.service.call(Request::from_parts(parts, body)).await;
+                answer.unwrap_or_else(|_| errors::response(s3_error!(InternalError)))
+            }
+        };
+        let response = place.complete(response).await;
+        let told = response.extensions().get::<Told>();
+        match (call.answered(&response), told) {
+            (Ok(None), _) | (Err(()), None) => response,
+            (Err(()), Some(told)) => {
+                if response.status() == StatusCode::FORBIDDEN {
+                    self.surroundings.refused(call.stranger(&claimed, told));
+                }
+                response
+            }
+            (Ok(Some((write, changed))), told) => {
+                let outcome =
+                    told.map(|told| trail::outcome(response.status(), told.code.clone(), told.message.clone()));
+                let outcome = outcome.unwrap_or(Outcome::Allowed);
+                match self.surroundings.complete(write, changed, outcome).await {
+                    Ok(()) => response,
+                    Err(why) => {
+                        let error = S3Error::with_message(S3ErrorCode::ServiceUnavailable, why);
+                        again.complete(errors::response(error)).await
+                    }
+                }
+            }
         }
     }
 }
@@ -159,8 +210,16 @@ impl S3Access for Access {
             (Some(bucket), None) => format!("arn:aws:s3:::{bucket}"),
             _ => "*".to_owned(),
         };
-        let authorized = self.0.authorize(&credentials.access_key, cx.s3_op().name(), &resource);
-        authorized.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))
+        let access_key = credentials.access_key.clone();
+        let call = cx.extensions_mut().get::<Arc<Call>>().cloned();
+        let call = call.ok_or(S3ErrorCode::InternalError)?;
+        let write = call.identified(&access_key, cx, &resource);
+        let authorized = self.0.authorize(&access_key, cx.s3_op().name(), &resource);
+        authorized.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))?;
+        match write {
+            None => Ok(()),
+            Some(write) => self.0.intend(write).await.map_err(|why| s3_error!(ServiceUnavailable, "{why}")),
+        }
     }
 }
 

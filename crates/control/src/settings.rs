@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws::Error;
-use model::{Blob, Change, Revision, State};
+use journal::{Journal, Outcome};
+use model::{Blob, Change, Revision, State, UnixMillis};
 use store::{CommitError, Store, StoreError};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::trail::{Attempt, By, OfError, Trail};
 
 /// What a rule wants to have committed.
 #[derive(Debug, Default)]
@@ -34,15 +37,33 @@ struct Shared {
     store: Arc<dyn Store>,
     state: watch::Receiver<Arc<State>>,
     /// Changes of this process queue here instead of conflicting; other nodes' are found by the store.
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// The last change could not be stored.
     failing: AtomicBool,
+    trail: Trail,
+}
+
+/// Held while a change is made.
+type Turn = OwnedMutexGuard<()>;
+
+/// What became of a commit.
+enum Made {
+    Committed(Revision),
+    /// The rule is to be asked again.
+    Conflict(Turn),
 }
 
 impl Settings {
-    /// Of a store and the state of its [`store::Follower`].
-    pub fn new(store: Arc<dyn Store>, state: watch::Receiver<Arc<State>>) -> Self {
-        Self { shared: Arc::new(Shared { store, state, turn: Mutex::new(()), failing: AtomicBool::new(false) }) }
+    /// Of a store and the state of its [`store::Follower`]. Whatever changes is recorded in the journal, at the clock's time.
+    pub fn new(
+        store: Arc<dyn Store>,
+        state: watch::Receiver<Arc<State>>,
+        journal: Journal,
+        clock: fn() -> UnixMillis,
+    ) -> Self {
+        let trail = Trail::new(journal, clock);
+        let shared = Shared { store, state, turn: Arc::default(), failing: AtomicBool::new(false), trail };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The newest state that is known here.
@@ -60,9 +81,25 @@ impl Settings {
         *self.shared.store.applied().borrow()
     }
 
-    /// Whether the last change could not be stored.
+    /// Whether the last change could not be stored, or not be recorded.
     pub(crate) fn is_failing(&self) -> bool {
-        self.shared.failing.load(Ordering::Relaxed)
+        self.shared.failing.load(Ordering::Relaxed) || self.shared.trail.is_failing()
+    }
+
+    /// What is written of changes.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.shared.trail
+    }
+
+    /// Records what the server itself has done, besides changing the settings, to what is named.
+    pub async fn note(&self, what: &'static str, changed: impl IntoIterator<Item = String>) {
+        let attempt = Attempt::new(By::Server(what), self.state().revision).changing(changed);
+        self.shared.trail.note(&attempt, Outcome::Allowed).await;
+    }
+
+    /// Records what strangers have tried and no record tells of yet: of those whose time is up, or `all` of them.
+    pub fn tell_of_strangers(&self, all: bool) {
+        self.shared.trail.tell_of_strangers(all);
     }
 
     /// Changes the settings by a pure rule, which answers with the changes and what the caller wants to know, or refuses.
@@ -71,20 +108,24 @@ impl Settings {
     /// asked again when somebody else was quicker: two changes never lose one another. When this returns, [`Self::state`]
     /// has the change, and so has the data plane unless it takes longer than a second: whoever sets something and then
     /// tries it finds it enforced. Without changes nothing is committed.
+    ///
+    /// It is recorded [`By`] whom: where that cannot be, nothing is changed.
     pub async fn change<T: Send>(
         &self,
+        by: impl Into<By<'_>>,
         rule: impl Fn(&State) -> Result<(Vec<Change>, T), Error> + Send + Sync,
     ) -> Result<T, Error> {
         let plain = |state: &State| rule(state).map(|(changes, answer)| (Edit { changes, blobs: Vec::new() }, answer));
-        self.edit(plain).await
+        self.edit(by, plain).await
     }
 
     /// As [`Self::change`], with blobs that the changes name: they are durable before the commit is made.
     pub async fn edit<T: Send>(
         &self,
+        by: impl Into<By<'_>>,
         rule: impl Fn(&State) -> Result<(Edit, T), Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let (answer, committed) = self.commit(rule).await?;
+        let (answer, committed) = self.commit(by.into(), rule).await?;
         if let Some(revision) = committed {
             self.enforced(revision).await;
         }
@@ -93,9 +134,10 @@ impl Settings {
 
     async fn commit<T: Send>(
         &self,
+        by: By<'_>,
         rule: impl Fn(&State) -> Result<(Edit, T), Error> + Send + Sync,
     ) -> Result<(T, Option<Revision>), Error> {
-        let _turn = self.shared.turn.lock().await;
+        let mut turn = self.shared.turn.clone().lock_owned().await;
         loop {
             let state = self.state();
             let (Edit { changes, blobs }, answer) = rule(&state)?;
@@ -105,17 +147,55 @@ impl Settings {
             for blob in blobs {
                 self.shared.store.put_blob(blob).await.map_err(|error| self.failed(&error))?;
             }
-            match self.shared.store.commit(state.revision, changes).await {
-                Ok(revision) => {
-                    self.shared.failing.store(false, Ordering::Relaxed);
-                    self.seen(revision).await?;
-                    return Ok((answer, Some(revision)));
-                }
-                Err(CommitError::Conflict(current)) => self.seen(current).await?,
-                Err(CommitError::Unavailable(error)) => return Err(self.failed(&error)),
-                Err(error) => return Err(Error::internal(error.to_string())),
+            let attempt = Attempt::new(by, state.revision).making(&state, &changes);
+            // Once begun it is made, and recorded, even if whoever asked for it has gone meanwhile.
+            let made = tokio::spawn(self.clone().make(turn, attempt, state.revision, changes)).await;
+            match made.map_err(|_| Error::internal("The server is stopping."))?? {
+                Made::Committed(revision) => return Ok((answer, Some(revision))),
+                Made::Conflict(same) => turn = same,
             }
         }
+    }
+
+    /// Commits changes, between the record of their intent and that of what became of it.
+    async fn make(self, turn: Turn, attempt: Attempt, on: Revision, changes: Vec<Change>) -> Result<Made, Error> {
+        let trail = &self.shared.trail;
+        trail.intend(&attempt).await?;
+        let error = match self.shared.store.commit(on, changes).await {
+            Ok(revision) => {
+                self.shared.failing.store(false, Ordering::Relaxed);
+                let seen = self.seen(revision).await;
+                // The next one need not wait for the record of this one.
+                drop(turn);
+                trail.complete(&attempt, Outcome::Allowed).await?;
+                return seen.map(|()| Made::Committed(revision));
+            }
+            Err(CommitError::Conflict(current)) => {
+                let error = Error::conflict("Another change came first: the change is worked out again.");
+                trail.note(&attempt, Outcome::of(&error)).await;
+                return self.seen(current).await.map(|()| Made::Conflict(turn));
+            }
+            Err(CommitError::Unavailable(error)) => self.failed(&error),
+            Err(error) => Error::internal(error.to_string()),
+        };
+        trail.note(&attempt, Outcome::of(&error)).await;
+        Err(error)
+    }
+
+    /// Does something else than a change of the settings, between the record of its intent and that of what became of it.
+    pub(crate) async fn recorded<T: Send + 'static>(
+        &self,
+        by: By<'_>,
+        effect: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (trail, attempt) = (self.shared.trail.clone(), Attempt::new(by, self.state().revision));
+        let done = tokio::spawn(async move {
+            trail.intend(&attempt).await?;
+            let done = effect.await;
+            let outcome = done.as_ref().map_or_else(Outcome::of, |_| Outcome::Allowed);
+            trail.complete(&attempt, outcome).await.and(done)
+        });
+        done.await.unwrap_or_else(|_| Err(Error::internal("The server is stopping.")))
     }
 
     fn failed(&self, error: &StoreError) -> Error {
@@ -186,9 +266,11 @@ mod tests {
         }
     }
 
-    async fn settings(store: &Arc<dyn Store>) -> (Settings, Follower) {
+    async fn settings(store: &Arc<dyn Store>) -> (Settings, Follower, tempfile::TempDir) {
         let follower = Follower::start(Arc::clone(store)).await.unwrap();
-        (Settings::new(Arc::clone(store), follower.state()), follower)
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(directory.path()).unwrap();
+        (Settings::new(Arc::clone(store), follower.state(), journal, || 0), follower, directory)
     }
 
     /// Counts in a resource: lost updates would show in the sum.
@@ -198,7 +280,7 @@ mod tests {
             let next = now.unwrap_or(0) + 1;
             Ok((vec![Change::put(&group("n", next))], next))
         };
-        settings.change(rule).await.unwrap()
+        settings.change(By::Server("Count"), rule).await.unwrap()
     }
 
     #[tokio::test]
@@ -206,7 +288,7 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         store.report_applied("edge", 0).await.unwrap();
         store.report_applied("edge", 1).await.unwrap();
-        let (settings, follower) = settings(&store).await;
+        let (settings, follower, _directory) = settings(&store).await;
         assert_eq!(increment(&settings).await, 1, "revision 1 is enforced already");
         let edge = tokio::spawn({
             let (store, mut states) = (Arc::clone(&store), follower.state());
@@ -223,8 +305,8 @@ mod tests {
     #[tokio::test]
     async fn concurrent_changes_of_two_nodes_never_lose_one_another() {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
-        let (here, _here) = settings(&store).await;
-        let (there, _there) = settings(&store).await;
+        let (here, _here, _directory) = settings(&store).await;
+        let (there, _there, _other) = settings(&store).await;
         let tasks = (0..100).map(|number| {
             let settings = if number % 2 == 0 { here.clone() } else { there.clone() };
             tokio::spawn(async move { increment(&settings).await })
@@ -244,11 +326,11 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_seen_when_it_returns_and_nothing_is_no_commit() {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
-        let (settings, _follower) = settings(&store).await;
+        let (settings, _follower, _directory) = settings(&store).await;
         increment(&settings).await;
         assert_eq!(settings.state().revision, 1);
-        settings.change(|_| Ok((vec![], ()))).await.unwrap();
-        let refused: Result<(), Error> = settings.change(|_| Err(Error::bad_request("no"))).await;
+        settings.change(By::Server("Nothing"), |_| Ok((vec![], ()))).await.unwrap();
+        let refused: Result<(), Error> = settings.change(By::Server("No"), |_| Err(Error::bad_request("no"))).await;
         assert_eq!(refused.unwrap_err(), Error::bad_request("no"));
         assert_eq!(store.load().await.unwrap().0, 1);
     }

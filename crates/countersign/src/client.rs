@@ -55,6 +55,7 @@ pub(crate) struct Reply {
 
 /// Seconds until an answer must have come.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 const PIPE_BYTES: usize = 64 * 1024;
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -147,7 +148,8 @@ impl Client {
         headers: &[(&'static str, &str)],
         body: Vec<u8>,
     ) -> Result<Reply, Failure> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.authority());
+        let request = Request::builder().method(method).uri(path).header(header::HOST, self.authority());
+        let mut request = request.header(header::USER_AGENT, USER_AGENT);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -184,7 +184,7 @@ impl Server {
 
         let control = Control::new(ControlParts {
             config: config.control(https_addr),
-            settings: Settings::new(files.store.clone(), follower.state()),
+            settings: Settings::new(files.store.clone(), follower.state(), files.journal.clone(), now),
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
             ledger: files.ledger.clone(),
@@ -253,7 +253,9 @@ impl Server {
     /// Takes what can be changed while it runs: how clients are refused by default, the limits, who speaks PROXY protocol, how
     /// functions are called, the times for a drain, and the control address's certificate. Names what has changed and waits for a
     /// restart.
-    pub(crate) fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
+    pub(crate) async fn reconfigure(&mut self, config: &Config) -> Result<(), Failure> {
+        let changed: Vec<_> =
+            self.config.differences(config).into_iter().map(|key| format!("configuration/{key}")).collect();
         let lambda = config.lambda.edge()?;
         if let (Some(acceptor), Some((certificate, key))) = (&self.serving.acceptor, config.control.files()) {
             acceptor.send_replace(tls::acceptor(certificate, key)?);
@@ -272,6 +274,7 @@ impl Server {
         if !waiting.is_empty() {
             warn(&format!("waits for a restart: {}", waiting.join(", ")));
         }
+        self.control.settings().note("ReloadConfiguration", changed).await;
         Ok(())
     }
 
@@ -292,6 +295,7 @@ impl Server {
         self.drain_edge(signals).await;
         self.serving.stop().await;
         self.chores.stop().await;
+        self.control.settings().tell_of_strangers(true);
         self.background.shutdown().await;
         let held = self.held.clone();
         let closed = spawn_blocking(move || {

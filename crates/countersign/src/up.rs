@@ -170,7 +170,7 @@ pub(crate) fn prepare() -> Result<Runtime, Failure> {
 async fn reread(args: &Args, server: &mut Server) {
     server.notifier().reloading();
     let again = async {
-        server.reconfigure(&args.config()?)?;
+        server.reconfigure(&args.config()?).await?;
         match args.gateway.read()? {
             Some(gateway) => server.apply(&gateway).await,
             None => Ok(()),

@@ -16,7 +16,7 @@ use crate::left;
 use crate::note::{Signer, Verifier};
 use crate::notice::Notice;
 use crate::queue::{Queue, Reply, Wish};
-use crate::record::{EventRecord, Record, bounded};
+use crate::record::{EventRecord, Record, SettingsRecord, bounded};
 use crate::recorder::{Recorder, replace};
 use crate::recovery;
 use crate::segment::{Index, Segment};
@@ -173,6 +173,22 @@ impl Journal {
             Ok(()) => self.sync(),
             Err(_) => Err(io::Error::new(io::ErrorKind::WouldBlock, "the disk is behind: too many records wait")),
         }
+    }
+
+    /// Records changes of settings; they are on disk when it returns. After an error they may come yet, once the disk takes them.
+    pub async fn append_settings(&self, records: &[SettingsRecord<'_>]) -> io::Result<()> {
+        self.note_settings(records)?;
+        self.synced().await
+    }
+
+    /// As [`append_settings`](Self::append_settings), without waiting for the disk.
+    pub fn note_settings(&self, records: &[SettingsRecord<'_>]) -> io::Result<()> {
+        let mut chunk = Chunk::default();
+        for record in records {
+            chunk.push(&Record::Settings(&record.clone().bounded()));
+        }
+        let behind = |_| io::Error::new(io::ErrorKind::WouldBlock, "the disk is behind: too many records wait");
+        self.shared.queue.push(chunk).map_err(behind)
     }
 
     /// Waits until everything handed over before is in the file and thereby visible to readers. Blocks: not for an async

@@ -73,7 +73,7 @@ fn next_chunk(reader: &mut impl BufRead, chain: &mut Chain) -> io::Result<Option
             break;
         }
         let json = text.strip_suffix(b"\n").and_then(|line| chain.follow(line));
-        let Some(head) = json.and_then(|json| serde_json::from_slice::<Head<'_>>(json).ok()) else { continue };
+        let Some(head) = json.and_then(Head::of) else { continue };
         let span = Span::at(head.time_ms, head.ingested_ms());
         span.note(&mut chunk.spans, &head.region, &head.group, &head.stream);
         chunk.bytes.extend_from_slice(&text);

@@ -47,8 +47,9 @@ pub use journal::{Journal, Options, Stats, VERIFIER};
 pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};
 pub use record::{
-    AccessRecord, AdmissionRecord, Admitted, Client, ConnectionRecord, Denial, End, MAX_MESSAGE_BYTES, Refusal,
-    RefusalsRecord, Shadow, Truststore, Validity,
+    AccessRecord, AdmissionRecord, Admitted, CONNECTIONS_GROUP, Client, ConnectionRecord, Denial, End,
+    MAX_MESSAGE_BYTES, Outcome, Refusal, RefusalsRecord, SETTINGS_GROUP, SettingsRecord, Shadow, Truststore,
+    TruststoreChange, Validity,
 };
 pub use search::{Found, Kind, Kinds, Line, Search};
 pub use writer::Writer;

@@ -143,7 +143,7 @@ impl<'a> Query<'a> {
     }
 
     fn event(&self, json: &[u8], position: Position) -> Option<Event> {
-        let head: Head<'_> = serde_json::from_slice(json).ok()?;
+        let head = Head::of(json)?;
         let wanted = head.group == self.group
             && head.region == self.region
             && self.wants_time(head.time_ms, head.time_ms)

@@ -6,6 +6,7 @@ mod connection;
 mod event;
 mod parts;
 mod refusals;
+mod settings;
 
 use std::borrow::Cow;
 
@@ -17,9 +18,15 @@ pub use connection::{ConnectionRecord, End, Validity};
 pub(crate) use event::EventRecord;
 pub use parts::{Client, Denial, Refusal, Shadow, Truststore};
 pub use refusals::RefusalsRecord;
+pub use settings::{Outcome, SettingsRecord, TruststoreChange};
 
 /// Bytes of a message that are kept; CloudWatch Logs' limit on an event. What is longer is cut and ends in `…`.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// The log group, in no region, of changes of settings.
+pub const SETTINGS_GROUP: &str = "/countersign/settings";
+/// The log group, in no region, of connections and counted refusals.
+pub const CONNECTIONS_GROUP: &str = "/countersign/connections";
 
 /// Any record, as it is written.
 #[derive(Serialize)]
@@ -29,6 +36,7 @@ pub(crate) enum Record<'a> {
     Admission(&'a AdmissionRecord<'a>),
     Connection(&'a ConnectionRecord<'a>),
     Refusals(&'a RefusalsRecord<'a>),
+    Settings(&'a SettingsRecord<'a>),
     /// Put by a caller of `PutLogEvents`.
     Event(EventRecord<'a>),
     /// Records were lost because the disk did not keep up.
@@ -57,6 +65,12 @@ impl Record<'_> {
     /// What every kind has to say to a reader of log groups.
     pub(crate) fn head(&self) -> Head<'_> {
         let in_none = |time_ms| Head { time_ms, ..Head::default() };
+        let in_own = |time_ms, (group, stream): (&'static str, &'static str)| Head {
+            time_ms,
+            group: group.into(),
+            stream: stream.into(),
+            ..Head::default()
+        };
         match self {
             Self::Access(r) => Head {
                 time_ms: r.time_ms,
@@ -74,16 +88,28 @@ impl Record<'_> {
                 ..Head::default()
             },
             Self::Admission(r) => in_none(r.time_ms),
-            Self::Connection(r) => in_none(r.time_ms),
-            Self::Refusals(r) => in_none(r.time_ms),
+            Self::Connection(r) => in_own(r.time_ms, CONNECTIONS),
+            Self::Refusals(r) => in_own(r.time_ms, REFUSALS),
+            Self::Settings(r) => Head {
+                time_ms: r.time_ms,
+                group: SETTINGS_GROUP.into(),
+                stream: (&*r.stream).into(),
+                ..Head::default()
+            },
             Self::Dropped { time_ms, .. } | Self::Pruned { time_ms, .. } => in_none(*time_ms),
         }
     }
 }
 
+/// Log group and stream of kinds that do not name theirs.
+const CONNECTIONS: (&str, &str) = (CONNECTIONS_GROUP, "connections");
+const REFUSALS: (&str, &str) = (CONNECTIONS_GROUP, "refusals");
+
 /// What every kind of record has to say to a reader of log groups. Unknown members and kinds are left alone.
 #[derive(Default, Deserialize)]
 pub(crate) struct Head<'a> {
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
     pub time_ms: i64,
     pub ingested_ms: Option<i64>,
     #[serde(borrow, default)]
@@ -96,7 +122,26 @@ pub(crate) struct Head<'a> {
     pub message: Cow<'a, str>,
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    /// Of a record's JSON. What is in a log group of the gateway's own has the JSON for its message.
+    pub(crate) fn of(json: &'a [u8]) -> Option<Self> {
+        let mut head: Self = serde_json::from_slice(json).ok()?;
+        let own = match &*head.kind {
+            "connection" => Some(CONNECTIONS),
+            "refusals" => Some(REFUSALS),
+            _ => None,
+        };
+        if let Some((group, stream)) = own {
+            (head.group, head.stream) = (group.into(), stream.into());
+        }
+        if own.is_some() || head.kind == "settings" {
+            // The region that it names is that of a call.
+            head.region = "".into();
+            head.message = String::from_utf8_lossy(json);
+        }
+        Some(head)
+    }
+
     /// When it came in; a request is recorded as it ends.
     pub(crate) fn ingested_ms(&self) -> i64 {
         self.ingested_ms.unwrap_or(self.time_ms)
@@ -142,13 +187,14 @@ mod tests {
             serde_json::from_str(r#"{"time_ms":1,"request_id":"","status":0,"revision":0,"source":"[::1]:1"}"#)
                 .unwrap();
         let event = EventRecord { time_ms: 1, ingested_ms: 2, region: "", group: "", stream: "", message: "" };
-        let (connection, admission, refusals) =
-            (connection::tests::least(), admission::tests::least(), refusals::tests::one());
+        let (connection, admission, refusals, settings) =
+            (connection::tests::least(), admission::tests::least(), refusals::tests::one(), settings::tests::least());
         for (record, kind) in [
             (Record::Access(&access), "access"),
             (Record::Admission(&admission), "admission"),
             (Record::Connection(&connection), "connection"),
             (Record::Refusals(&refusals), "refusals"),
+            (Record::Settings(&settings), "settings"),
             (Record::Event(event), "event"),
             (Record::Dropped { time_ms: 1, records: 1 }, "dropped"),
         ] {

@@ -259,7 +259,7 @@ impl Growing {
             let line = if ended { &text[..text.len() - 1] } else { &text[..] };
             let leaf = leaf_hash(line::json(line).unwrap_or(line));
             let head = chain.follow(line).filter(|_| ended);
-            let Some(head) = head.and_then(|json| serde_json::from_slice::<Head<'_>>(json).ok()) else {
+            let Some(head) = head.and_then(Head::of) else {
                 doubtful.push((start, ended, leaf));
                 continue;
             };

@@ -71,7 +71,7 @@ impl Control {
             true => Ok((Vec::new(), ())),
             false => Ok((vec![Change::put(&made)], ())),
         };
-        self.settings().change(rule).await?;
+        self.settings().change(caller, rule).await?;
         Ok(arn)
     }
 }

@@ -199,6 +199,11 @@ fn certificates_are_found_in_their_region_only() {
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         request_id: "r".into(),
         at: 0,
+        user_agent: String::new(),
+        service: "acm",
+        operation: "",
+        resource: "*".into(),
+        recorded: Default::default(),
     };
     assert!(find(&state, &caller("us-east-1"), &certificate.arn).is_ok());
     let error = find(&state, &caller("eu-west-1"), &certificate.arn).unwrap_err();

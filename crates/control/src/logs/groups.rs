@@ -5,7 +5,7 @@ use aws::{Caller, Error};
 use model::resource::LogGroup as Group;
 use model::{Change, State};
 
-use super::{add_tags, after_token, group_arn, invalid};
+use super::{add_tags, after_token, group_arn, invalid, own};
 use crate::Control;
 
 const MAX_GROUPS_OF_REGION: usize = 10_000;
@@ -24,6 +24,7 @@ pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogG
     if input.deletion_protection_enabled == Some(true) {
         return Err(invalid("Deletion protection is not served."));
     }
+    own::refuse(&input.log_group_name)?;
     let mut group = Group {
         region: caller.region.clone(),
         name: input.log_group_name,
@@ -43,7 +44,7 @@ pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogG
         }
         Ok((vec![Change::put(&group)], ()))
     };
-    control.settings().change(rule).await
+    control.settings().change(caller, rule).await
 }
 
 pub(super) fn describe(
@@ -61,12 +62,15 @@ pub(super) fn describe(
             && pattern.as_ref().is_none_or(|pattern| group.name.to_lowercase().contains(pattern.as_str()))
             && input.log_group_class.is_none_or(|class| class == LogGroupClass::Standard)
             && input.log_group_identifiers.as_ref().is_none_or(|identifiers| {
-                let arn = group_arn(&caller.account, group);
+                let arn = group_arn(caller, group);
                 identifiers.iter().any(|identifier| *identifier == group.name || *identifier == arn)
             })
     };
     let mut groups: Vec<&Group> =
         State::of(&state.log_groups, &caller.region).map(AsRef::as_ref).filter(|group| wanted(group)).collect();
+    groups.retain(|group| own::group(&group.name).is_none());
+    groups.extend(own::groups().iter().filter(|group| wanted(group)));
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
     after_token(&mut groups, input.next_token.as_deref(), |group| &group.name)?;
     let limit = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let more = groups.len() > limit;
@@ -90,7 +94,7 @@ pub(super) fn retention(days: i32) -> Result<u32, Error> {
 }
 
 fn shown(caller: &Caller, group: &Group) -> LogGroup {
-    let arn = group_arn(&caller.account, group);
+    let arn = group_arn(caller, group);
     LogGroup {
         log_group_name: Some(group.name.clone()),
         creation_time: Some(group.created),

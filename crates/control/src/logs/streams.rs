@@ -83,7 +83,7 @@ pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogS
             None => Ok((vec![Change::put(&group)], ())),
         }
     };
-    control.settings().change(rule).await
+    control.settings().change(caller, rule).await
 }
 
 pub(super) async fn delete(control: &Control, caller: &Caller, input: DeleteLogStreamRequest) -> Result<(), Error> {
@@ -134,7 +134,7 @@ pub(super) async fn describe(
     let limit = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let more = streams.len() > limit;
     streams.truncate(limit);
-    let arn = group_arn(&caller.account, group);
+    let arn = group_arn(caller, group);
     Ok(DescribeLogStreamsResponse {
         next_token: streams.last().filter(|_| more).map(|last| last.name.clone()),
         log_streams: Some(streams.into_iter().map(|stream| shown(&arn, stream)).collect()),

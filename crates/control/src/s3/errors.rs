@@ -17,9 +17,20 @@ use super::operations::timestamp;
 use crate::objects::ObjectError;
 
 /// Where a request went, to be named in an error.
+#[derive(Clone)]
 pub(super) struct Place {
     resource: String,
     head: bool,
+    /// What the answer will have as its request id.
+    pub(super) id: String,
+    host_id: String,
+}
+
+/// What a caller was told that could not be done, among the extensions of the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) code: String,
+    pub(super) message: String,
 }
 
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -86,28 +97,29 @@ pub(super) fn response(error: S3Error) -> Response<Body> {
 
 impl Place {
     pub(super) fn of(parts: &Parts) -> Self {
-        Self { resource: parts.uri.path().to_owned(), head: parts.method == Method::HEAD }
+        let (id, host_id) = request_ids();
+        Self { resource: parts.uri.path().to_owned(), head: parts.method == Method::HEAD, id, host_id }
     }
 
     /// Adds what S3 adds to every answer, and to errors what `s3s` leaves out.
-    pub(super) async fn complete(&self, response: Response<Body>) -> Response<Body> {
-        let (id, host_id) = request_ids();
+    pub(super) async fn complete(self, response: Response<Body>) -> Response<Body> {
         let failed = response.status().is_client_error() || response.status().is_server_error();
-        let mut response = if failed && !self.head { self.completed(response, &id, &host_id).await } else { response };
+        let mut response = if failed && !self.head { self.completed(response).await } else { response };
         if failed && self.head {
             *response.body_mut() = Body::empty();
         }
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("AmazonS3"));
-        for (name, value) in [("x-amz-request-id", id), ("x-amz-id-2", host_id)] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
+        for (name, value) in [("x-amz-request-id", &self.id), ("x-amz-id-2", &self.host_id)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
         }
         response
     }
 
-    async fn completed(&self, response: Response<Body>, id: &str, host_id: &str) -> Response<Body> {
+    async fn completed(&self, response: Response<Body>) -> Response<Body> {
+        let Self { id, host_id, .. } = self;
         let (mut parts, body) = response.into_parts();
         let bytes = Limited::new(body, MAX_ERROR_BYTES).collect().await.map(|whole| whole.to_bytes());
         let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
@@ -123,6 +135,8 @@ impl Place {
             "<Resource>{}</Resource><RequestId>{id}</RequestId><HostId>{host_id}</HostId></Error>",
             escaped(&self.resource)
         );
+        let told = |before, after| between(&whole, before, after).unwrap_or_default().to_owned();
+        parts.extensions.insert(Told { code: told("<Code>", "</Code>"), message: told("<Message>", "</Message>") });
         parts.headers.remove(CONTENT_LENGTH);
         Response::from_parts(parts, Body::from(Bytes::from(whole)))
     }

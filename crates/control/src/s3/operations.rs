@@ -1,6 +1,7 @@
 //! The operations on buckets and objects.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use time::OffsetDateTime;
 
+use super::call::Call;
 use super::conditions::{Conditions, precondition};
 use super::tags::{MAX_BUCKET_TAGS, MAX_TAGS, checked_tags, header_tags, tag_set};
 use super::upload::{Announced, Received};
@@ -290,6 +292,7 @@ impl S3 for S3Operations {
 
     async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> Response<DeleteObjectsOutput> {
         let DeleteObjectsInput { bucket, delete, .. } = req.input;
+        let call = req.extensions.get::<Arc<Call>>().cloned();
         if delete.objects.is_empty() || delete.objects.len() > MAX_DELETES {
             let message = "The XML you provided was not well-formed or did not validate against our published schema";
             return Err(s3_error!(MalformedXML, "{message}"));
@@ -303,12 +306,15 @@ impl S3 for S3Operations {
                 objects.delete(bucket, key, version.as_deref(), at)
             };
             match self.change(&bucket, &named.key, one).await {
-                Ok(written) => deleted.push(DeletedObject {
-                    delete_marker: written.delete_marker.then_some(true),
-                    delete_marker_version_id: written.version.filter(|_| written.delete_marker),
-                    key: Some(named.key),
-                    version_id: named.version_id,
-                }),
+                Ok(written) => {
+                    call.iter().for_each(|call| call.changed(format!("{bucket}/{}", named.key)));
+                    deleted.push(DeletedObject {
+                        delete_marker: written.delete_marker.then_some(true),
+                        delete_marker_version_id: written.version.filter(|_| written.delete_marker),
+                        key: Some(named.key),
+                        version_id: named.version_id,
+                    });
+                }
                 Err(error) => failed.push(Error {
                     code: Some(error.code().as_str().to_owned()),
                     message: error.message().map(str::to_owned),

@@ -91,7 +91,12 @@ async fn what_is_due_is_renewed_under_the_same_arn() {
     let ca = control::local_ca::LocalCa::open(&server.control.settings().state(), server.control.keyring()).unwrap();
     let old = ca.issue(&before.alternative_names, control::local_ca::KeyKind::P256, NOW).unwrap();
     let aged = model::resource::Certificate { certificate: old.certificate, ..(*before).clone() };
-    server.control.settings().change(|_| Ok((vec![model::Change::put(&aged)], ()))).await.unwrap();
+    server
+        .control
+        .settings()
+        .change(control::By::Server("Test"), |_| Ok((vec![model::Change::put(&aged)], ())))
+        .await
+        .unwrap();
     assert_eq!(control::local_ca::renew(&server.control).await.unwrap(), 1);
     let renewed = server.control.settings().state().certificates[&arn].clone();
     assert_ne!(renewed.certificate, aged.certificate);

@@ -39,11 +39,11 @@ async fn groups() {
         groups.map(|group| group["logGroupName"].as_str().unwrap().to_owned()).collect()
     };
     for (body, wanted) in [
-        (json!({}), &["/a/One", "/a/two", "/b"][..]),
+        (json!({}), &["/a/One", "/a/two", "/b", "/countersign/connections", "/countersign/settings"][..]),
         (json!({"logGroupNamePrefix": "/a"}), &["/a/One", "/a/two"]),
         (json!({"logGroupNamePattern": "ONE"}), &["/a/One"]),
         (json!({"limit": 2}), &["/a/One", "/a/two"]),
-        (json!({"nextToken": "/a/two"}), &["/b"]),
+        (json!({"nextToken": "/a/two", "limit": 1}), &["/b"]),
     ] {
         assert_eq!(names(logs(&server, "DescribeLogGroups", body.clone()).await.unwrap()), wanted, "{body}");
     }
@@ -231,7 +231,12 @@ async fn a_group_made_again_shows_nothing_of_before() {
         deleted_streams: Default::default(),
         tags: Default::default(),
     };
-    server.control.settings().change(|_| Ok((vec![model::Change::put(&later)], ()))).await.unwrap();
+    server
+        .control
+        .settings()
+        .change(control::By::Server("Test"), |_| Ok((vec![model::Change::put(&later)], ())))
+        .await
+        .unwrap();
     let events = logs(&server, "FilterLogEvents", json!({"logGroupName": "g"})).await.unwrap();
     assert!(messages(&events).is_empty());
     let streams = logs(&server, "DescribeLogStreams", json!({"logGroupName": "g"})).await.unwrap();

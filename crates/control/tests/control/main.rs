@@ -9,3 +9,4 @@ mod preview;
 mod requests;
 mod s3;
 mod server;
+mod trail;

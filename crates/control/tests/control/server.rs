@@ -60,12 +60,13 @@ impl Server {
             clock: || NOW,
         };
         configure(&mut config);
+        let (journal, _) = Journal::open(directory.path()).unwrap();
         let control = Control::new(ControlParts {
             config,
-            settings: Settings::new(Arc::clone(&store), follower.state()),
+            settings: Settings::new(Arc::clone(&store), follower.state(), journal.clone(), || NOW),
             keyring: Arc::new(Keyring::new(&[7; 32]).unwrap()),
             objects: Arc::new(Objects::open(directory.path()).unwrap()),
-            journal: Journal::open(directory.path()).unwrap().0,
+            journal,
             ledger: Ledger::open(directory.path(), 0).0,
             usage: UsageBook::open(directory.path(), 0).0,
             snapshots: tokio::sync::watch::channel(Arc::default()).1,
@@ -179,7 +180,7 @@ impl Server {
             tags: Default::default(),
         };
         let put = || Ok((vec![Change::put(&certificate)], ()));
-        self.control.settings().change(|_| put()).await.unwrap();
+        self.control.settings().change(control::By::Server("Test"), |_| put()).await.unwrap();
         arn
     }
 }

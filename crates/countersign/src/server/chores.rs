@@ -16,6 +16,8 @@ pub(super) struct Chores(JoinSet<()>);
 
 /// Between two looks for bytes that the settings name no more.
 const FORGETTING: Duration = Duration::from_secs(60 * 60);
+/// Between two looks at what strangers tried.
+const TELLING: Duration = Duration::from_secs(60);
 /// Between two looks for versions of objects of which the settings were not told.
 const CATCHING_UP: Duration = Duration::from_secs(60);
 /// Between two looks at the certificates that the local CA has signed.
@@ -28,6 +30,7 @@ impl Chores {
         chores.spawn(renew(control.clone()));
         chores.spawn(forget(control.clone()));
         chores.spawn(catch_up(control.clone()));
+        chores.spawn(tell_of_strangers(control.clone()));
         if let Some(lists) = lists {
             chores.spawn(follow(control.clone(), lists.to_owned()));
         }
@@ -57,6 +60,14 @@ async fn catch_up(control: Control) {
             warn(&format!("objects that domains name are not followed: {e}"));
         }
         sleep(CATCHING_UP).await;
+    }
+}
+
+/// Has what strangers tried recorded that no record tells of yet.
+async fn tell_of_strangers(control: Control) {
+    loop {
+        sleep(TELLING).await;
+        control.settings().tell_of_strangers(false);
     }
 }
 

@@ -1,0 +1,58 @@
+//! What a request names, as an ARN.
+
+use aws::{Protocol, Service};
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+/// Members of a JSON request that name what it is about.
+const ARNS: [&str; 4] = ["CertificateArn", "certificateArn", "resourceArn", "logGroupIdentifier"];
+const GROUP: &str = "logGroupName";
+
+/// The ARN of what a request is about; `*` where it names nothing.
+pub(crate) fn of(service: &Service, parts: &Parts, body: &[u8], region: &str, account: &str) -> String {
+    let named = match service.protocol {
+        Protocol::RestJson => Some(of_path(parts.uri.path(), region)),
+        Protocol::Json11 => of_json(body, region, account),
+        Protocol::Query => None,
+    };
+    named.unwrap_or_else(|| "*".to_owned())
+}
+
+/// API Gateway's ARNs are paths, the same in both versions.
+fn of_path(path: &str, region: &str) -> String {
+    let path = path.strip_prefix("/v2").unwrap_or(path);
+    match path.strip_prefix("/tags/") {
+        Some(arn) => percent_decode_str(arn).decode_utf8_lossy().into_owned(),
+        None => format!("arn:aws:apigateway:{region}::{path}"),
+    }
+}
+
+fn of_json(body: &[u8], region: &str, account: &str) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &&str| body.get(*name)?.as_str().map(str::to_owned);
+    let group = |name: String| format!("arn:aws:logs:{region}:{account}:log-group:{name}");
+    ARNS.iter().find_map(text).or_else(|| text(&GROUP).map(group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_names() {
+        let at = |uri: &str| http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
+        let of = |service, uri: &str, body: &str| of(service, &at(uri), body.as_bytes(), "eu-west-1", "123456789012");
+        let (v2, logs, acm) = (&aws::apigatewayv2::SERVICE, &aws::logs::SERVICE, &aws::acm::SERVICE);
+        for (service, uri, body, expected) in [
+            (v2, "/v2/domainnames/a.test?x=y", "", "arn:aws:apigateway:eu-west-1::/domainnames/a.test"),
+            (v2, "/v2/tags/arn%3Aaws%3Ax%3A%2Fapis%2Fa", "", "arn:aws:x:/apis/a"),
+            (logs, "/", r#"{"logGroupName":"g"}"#, "arn:aws:logs:eu-west-1:123456789012:log-group:g"),
+            (acm, "/", r#"{"CertificateArn":"arn:aws:acm:x"}"#, "arn:aws:acm:x"),
+            (acm, "/", r#"{"CertificateArn":7}"#, "*"),
+            (acm, "/", "[", "*"),
+        ] {
+            assert_eq!(of(service, uri, body), expected);
+        }
+    }
+}
