@@ -118,6 +118,23 @@ def test_another_implementation_agrees(server):
         assert climbed(sha256(b"\x00", record), index, size, path) == root
 
 
+def test_the_log_as_tiles(server, tmp_path):
+    put(server, *(f"event {number}" for number in range(300)))
+    key = json.loads(audit(server, "checkpoint", "--json"))["verifier"]
+    out = tmp_path / "tiles"
+    assert "records" in audit(server, "export", "--dir", server.data_dir, "--output", out)
+    size, root = opened((out / "checkpoint").read_text(), key)
+    width = size - 256
+    hashes = (out / "tile/0/000").read_bytes() + (out / f"tile/0/001.p/{width}").read_bytes()
+    leaves = [hashes[at:at + 32] for at in range(0, len(hashes), 32)]
+    assert len(leaves) == size and tree(leaves) == root
+    assert (out / "tile/1/000.p/1").read_bytes() == tree(leaves[:256])
+    bundle = (out / f"tile/entries/001.p/{width}").read_bytes()
+    length = int.from_bytes(bundle[:2], "big")
+    assert sha256(b"\x00", bundle[2:2 + length]) == leaves[256]
+    audit(server, "export", "--dir", tmp_path / "none", "--output", out, code=2)
+
+
 def test_a_proof_is_checked_offline(server, tmp_path):
     put(server, "one", "two")
     key = tmp_path / "key"

@@ -28,6 +28,8 @@ enum Command {
     Prove(Prove),
     /// Check a proof: print its record if it is in the log
     Check(Check),
+    /// Write the log in the layout of c2sp.org/tlog-tiles, up to its newest checkpoint
+    Export(Export),
 }
 
 #[derive(clap::Args)]
@@ -83,12 +85,29 @@ struct Check {
     json: bool,
 }
 
+#[derive(clap::Args)]
+struct Export {
+    /// A data directory, or a copy of its `journal`; read without asking a server
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where it is written
+    #[arg(long, value_name = "OUT")]
+    output: PathBuf,
+    /// The verifier key of the log (NAME+HASH+KEY), or a file with it; without it what DIR says of itself is believed
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::Verify(args) => args.run(),
         Command::Checkpoint(args) => args.run(),
         Command::Prove(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Export(args) => args.run(),
     }
 }
 
@@ -116,12 +135,7 @@ impl Verify {
     }
 
     fn here(&self, dir: &Path, notes: &[String]) -> Result<Report, Failure> {
-        let journal = dir.join("journal");
-        let journal = if journal.is_dir() { journal } else { dir.to_owned() };
-        let verifier = match &self.key {
-            Some(key) => verifier(key)?,
-            None => verifier(&journal.join(journal::VERIFIER).to_string_lossy())?,
-        };
+        let (journal, verifier) = log(dir, self.key.as_deref())?;
         let checkpoint = |note: &String| {
             verifier.checkpoint(note).map_err(|e| Failure::new(format!("a checkpoint that is held elsewhere: {e}")))
         };
@@ -177,6 +191,33 @@ impl Check {
         }
         Ok(if checked.is_ok() { Answer::Yes } else { Answer::No })
     }
+}
+
+impl Export {
+    fn run(&self) -> Outcome {
+        let (journal, verifier) = log(&self.dir, self.key.as_deref())?;
+        let failed = |e: &dyn std::fmt::Display| Failure::new(format!("cannot export {}: {e}", journal.display()));
+        let exported = journal::audit::export(&journal, &verifier, &self.output).map_err(|e| failed(&e))?;
+        let exported = exported.ok_or_else(|| failed(&"there is no checkpoint of this key"))?;
+        let journal::audit::Exported { size, without } = exported;
+        answer::print(&match self.json {
+            true => pretty(&json!({"records": size, "bundlesLeftOut": without})),
+            false if without > 0 => format!(
+                "{size} records; {without} bundles of 256 are left out, of which records are not kept any longer"
+            ),
+            false => format!("{size} records"),
+        });
+        Ok(Answer::Yes)
+    }
+}
+
+/// Where the records are, and who verifies them.
+fn log(dir: &Path, key: Option<&str>) -> Result<(PathBuf, Verifier), Failure> {
+    let journal = dir.join("journal");
+    let journal = if journal.is_dir() { journal } else { dir.to_owned() };
+    let beside = journal.join(journal::VERIFIER);
+    let verifier = verifier(key.unwrap_or(&beside.to_string_lossy()))?;
+    Ok((journal, verifier))
 }
 
 /// For people.

@@ -3,6 +3,7 @@
 //! Only files are read, so a copy of `DIR/journal` will do, and the server may be running.
 
 mod proof;
+mod tiles;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::segment::{CHECK_BYTES, Form, GROWING, SealedError, Segment, path, pru
 use crate::tree::{Hash, Run, leaf_hash};
 
 pub use proof::{Proof, ProofError, prove};
+pub use tiles::{Exported, export};
 
 /// Findings that are told one by one.
 const MAX_FINDINGS: usize = 100;

@@ -27,6 +27,9 @@ use crate::writer::Chunk;
 
 /// Written bytes that are held until they are synced, so that they can be written again should that fail.
 const UNSYNCED_BYTES: usize = 8 * 1024 * 1024;
+/// A segment has few records that has not this part of the bytes of a whole one; it is complete after so many times the time.
+const FEW: u64 = 32;
+const FEW_TIMES: u32 = 24;
 /// The file of the newest checkpoint.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Between tries while the disk fails.
@@ -116,7 +119,7 @@ impl Recorder {
             return self.retry_at;
         }
         let current = self.current.as_ref()?;
-        let roll_at = (!self.released).then(|| current.opened + self.options.roll_after);
+        let roll_at = (!self.released).then(|| self.roll_at(current));
         let sync_at = current.dirty_since.map(|since| since + self.options.sync_after);
         let sign_at = self.checkpoints.as_ref().filter(|checkpoints| checkpoints.size < self.tree.range().end);
         let sign_at = sign_at.map(|checkpoints| checkpoints.at + self.options.checkpoint_after);
@@ -263,10 +266,16 @@ impl Recorder {
         self.current.as_mut().map_or(Ok(()), Current::sync)
     }
 
+    /// A segment of few records is given more time, lest there be many.
+    fn roll_at(&self, current: &Current) -> Instant {
+        let few = current.written < self.options.roll_bytes / FEW;
+        current.opened + self.options.roll_after * if few { FEW_TIMES } else { 1 }
+    }
+
     fn roll_if_due(&mut self) -> io::Result<()> {
+        let Some(roll_at) = self.current.as_ref().map(|current| self.roll_at(current)) else { return Ok(()) };
         let Some(current) = self.current.as_mut().filter(|_| !self.released) else { return Ok(()) };
-        let aged = current.opened.elapsed() >= self.options.roll_after;
-        if current.written < self.options.roll_bytes && !aged {
+        if current.written < self.options.roll_bytes && Instant::now() < roll_at {
             return Ok(());
         }
         current.sync()?;

@@ -64,6 +64,17 @@ impl Run {
         self.push(self.end, 0, leaf);
     }
 
+    /// The perfect subtree of the `2^level` leaves that follow. `false`, and nothing is done, where a subtree does not begin there.
+    #[must_use]
+    pub fn append_subtree(&mut self, level: u8, hash: Hash) -> bool {
+        let begins =
+            level < 64 && self.end.trailing_zeros() >= u32::from(level) && self.end.checked_add(1 << level).is_some();
+        if begins {
+            self.push(self.end, level, hash);
+        }
+        begins
+    }
+
     /// The leaves that follow. `false`, and nothing is done, where they do not.
     #[must_use]
     pub fn extend(&mut self, other: &Self) -> bool {

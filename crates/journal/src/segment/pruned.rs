@@ -1,6 +1,6 @@
 //! What is left of a segment whose records are not kept any longer: how many there were, their hashes, and who says so.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::{Form, PRUNED, Segment, path};
 use crate::note::Signer;
 use crate::recorder::replace;
-use crate::tree::{Hash, Run};
+use crate::tree::{Hash, Run, leaf_hash};
+
+/// Records of a tile, and the level of the subtree over them (<https://c2sp.org/tlog-tiles>).
+const TILE: u64 = 256;
+const TILE_LEVEL: u8 = 8;
 
 #[derive(Serialize, Deserialize)]
 struct Left {
@@ -19,6 +23,9 @@ struct Left {
     lines: u64,
     /// Base64 of [`Run::hashes`], one after the other.
     run: String,
+    /// The same of [`nodes`]; empty where records were damaged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    nodes: String,
     /// A signed note, where somebody signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -27,8 +34,10 @@ struct Left {
 impl Segment {
     /// Puts what is to be left of a sealed segment beside it; it can be removed then.
     pub(crate) fn prune(&self, directory: &Path, run: &Run, signer: Option<&Signer>, why: &str) -> io::Result<Self> {
+        let leaves = self.leaves(directory)?.filter(|leaves| leaves.iter().fold(Run::at(self.first), grown) == *run);
+        let nodes = leaves.map(|leaves| encoded_hashes(nodes_of(self.first, &leaves))).unwrap_or_default();
         let note = signer.map(|signer| signer.sign(&format!("{}{why}\n", pruning(signer.verifier().name(), run))));
-        let left = Left { first: self.first, lines: self.lines, run: encoded(run), note };
+        let left = Left { first: self.first, lines: self.lines, run: encoded(run), nodes, note };
         replace(&path(directory, self.first, PRUNED), &serde_json::to_vec(&left)?)?;
         Ok(Self::of_pruned(run.clone()))
     }
@@ -41,6 +50,36 @@ impl Segment {
     /// The signed note that says that the segment was pruned.
     pub(crate) fn pruning_note(directory: &Path, first: u64) -> io::Result<Option<String>> {
         Ok(Left::read(directory, first)?.and_then(|(left, _)| left.note))
+    }
+
+    /// Subtrees of 256 records, and single records around them, by level (8, or 0). Empty where they are not known.
+    pub(crate) fn pruned_nodes(directory: &Path, first: u64) -> io::Result<Vec<(u8, Hash)>> {
+        let Some((left, run)) = Left::read(directory, first)? else { return Ok(Vec::new()) };
+        let bytes = BASE64.decode(left.nodes.as_bytes()).unwrap_or_default();
+        let (hashes, _) = bytes.as_chunks::<32>();
+        let mut again = Run::at(run.range().start);
+        let levels = levels(run.range());
+        let nodes: Vec<(u8, Hash)> = levels.zip(hashes.iter().copied()).collect();
+        let fits = nodes.iter().all(|(level, hash)| again.append_subtree(*level, *hash));
+        Ok(if fits && again == run { nodes } else { Vec::new() })
+    }
+
+    /// Of a sealed segment; `None` where some of it is damaged.
+    fn leaves(&self, directory: &Path) -> io::Result<Option<Vec<Hash>>> {
+        let Form::Sealed(sealed) = &self.form else { return Ok(None) };
+        let file = File::open(self.path(directory))?;
+        let read = || {
+            let header = sealed.header(&file)?;
+            let mut leaves = Vec::new();
+            for block in &self.blocks {
+                leaves.extend(sealed.raw_block(&file, &header, block)?.1.iter().map(leaf_hash));
+            }
+            Ok(leaves)
+        };
+        match read() {
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::InvalidData => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     fn of_pruned(run: Run) -> Self {
@@ -70,8 +109,38 @@ pub(crate) fn pruning(origin: &str, run: &Run) -> String {
     format!("{origin}/pruned\n{start}\n{end}\n{}\n", BASE64.encode(&run.root()))
 }
 
+/// Levels of the nodes that are kept of a range.
+fn levels(range: Range<u64>) -> impl Iterator<Item = u8> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        let level = if at.is_multiple_of(TILE) && range.end.saturating_sub(at) >= TILE { TILE_LEVEL } else { 0 };
+        let here = at;
+        at += 1 << level;
+        (here < range.end).then_some(level)
+    })
+}
+
+fn nodes_of(first: u64, leaves: &[Hash]) -> Vec<Hash> {
+    let mut rest = leaves;
+    let node = |level: u8| {
+        let (these, behind) = rest.split_at(1 << level);
+        rest = behind;
+        these.iter().fold(Run::at(0), grown).root()
+    };
+    levels(first..first + leaves.len() as u64).map(node).collect()
+}
+
+fn grown(mut run: Run, leaf: &Hash) -> Run {
+    run.append(*leaf);
+    run
+}
+
 pub(super) fn encoded(run: &Run) -> String {
-    BASE64.encode(run.hashes().copied().collect::<Vec<Hash>>().as_flattened())
+    encoded_hashes(run.hashes().copied().collect())
+}
+
+fn encoded_hashes(hashes: Vec<Hash>) -> String {
+    BASE64.encode(hashes.as_flattened())
 }
 
 pub(super) fn decoded(range: Range<u64>, text: &str) -> Option<Run> {
