@@ -86,10 +86,8 @@ http {{
 def apache(base, server, identity, lines):
     """One virtual host for the name `server`."""
     base.mkdir(parents=True, exist_ok=True)
-    (base / "site").mkdir(exist_ok=True)
-    (base / "site/index.html").write_text("ok")
     port = free_port()
-    modules = ["mpm_event", "authn_core", "authz_core", "dir", "ssl", "socache_shmcb", "rewrite"]
+    modules = ["mpm_event", "authn_core", "authz_core", "ssl", "socache_shmcb", "rewrite"]
     loaded = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in modules)
     (base / "apache.conf").write_text(f"""
 ServerRoot {base}
@@ -103,11 +101,6 @@ ServerName {server}
 StartServers 1
 User #{os.getuid() or 33}
 Group #{os.getgid() or 33}
-DocumentRoot {base}/site
-DirectoryIndex index.html
-<Directory {base}/site>
-  Require all granted
-</Directory>
 SSLSessionCache shmcb:{base}/sessions(512000)
 <VirtualHost 127.0.0.1:{port}>
   ServerName {server}
@@ -115,6 +108,8 @@ SSLSessionCache shmcb:{base}/sessions(512000)
   SSLCertificateFile {identity.cert}
   SSLCertificateKeyFile {identity.key}
   {lines}
+  RewriteEngine on
+  RewriteRule ^ - [R=204]
 </VirtualHost>
 """)
     return Process(base, [APACHE, "-X", "-f", str(base / "apache.conf")], port)

@@ -1,5 +1,5 @@
-//! The checks, one a file, in one registry: [`ALL`]. A check reads the [`Facts`] and says what it found; it neither asks anything
-//! nor changes anything, and says nothing that it does not know.
+//! The checks, one a file, in one registry: [`ALL`]. A check reads the [`Facts`] and says what it found; it neither asks nor
+//! changes anything, and says nothing that it does not know.
 
 use serde::Serialize;
 
@@ -138,6 +138,37 @@ impl Need {
         }
     }
 }
+
+/// Findings that explain why the given certificate is refused.
+const WHY_REFUSED: &[&str] = &[
+    "client-file-unusable",
+    "key-unusable",
+    "key-mismatch",
+    "client-chain-order",
+    "truststore-unusable",
+    "truststore-stale",
+    "client-invalid",
+    "client-untrusted",
+    "client-signature-invalid",
+    "client-self-signed",
+    "client-chain-incomplete",
+    "client-expired",
+    "client-not-yet-valid",
+    "client-issuer-expired",
+    "client-weak-signature",
+    "client-weak-key",
+    "client-purpose",
+    "client-chain-too-long",
+    "client-chain-too-large",
+    "client-path-invalid",
+    "client-path-too-complex",
+    "client-version",
+    "client-revoked",
+    "client-revocation-unknown",
+    "client-key-not-asked-for",
+    "host-refused",
+    "truststore-differs",
+];
 
 /// Days in which a certificate that ends is told.
 const SOON_DAYS: i64 = 30;

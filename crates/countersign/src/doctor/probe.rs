@@ -3,6 +3,8 @@
 
 mod connection;
 mod hello;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod wrong;
 
@@ -87,7 +89,7 @@ impl Live {
 
     /// Without a certificate: everything else depends on whether there is anybody.
     async fn first(dialer: &Dialer) -> Self {
-        let anonymous = dialer.visit(&Identity::none(), &dialer.target_name(), dialer.own_host()).await;
+        let anonymous = dialer.visit_and_listen(&Identity::none(), &dialer.target_name(), dialer.own_host()).await;
         Self {
             anonymous,
             anonymous_again: None,
@@ -132,7 +134,12 @@ impl Live {
             async move { Some(dialer.handshake(nobody, name, versions).await) }
         };
         (self.given, self.stranger, self.tls12, self.tls13) = tokio::join!(
-            visit(given.as_ref(), &name),
+            async {
+                match &given {
+                    Some(given) => Some(dialer.visit_and_listen(given, &name, host).await),
+                    None => None,
+                }
+            },
             visit(stranger.as_ref(), &name),
             handshake(Versions::Tls12),
             handshake(Versions::Tls13),

@@ -4,6 +4,9 @@ use super::super::facts::Facts;
 use super::super::settings::{Api, Stage};
 use super::{Check, Need, Remedy, Seen, Severity, with_member};
 
+const CLIENT: &str = "$context.identity.clientCert";
+const SUBJECT: &str = "$context.identity.clientCert.subjectDN";
+
 pub(super) const CHECK: Check = Check {
     id: "access-log-client",
     severity: Severity::Warning,
@@ -18,11 +21,14 @@ fn look(facts: &Facts) -> Vec<Seen> {
     let Some(settings) = &facts.settings else { return Vec::new() };
     let stages = settings.apis.iter().flat_map(|api| api.stages.iter().map(move |stage| (api, stage)));
     let lacking = stages.filter_map(|(api, stage)| Some((api, stage, stage.log_format.as_ref()?)));
-    let lacking = lacking.filter(|(_, _, format)| !format.contains("$context.identity.clientCert"));
+    let lacking = lacking.filter(|(_, _, format)| !format.contains(CLIENT));
     let seen = |(api, stage, format): (&Api, &Stage, &String)| {
-        let what = format!("The format of {} ({}), stage {}, has no $context.identity.clientCert.", api.name, api.id, stage.name);
-        let seen = Seen::new(what, "Add $context.identity.clientCert.subjectDN (and .serialNumber, .issuerDN) to the format.");
-        match (with_member(format, "clientCertSubjectDN", "$context.identity.clientCert.subjectDN"), &stage.log_destination) {
+        let of = format!("{} ({}), stage {}", api.name, api.id, stage.name);
+        let seen = Seen::new(
+            format!("The format of {of}, has no {CLIENT}."),
+            "Add $context.identity.clientCert.subjectDN (and .serialNumber, .issuerDN) to the format.",
+        );
+        match (with_member(format, "clientCertSubjectDN", SUBJECT), &stage.log_destination) {
             (Some(format), Some(destination)) => seen.remedy(Remedy::LogFormat {
                 api: api.id.clone(),
                 is_rest: api.is_rest,

@@ -27,7 +27,8 @@ fn look(facts: &Facts) -> Vec<Seen> {
         let command = match api.is_rest {
             true => format!(
                 "aws apigateway update-stage --rest-api-id {} --stage-name {} --patch-operations \
-                 op=replace,path=/accessLogSettings/destinationArn,value=ARN 'op=replace,path=/accessLogSettings/format,value=FORMAT'",
+                 op=replace,path=/accessLogSettings/destinationArn,value=ARN \
+                 'op=replace,path=/accessLogSettings/format,value=FORMAT'",
                 api.id,
                 quote(&stage.name)
             ),

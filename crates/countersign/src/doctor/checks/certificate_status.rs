@@ -15,8 +15,8 @@ pub(super) const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Vec<Seen> {
     let Some(settings) = &facts.settings else { return Vec::new() };
-    let Some(certificate) = settings.certificate.as_ref().filter(|found| found.status != "ISSUED" && !found.status.is_empty())
-    else {
+    let is_odd = |status: &str| status != "ISSUED" && !status.is_empty();
+    let Some(certificate) = settings.certificate.as_ref().filter(|found| is_odd(&found.status)) else {
         return Vec::new();
     };
     vec![

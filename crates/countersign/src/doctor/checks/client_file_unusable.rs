@@ -16,7 +16,10 @@ pub(super) const CHECK: Check = Check {
 fn look(facts: &Facts) -> Vec<Seen> {
     let Some(client) = &facts.files.client else { return Vec::new() };
     match &client.chain {
-        Err(why) => vec![Seen::new(format!("{}: {why}.", client.cert_file), "Convert it to PEM, the client's own certificate first.")],
+        Err(why) => {
+            let what = format!("{}: {why}.", client.cert_file);
+            vec![Seen::new(what, "Convert it to PEM, the client's own certificate first.")]
+        }
         Ok(chain) if client.certificates.len() < chain.len() => {
             let bad = (0..chain.len()).find(|place| client.certificates.iter().all(|(known, _)| known != place));
             vec![Seen::new(

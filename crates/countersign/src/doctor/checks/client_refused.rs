@@ -1,7 +1,7 @@
 //! The server refuses the given certificate.
 
 use super::super::facts::Facts;
-use super::{Check, Need, Seen, Severity};
+use super::{Check, Need, Seen, Severity, WHY_REFUSED};
 
 pub(super) const CHECK: Check = Check {
     id: "client-refused",
@@ -9,7 +9,7 @@ pub(super) const CHECK: Check = Check {
     about: "The server refuses the given certificate",
     why: "The client cannot call.",
     needs: Need::ClientAndTls,
-    causes: &["client-file-unusable", "key-unusable", "key-mismatch", "client-chain-order", "truststore-unusable", "truststore-stale", "client-invalid", "client-untrusted", "client-signature-invalid", "client-self-signed", "client-chain-incomplete", "client-expired", "client-not-yet-valid", "client-issuer-expired", "client-weak-signature", "client-weak-key", "client-purpose", "client-chain-too-long", "client-chain-too-large", "client-path-invalid", "client-path-too-complex", "client-version", "client-revoked", "client-revocation-unknown", "client-key-not-asked-for", "host-refused", "truststore-differs"],
+    causes: WHY_REFUSED,
     look,
 };
 

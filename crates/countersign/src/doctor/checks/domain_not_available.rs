@@ -21,7 +21,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
         return Vec::new();
     }
     vec![
-        Seen::new(format!("{name} is {status}."), "Wait until it is AVAILABLE; on AWS PENDING states want a certificate of you.")
+        Seen::new(
+            format!("{name} is {status}."),
+            "Wait until it is AVAILABLE; on AWS PENDING states want a certificate of you.",
+        )
             .command(format!("aws apigatewayv2 get-domain-name --domain-name {name}")),
     ]
 }

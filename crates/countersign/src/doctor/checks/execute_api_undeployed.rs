@@ -27,7 +27,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
             false => "aws apigatewayv2 create-deployment --api-id",
         };
         let seen = Seen::new(
-            format!("{} ({}) is disabled, and {} answers {} without a certificate.", api.name, api.id, door.host, answer.status),
+            format!(
+                "That of {} ({}) is disabled, and {} answers {} without a certificate.",
+                api.name, api.id, door.host, answer.status
+            ),
             "Deploy the stage.",
         );
         let commands = stages.iter().map(|stage| format!("{command} {} --stage-name {}", api.id, quote(stage)));

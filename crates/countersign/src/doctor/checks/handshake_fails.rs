@@ -19,7 +19,7 @@ fn look(facts: &Facts) -> Vec<Seen> {
     }
     vec![Seen::new(
         format!("The server {}.", facts.live.anonymous.ended.words()),
-        "Look at the server's log: it lacks a certificate for the name, shares no version, cipher suite or signature algorithm, \
-         or its CertificateRequest is too large (more than about a thousand CA names).",
+        "Look at the server's log: it lacks a certificate for the name, shares no version, cipher suite or signature \
+         algorithm, or its CertificateRequest is too large (more than about a thousand CA names).",
     )]
 }

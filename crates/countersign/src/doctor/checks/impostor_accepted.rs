@@ -14,10 +14,10 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(facts: &Facts) -> Vec<Seen> {
-    let Some(impostor) = facts.live.impostor.as_ref().filter(|impostor| impostor.is_served()) else { return Vec::new() };
+    let Some(impostor) = facts.live.impostor.as_ref().filter(|impostor| impostor.is_let_in()) else { return Vec::new() };
     let name = facts.live.impostor_of.clone().unwrap_or_default();
     vec![Seen::new(
-        format!("To a certificate that claims {name} as its issuer and is signed by another key it {}.", impostor.ended.words()),
+        format!("To a certificate with the issuer {name}, signed by another key, it {}.", impostor.ended.words()),
         "Verify signatures, not names.",
     )]
 }

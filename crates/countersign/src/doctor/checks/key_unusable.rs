@@ -24,7 +24,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
     }
     let file = &client.key_file;
     vec![match fault {
-        KeyFault::Encrypted => Seen::new(format!("{file}: the key is encrypted."), "Decrypt it for a program that cannot ask for a passphrase.")
+        KeyFault::Encrypted => Seen::new(
+            format!("{file}: the key is encrypted."),
+            "Decrypt it for a program that cannot ask for a passphrase.",
+        )
             .command(format!("openssl pkey -in {} -out plain.key", quote(file))),
         KeyFault::None(why) => {
             Seen::new(format!("{file}: {why}."), "Name the file with the private key (PEM: -----BEGIN PRIVATE KEY-----).")

@@ -21,8 +21,8 @@ fn look(facts: &Facts) -> Vec<Seen> {
     }
     vec![Seen::new(
         format!(
-            "The handshake has no CertificateRequest, and without a certificate the server {}. (One that asks only after it has \
-             read the path, by renegotiation, is not seen here.)",
+            "The handshake has no CertificateRequest, and without a certificate the server {}. (One that asks only \
+             after it has read the path, by renegotiation, is not seen here.)",
             facts.live.anonymous.ended.words()
         ),
         "Switch mutual TLS on: the domain's truststore; in nginx ssl_verify_client on, in Apache \

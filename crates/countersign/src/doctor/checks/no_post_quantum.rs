@@ -21,7 +21,8 @@ fn look(facts: &Facts) -> Vec<Seen> {
     match group {
         Some(NamedGroup::X25519MLKEM768 | NamedGroup::secp256r1MLKEM768) | None => Vec::new(),
         Some(group) => {
-            vec![Seen::new(format!("The server chose {group:?} although X25519MLKEM768 was offered first."), "Enable X25519MLKEM768.")]
+            let what = format!("The server chose {group:?} although X25519MLKEM768 was offered first.");
+            vec![Seen::new(what, "Enable X25519MLKEM768.")]
         }
     }
 }

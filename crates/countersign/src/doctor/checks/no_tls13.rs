@@ -18,7 +18,8 @@ pub(super) const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Vec<Seen> {
     let spoken = |visit: &Option<Visit>| visit.as_ref().is_some_and(|visit| visit.handshake.is_some());
-    if spoken(&facts.live.tls13) || !spoken(&facts.live.tls12) || facts.live.anonymous.handshake.as_ref().is_some_and(is_13) {
+    let live = &facts.live;
+    if spoken(&live.tls13) || !spoken(&live.tls12) || live.anonymous.handshake.as_ref().is_some_and(is_13) {
         return Vec::new();
     }
     vec![Seen::new("A handshake in TLS 1.3 alone fails, one in TLS 1.2 succeeds.", "Switch TLS 1.3 on.")]

@@ -24,7 +24,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
     let kind = settings.certificate.as_ref().map(|certificate| certificate.kind.clone()).unwrap_or_default();
     vec![
         Seen::new(
-            format!("{} of {} is {kind}, and there is no OwnershipVerificationCertificateArn.", domain.certificate_arn, domain.name),
+            format!(
+                "{} of {} is {kind}, and there is no OwnershipVerificationCertificateArn.",
+                domain.certificate_arn, domain.name
+            ),
             "If the template is to work on AWS, request a certificate for the name and give its ARN. Here \
              nothing is missing.",
         )

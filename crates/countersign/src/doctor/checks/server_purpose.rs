@@ -6,6 +6,8 @@ use super::super::facts::Facts;
 use super::super::judge;
 use super::{Check, Need, Seen, Severity};
 
+const FIX: &str = "Have it issued again with the extended key usage serverAuth.";
+
 pub(super) const CHECK: Check = Check {
     id: "server-purpose",
     severity: Severity::Error,
@@ -18,7 +20,9 @@ pub(super) const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Vec<Seen> {
     match judge::server(facts) {
-        Err((Code::ClientCertPurposeInvalid, detail)) => vec![Seen::new(format!("{detail}."), "Have it issued again with the extended key usage serverAuth.")],
+        Err((Code::ClientCertPurposeInvalid, detail)) => {
+            vec![Seen::new(format!("{detail}."), FIX)]
+        }
         _ => Vec::new(),
     }
 }

@@ -6,6 +6,8 @@ use super::super::facts::Facts;
 use super::super::judge;
 use super::{Check, Need, Seen, Severity};
 
+const FIX: &str = "Have it issued again with RSA 2048 or more, P-256 or P-384, and SHA-256.";
+
 pub(super) const CHECK: Check = Check {
     id: "server-weak",
     severity: Severity::Error,
@@ -18,7 +20,9 @@ pub(super) const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Vec<Seen> {
     match judge::server(facts) {
-        Err((Code::ClientCertWeakKey | Code::ClientCertWeakSignature, detail)) => vec![Seen::new(format!("{detail}."), "Have it issued again with RSA 2048 or more, P-256 or P-384, and SHA-256.")],
+        Err((Code::ClientCertWeakKey | Code::ClientCertWeakSignature, detail)) => {
+            vec![Seen::new(format!("{detail}."), FIX)]
+        }
         _ => Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(facts: &Facts) -> Vec<Seen> {
-    let Some(stranger) = facts.live.stranger.as_ref().filter(|stranger| stranger.is_served()) else { return Vec::new() };
+    let Some(stranger) = facts.live.stranger.as_ref().filter(|stranger| stranger.is_let_in()) else { return Vec::new() };
     vec![Seen::new(
         format!("To a self-signed certificate that was made a moment ago it {}.", stranger.ended.words()),
         "Verify clients against a truststore (nginx: not optional_no_ca; Apache: not optional_no_ca), \

@@ -10,20 +10,30 @@ pub(super) const CHECK: Check = Check {
     about: "The server refuses whom the truststore accepts",
     why: "The server has another truststore than this one, an older version of it, or rules of its own.",
     needs: Need::ClientAndTls,
-    causes: &["client-file-unusable", "key-unusable", "key-mismatch", "client-chain-order", "truststore-unusable", "truststore-stale", "client-invalid", "client-untrusted", "client-signature-invalid", "client-self-signed", "client-chain-incomplete", "client-expired", "client-not-yet-valid", "client-issuer-expired", "client-weak-signature", "client-weak-key", "client-purpose", "client-chain-too-long", "client-chain-too-large", "client-path-invalid", "client-path-too-complex", "client-version", "client-revoked", "client-revocation-unknown", "client-key-not-asked-for", "host-refused"],
+    // Where a reason is known this says nothing.
+    causes: &[
+        "client-file-unusable",
+        "key-unusable",
+        "key-mismatch",
+        "client-chain-order",
+        "truststore-unusable",
+        "truststore-stale",
+        "client-key-not-asked-for",
+        "host-refused",
+    ],
     look,
 };
 
 fn look(facts: &Facts) -> Vec<Seen> {
     let (Some(Verdict::Accepted(name)), Some(given)) = (&facts.verdict, facts.given()) else { return Vec::new() };
-    if !given.is_refused() || facts.reason().is_some() {
+    if !given.is_refused() || facts.reason().is_some() || facts.live.request().is_none() {
         return Vec::new();
     }
     vec![
         Seen::new(
             format!("By {name} the client is accepted; the server {}.", given.ended.words()),
-            "Look which version of the truststore is in force, and update or reload the server; look at its revocation lists and \
-             its other rules.",
+            "Look which version of the truststore is in force, and update or reload the server; look at its revocation \
+             lists and its other rules.",
         )
         .command(format!("aws apigatewayv2 get-domain-name --domain-name {}", facts.target.host)),
     ]

@@ -14,7 +14,14 @@ pub(super) const CHECK: Check = Check {
     about: "Something is wrong with a certificate in the truststore",
     why: "A certificate that cannot be used, or not for long, shuts out the clients that need it.",
     needs: Need::Truststore,
-    causes: &["truststore-unusable", "client-issuer-expired", "client-chain-incomplete", "client-weak-key", "client-weak-signature", "client-path-invalid"],
+    causes: &[
+        "truststore-unusable",
+        "client-issuer-expired",
+        "client-chain-incomplete",
+        "client-weak-key",
+        "client-weak-signature",
+        "client-path-invalid",
+    ],
     look,
 };
 

@@ -22,9 +22,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
     }
     let domain = &settings.domain;
     vec![
-        Seen::new(format!("{} has the tag countersign:bound-tokens=off.", domain.name), "Take the tag away.").command(format!(
-            "aws apigatewayv2 untag-resource --resource-arn {} --tag-keys countersign:bound-tokens",
-            domain.arn
-        )),
+        Seen::new(format!("{} has the tag countersign:bound-tokens=off.", domain.name), "Take the tag away.")
+            .command(format!(
+                "aws apigatewayv2 untag-resource --resource-arn {} --tag-keys countersign:bound-tokens",
+                domain.arn
+            )),
     ]
 }

@@ -18,7 +18,10 @@ fn look(facts: &Facts) -> Vec<Seen> {
     let Some(settings) = facts.settings.as_ref().filter(|settings| settings.tags().any_eku) else { return Vec::new() };
     let domain = &settings.domain;
     vec![
-        Seen::new(format!("{} has the tag countersign:eku=any.", domain.name), "Take the tag away once clients have certificates with clientAuth.")
+        Seen::new(
+            format!("{} has the tag countersign:eku=any.", domain.name),
+            "Take the tag away once clients have certificates with clientAuth.",
+        )
             .command(format!("countersign truststore preview --domain {} --eku client", domain.name))
             .command(format!("aws apigatewayv2 untag-resource --resource-arn {} --tag-keys countersign:eku", domain.arn)),
     ]

@@ -15,7 +15,7 @@ pub(super) const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Vec<Seen> {
     let refused = facts.verdict.as_ref().and_then(|verdict| verdict.refused());
-    let (Some(refused), Some(given)) = (refused, facts.given().filter(|given| given.is_served())) else {
+    let (Some(refused), Some(given)) = (refused, facts.given().filter(|given| given.is_let_in())) else {
         return Vec::new();
     };
     let by = refused.by.clone().unwrap_or_else(|| "the rules of the profile".to_owned());

@@ -24,7 +24,7 @@ use super::{Address, MAX_CONNECTIONS, Target};
 /// Of one connection, from its beginning to its end.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an alert is waited for behind a reset.
-const ALERT: Duration = Duration::from_secs(1);
+const ALERT: Duration = Duration::from_millis(500);
 /// Of an answer, head and body, that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
 const USER_AGENT: &str = concat!("countersign-doctor/", env!("CARGO_PKG_VERSION"));
@@ -182,9 +182,14 @@ impl Dialer {
                 Err(e) => sent.err().map_or_else(|| ended(&e), |sent| worse(&ended(&e), &ended(&sent))),
             }
         };
-        let mut visit = self.connect(identity, name, Versions::Both, false, session, ask).await;
+        self.connect(identity, name, Versions::Both, false, session, ask).await
+    }
+
+    /// As `visit`, and where the connection ended without a word: again without sending anything, since an alert is lost where the
+    /// other side's TCP resets because of bytes that it never read.
+    pub(super) async fn visit_and_listen(&self, identity: &Identity, name: &ServerName<'static>, host: &str) -> Visit {
+        let mut visit = self.visit(identity, name, host).await;
         if matches!(visit.ended, Ended::Reset | Ended::Closed) && visit.handshake.is_some() {
-            // An alert is lost where the other side's TCP resets because of bytes that it never read: send none.
             let listen =
                 async |stream: &mut TlsStream<TcpStream>| match tokio::time::timeout(ALERT, stream.read(&mut [0; 1]))
                     .await

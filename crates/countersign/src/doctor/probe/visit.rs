@@ -87,6 +87,11 @@ impl Visit {
         self.answer().is_some_and(|answer| !answer.is_refusal())
     }
 
+    /// The same of a client whose certificate was asked for.
+    pub(in crate::doctor) fn is_let_in(&self) -> bool {
+        self.request.is_some() && self.is_served()
+    }
+
     pub(in crate::doctor) fn answer(&self) -> Option<&Answer> {
         match &self.ended {
             Ended::Answered(answer) => Some(answer),
@@ -118,8 +123,9 @@ impl Answer {
 }
 
 impl Ended {
+    /// Somebody is there who answers, be it with an alert.
     pub(in crate::doctor) fn is_reachable(&self) -> bool {
-        !matches!(self, Self::Unreachable(_))
+        !matches!(self, Self::Unreachable(_) | Self::TimedOut)
     }
 
     /// For people, as the end of "the server …".
@@ -151,7 +157,7 @@ pub(in crate::doctor) fn alert_name(alert: AlertDescription) -> String {
         }
         name.push(c.to_ascii_lowercase());
     }
-    name.replace("_c_a", "_ca").replace("_p_s_k_", "_psk_")
+    name.replace("_c_a", "_ca").replace("_p_s_k_", "_psk_").replace("unrecognised", "unrecognized")
 }
 
 /// One line of an answer's body, without its tags.
@@ -242,7 +248,7 @@ mod tests {
     fn alerts_are_named_as_the_rfc_does() {
         assert_eq!(alert_name(AlertDescription::UnknownCA), "unknown_ca");
         assert_eq!(alert_name(AlertDescription::CertificateRequired), "certificate_required");
-        assert_eq!(alert_name(AlertDescription::UnrecognisedName), "unrecognised_name");
+        assert_eq!(alert_name(AlertDescription::UnrecognisedName), "unrecognized_name");
     }
 
     #[test]
