@@ -1,12 +1,13 @@
 //! `countersign logs`: records, by what they are about.
 
+pub(crate) mod fhir;
 mod line;
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 use http::Method;
-use journal::ConnectionRecord;
+use journal::{AccessRecord, ConnectionRecord};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,6 +92,8 @@ enum Format {
     Json,
     /// Connections as AWS's load balancers log them; no others are printed
     Alb,
+    /// Requests as FHIR R4 AuditEvents (IHE BALP), a line each; no others are printed
+    Fhir,
 }
 
 /// The server's answer.
@@ -168,12 +171,16 @@ impl Tail {
 impl Wanted {
     fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
         let kinds = (!self.kinds.is_empty()).then(|| self.kinds.join(","));
-        let connections = (self.format == Format::Alb).then(|| "connection".to_owned());
+        let only = match self.format {
+            Format::Alb => Some("connection".to_owned()),
+            Format::Fhir => Some("access".to_owned()),
+            Format::Text | Format::Json => None,
+        };
         let refused = self.refused.then(|| "true".to_owned());
         let all = [
             ("client", self.client.clone()),
             ("domain", self.domain.clone()),
-            ("kind", connections.or(kinds)),
+            ("kind", only.or(kinds)),
             ("refused", refused),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?)))
@@ -187,6 +194,11 @@ impl Wanted {
             Format::Alb => {
                 if let Ok(connection) = ConnectionRecord::deserialize(record) {
                     answer::print(&connection.alb_line());
+                }
+            }
+            Format::Fhir => {
+                if let Ok(access) = AccessRecord::deserialize(record) {
+                    answer::print(&fhir::audit_event(&access).to_string());
                 }
             }
         }
