@@ -53,3 +53,35 @@ pub use record::{
 };
 pub use search::{Found, Kind, Kinds, Line, Search};
 pub use writer::Writer;
+
+/// For the fuzzer: what is otherwise reached through files only.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::columns::{Header, Table};
+    use crate::note::Verifier;
+
+    /// Reads the bytes as parts of a sealed segment, and writes them as its lines: these come back.
+    pub fn columns(bytes: &[u8]) {
+        let (length, rest) = bytes.split_first().unwrap_or((&0, &[]));
+        let (header, block) = rest.split_at(rest.len().min(usize::from(*length)));
+        if let Some(lines) = Header::read(header).and_then(|header| header.lines(block)) {
+            assert!(lines.iter().map(|line| line.len() + 1).sum::<usize>() == lines.as_bytes().len());
+        }
+        let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+        let mut table = Table::new();
+        lines.iter().for_each(|line| table.push(line));
+        let mut coded = table.code();
+        let header = Header::read(&coded.header()).expect("a header of ours");
+        for lines in lines.chunks(usize::from(*length).max(1)) {
+            let back = header.lines(&coded.block(lines.len())).expect("a block of ours");
+            assert!(back.iter().eq(lines.iter().copied()));
+        }
+    }
+
+    /// Reads a signed note.
+    pub fn note(text: &str, verifier: &Verifier) {
+        let _ = verifier.checkpoint(text);
+        let _ = text.parse::<crate::audit::Proof>();
+        let _ = text.parse::<Verifier>();
+    }
+}
