@@ -50,7 +50,9 @@ pub(crate) struct Recorder {
     retry_at: Option<Instant>,
     /// Of the dropped records so many have a line that says so.
     dropped_told: u64,
-    sealing: Option<JoinHandle<()>>,
+    sealing: Option<JoinHandle<Vec<Unsealed>>>,
+    /// Complete ones that could not be sealed.
+    unsealed: Vec<Unsealed>,
 }
 
 /// Signing for what is on disk.
@@ -60,6 +62,9 @@ struct Checkpoints {
     size: u64,
     at: Instant,
 }
+
+/// A complete segment of lines.
+type Unsealed = (Arc<Segment>, Hashes);
 
 /// The segment that grows.
 struct Current {
@@ -82,7 +87,7 @@ impl Recorder {
     pub(crate) fn new(shared: Arc<Shared>, options: Options, recovered: Recovered, signer: Option<Signer>) -> Self {
         let (tree, size) = (recovered.tree, recovered.checkpoint_size);
         let checkpoints = signer.map(|signer| Checkpoints { signer, size, at: Instant::now() });
-        let (pending, retry_at, sealing) = (VecDeque::new(), None, None);
+        let (pending, retry_at, sealing, unsealed) = (VecDeque::new(), None, None, Vec::new());
         let current = recovered.current.map(Current::of);
         let mut recorder = Self {
             shared,
@@ -95,6 +100,7 @@ impl Recorder {
             retry_at,
             dropped_told: 0,
             sealing,
+            unsealed,
         };
         recorder.seal(recovered.unsealed);
         recorder
@@ -194,6 +200,7 @@ impl Recorder {
             checkpoints.size = recovered.checkpoint_size;
         }
         self.current = recovered.current.map(Current::of);
+        self.unsealed.clear();
         self.seal(recovered.unsealed);
         Ok(())
     }
@@ -340,27 +347,30 @@ impl Recorder {
         Ok(())
     }
 
-    /// Beside this thread: it takes longer than a sync may wait. What fails is sealed at the next start.
-    fn seal(&mut self, segments: Vec<(Arc<Segment>, Hashes)>) {
+    /// Beside this thread: it takes longer than a sync may wait. What fails is sealed with the next one, or at the next start.
+    fn seal(&mut self, segments: Vec<Unsealed>) {
+        self.join_sealing();
+        let mut segments: Vec<Unsealed> = self.unsealed.drain(..).chain(segments).collect();
         if segments.is_empty() {
             return;
         }
-        self.join_sealing();
         let shared = self.shared.clone();
         let seal = move || {
-            for (segment, hashes) in segments {
-                let Ok(sealed) = segment.seal(&shared.directory, hashes) else { continue };
+            segments.retain(|(segment, hashes)| {
+                let Ok(sealed) = segment.seal(&shared.directory, hashes) else { return true };
                 shared.index.write().unwrap_or_else(PoisonError::into_inner).replace(sealed);
                 // Where it stays, the next start removes it.
                 let _ = fs::remove_file(segment.path(&shared.directory));
-            }
+                false
+            });
+            segments
         };
         self.sealing = std::thread::Builder::new().name("journal-seal".into()).spawn(seal).ok();
     }
 
     fn join_sealing(&mut self) {
-        if let Some(sealing) = self.sealing.take() {
-            let _ = sealing.join();
+        if let Some(Ok(failed)) = self.sealing.take().map(JoinHandle::join) {
+            self.unsealed = failed;
         }
     }
 

@@ -173,6 +173,31 @@ fn a_disk_that_fails_for_a_while() {
 }
 
 #[test]
+fn what_could_not_be_sealed_is_sealed_with_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path());
+    let in_the_way = directory.path().join("journal/0000000000000000.sealing");
+    fs::create_dir(&in_the_way).unwrap();
+    let mut number = 0;
+    let mut until = |done: &dyn Fn() -> bool| {
+        while !done() {
+            put(&journal, number);
+            number += 1;
+        }
+    };
+    until(&|| !files(directory.path(), "sealed").is_empty());
+    let first = directory.path().join("journal/0000000000000000.lines");
+    assert!(first.exists() && !first.with_extension("sealed").exists(), "the second was sealed, the first was not");
+    fs::remove_dir(&in_the_way).unwrap();
+    until(&|| first.with_extension("sealed").exists() && !first.exists());
+    drop(journal);
+    let (journal, notices) = open(directory.path());
+    assert_eq!(notices, []);
+    assert!(numbers(&journal).into_iter().eq(0..number));
+    assert_eq!(verify(directory.path(), &[]).findings, []);
+}
+
+#[test]
 fn a_file_in_the_way() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) = open(directory.path());

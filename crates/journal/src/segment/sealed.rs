@@ -90,11 +90,18 @@ struct Description {
 
 impl Segment {
     /// Seals a complete segment of lines. The lines' file stays; the hashes are of the records as they were when they were written.
-    pub(crate) fn seal(&self, directory: &Path, hashes: Hashes) -> io::Result<Self> {
+    pub(crate) fn seal(&self, directory: &Path, hashes: &Hashes) -> io::Result<Self> {
+        let temporary = path(directory, self.first, "sealing");
+        self.seal_as(&temporary, directory, hashes).inspect_err(|_| {
+            // A full disk has the more need of what it takes.
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+
+    fn seal_as(&self, temporary: &Path, directory: &Path, hashes: &Hashes) -> io::Result<Self> {
         let Hashes { before, run, checks } = hashes;
         let read = Contents::of(self, directory)?;
-        let temporary = path(directory, self.first, "sealing");
-        let file = private().create(true).truncate(true).open(&temporary)?;
+        let file = private().create(true).truncate(true).open(temporary)?;
         let mut out = Output { file: BufWriter::new(file), at: 0 };
         out.write(MAGIC)?;
         let blocks = merged(&self.blocks);
@@ -116,13 +123,14 @@ impl Segment {
             terms: terms.clone(),
             sources: self.sources.clone(),
             blocks: sealed.clone(),
-            before: encoded(&before),
-            run: encoded(&run),
+            before: encoded(before),
+            run: encoded(run),
             damaged: read.damaged.clone(),
         };
         let bytes = out.finish(&description)?;
-        fs::rename(&temporary, path(directory, self.first, SEALED))?;
+        fs::rename(temporary, path(directory, self.first, SEALED))?;
         File::open(directory)?.sync_all()?;
+        let (before, run) = (before.clone(), run.clone());
         let form = Form::Sealed(Box::new(Sealed { header, terms, before, run, damaged: read.damaged }));
         Ok(Self { bytes, form, blocks: sealed, sources: self.sources.clone(), ..*self })
     }
