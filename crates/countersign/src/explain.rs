@@ -238,6 +238,8 @@ mod tests {
             request_id: "Mc7UVioPPHcEKPA=".into(),
             connection: "".into(),
             trace: "".into(),
+            span: "".into(),
+            parent_span: "".into(),
             domain: "api.example.com".into(),
             api_id: None,
             stage: None,

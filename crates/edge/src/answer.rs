@@ -77,6 +77,8 @@ pub(crate) enum Answer {
     IntegrationFailure,
     /// The backend's answer did not come in time.
     IntegrationTimeout,
+    /// Its admission could not be recorded, and it is not forwarded.
+    Unrecorded,
     /// The function ended in an error, or returned what is no answer.
     FunctionFailed,
     /// The function could not be called.
@@ -162,7 +164,7 @@ impl Answer {
             Self::NoIntegration | Self::AuthorizerUnusable | Self::FunctionFailed | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
             }
-            Self::IntegrationFailure | Self::IntegrationTimeout => {
+            Self::IntegrationFailure | Self::IntegrationTimeout | Self::Unrecorded => {
                 form!(SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
             }
         }
@@ -226,6 +228,7 @@ impl Answer {
             Self::PayloadTooLarge => Some(Bound::BodyBytes),
             Self::PayloadTimeout => Some(Bound::StallTimeout),
             Self::BadRequest(_) => Some(Bound::Malformed),
+            Self::Unrecorded => Some(Bound::Unrecorded),
             _ => None,
         }
     }
@@ -250,7 +253,7 @@ impl Answer {
             Self::PayloadTooLarge => "REQUEST_TOO_LARGE",
             Self::BadRequest(_) | Self::Misdirected | Self::HeadersTooLarge | Self::PayloadTimeout => "DEFAULT_4XX",
             Self::Throttled | Self::ClientRate(_) | Self::ClientConcurrency => "THROTTLED",
-            Self::NoIntegration => "DEFAULT_5XX",
+            Self::NoIntegration | Self::Unrecorded => "DEFAULT_5XX",
             Self::IntegrationFailure | Self::FunctionFailed | Self::FunctionUnreachable => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
         }

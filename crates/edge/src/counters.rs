@@ -102,6 +102,8 @@ pub enum Bound {
     ProxyProtocol,
     /// A connection that the system could not accept, most likely for want of file descriptors.
     Accept,
+    /// A request that was not forwarded, because its admission could not be recorded.
+    Unrecorded,
 }
 
 impl Bound {
@@ -117,7 +119,7 @@ impl Bound {
     }
 
     /// Every one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::HeaderTimeout,
@@ -132,6 +134,7 @@ impl Bound {
         Self::RefusedTimeout,
         Self::ProxyProtocol,
         Self::Accept,
+        Self::Unrecorded,
     ];
 
     /// Its name in the metrics.
@@ -151,6 +154,7 @@ impl Bound {
             Self::RefusedTimeout => "refused_timeout",
             Self::ProxyProtocol => "proxy_protocol",
             Self::Accept => "accept",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }

@@ -90,6 +90,7 @@ impl Edge {
                 tls: tls.clone(),
                 upstream_tls: upstream_tls.clone(),
                 writer: journal.writer(),
+                journal: journal.clone(),
                 ledger: ledger.clone(),
                 lines: lines.clone(),
                 counters: edge.counters.clone(),

@@ -9,9 +9,11 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use journal::End;
+use model::Records;
 use model::mapping::MAX_PAYLOAD_BYTES;
 use model::snapshot::{Backend, Domain, Integration, Paths, Snapshot};
 
+use crate::admission;
 use crate::admit;
 use crate::answer::{self, Answer};
 use crate::api_keys;
@@ -41,7 +43,13 @@ pub(crate) async fn serve(
     let is_head = parts.method == Method::HEAD;
     let mut record = Record::of_request(&runtime, &connection, &parts);
     let is_known = connection.reviewed(&runtime).await;
-    let routed = route(&runtime, &connection, &mut record, &parts, &mut payload, is_known).await;
+    let routed = match route(&runtime, &connection, &mut record, &parts, &mut payload, is_known).await {
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        Ok(routed) if record.domain.recording.records == Records::Required => {
+            Box::pin(admission::admit(&runtime, &mut record)).await.map(|()| routed)
+        }
+        routed => routed,
+    };
     let cors = record.cross_origin(&parts);
     let outcome = match routed {
         Ok(Routed::Onward(onward)) => {

@@ -105,6 +105,7 @@ pub(crate) async fn forward(
         None => parts.method,
     };
     let mut headers = parts.headers;
+    record.carry_trace(&mut headers);
     rewrite_request(&mut headers, parts.version, forwarded, &integration.request_mapping);
     for (name, value) in record.client.identity_headers() {
         headers.insert(name.clone(), value.clone());

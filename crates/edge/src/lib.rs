@@ -9,6 +9,7 @@
 //! [`trust::Truststore::judge`]), and rustls types outside `tls`.
 
 mod addresses;
+mod admission;
 mod admit;
 mod answer;
 mod api_keys;
@@ -44,6 +45,7 @@ mod socket;
 mod status;
 mod strangers;
 mod tls;
+mod trace;
 mod upstream;
 mod verdicts;
 

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use http::header::USER_AGENT;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use journal::Keeping;
 use model::resource::domain_log_group;
 use model::snapshot::{AccessLog, Dialect, Domain, ResourceName, Route, Stage, StageKey};
 use model::template::{Context, Template, Value, Variable};
-use model::{BoundTokens, Permit, Revision, UnixMillis};
+use model::{BoundTokens, LogPaths, Permit, Records, Revision, UnixMillis};
 use trust::Code;
 
 use crate::answer::Answer;
@@ -23,10 +24,12 @@ use crate::cors::CrossOrigin;
 use crate::counters::{Limit, Stopped};
 use crate::lambda::Invoked;
 use crate::request_id::RequestId;
+use crate::rest_api;
 use crate::runtime::Runtime;
 use crate::shadow::{Difference, ShadowLine};
 use crate::sightings::Encounter;
 use crate::strangers::Reason;
+use crate::trace::Trace;
 use crate::verdicts::{Chain, Client, Refusal};
 
 /// Format of lines under a domain's own group ([`model::resource::domain_log_group`]): of requests and connections that are
@@ -41,6 +44,13 @@ pub const DOMAIN_LOG_FORMAT: &str = concat!(
     r#""notBefore":"$context.identity.clientCert.validity.notBefore","#,
     r#""notAfter":"$context.identity.clientCert.validity.notAfter"}"#,
 );
+
+/// Bytes of a method that are recorded.
+const MAX_METHOD_BYTES: usize = 32;
+/// Bytes of a path that are recorded beside the line.
+const MAX_PATH_BYTES: usize = 2 * 1024;
+/// Bytes of what an authorizer says that are recorded beside the line.
+const MAX_DETAIL_BYTES: usize = 1024;
 
 /// For the person at the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +94,8 @@ pub(crate) struct Record {
     request: Option<Request>,
     stage: Option<Arc<Stage>>,
     base_path: Box<str>,
+    /// Where the path below base path or stage begins.
+    rest_at: usize,
     /// Id of the routing rule that led to the stage.
     routing_rule: Option<Arc<str>>,
     route_key: Option<Arc<str>>,
@@ -115,6 +127,8 @@ pub(crate) struct Record {
     is_counted: bool,
     complete: bool,
     cut: Option<&'static str>,
+    /// Of which trace it is a part, if of one.
+    trace: Option<Box<Trace>>,
 }
 
 struct Request {
@@ -159,6 +173,7 @@ impl Record {
             request: None,
             stage: None,
             base_path: Box::default(),
+            rest_at: 0,
             routing_rule: None,
             route_key: None,
             permit: None,
@@ -181,6 +196,7 @@ impl Record {
             is_counted: false,
             complete: false,
             cut: None,
+            trace: None,
         });
         record.choose_ids();
         record
@@ -214,6 +230,8 @@ impl Record {
         let found = self.domain.paths.find(path, &parts.headers).filter(|_| path.starts_with('/'))?;
         let (stage, rest) = (found.stage.clone(), found.rest);
         self.base_path = found.base_path.into();
+        // An empty rest is given as a slash that may not be there.
+        self.rest_at = path.len() - if path.ends_with(rest) { rest.len() } else { 0 };
         self.routing_rule = found.rule.cloned();
         self.stage = Some(stage.clone());
         self.choose_ids();
@@ -224,6 +242,42 @@ impl Record {
     pub(crate) fn route(&mut self, route: &Route) {
         self.resource = route.resource.clone();
         self.route_key = Some(route.key.clone()).filter(|_| self.resource.is_none());
+    }
+
+    /// The key of the route, or the path of the REST API's resource, that takes the request; empty where none does.
+    pub(crate) fn route_named(&self) -> &str {
+        let of_resource = self.resource.as_ref().map(|resource| &*resource.path);
+        of_resource.or(self.route_key.as_deref()).unwrap_or_default()
+    }
+
+    /// The request's method, as it is recorded.
+    pub(crate) fn method(&self) -> &str {
+        let method = self.request.as_ref().map_or("", |request| request.method.as_str());
+        &method[..method.floor_char_boundary(MAX_METHOD_BYTES)]
+    }
+
+    /// That of the settings under which its client and domain were looked at.
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Finds out of which trace the request is a part, and tells the backend by its headers.
+    pub(crate) fn carry_trace(&mut self, headers: &mut HeaderMap) {
+        let trace = Trace::carry(headers, self.domain.recording.begins_traces, || self.runtime.ids.random());
+        self.trace = trace.map(Box::new);
+    }
+
+    /// The path as it is recorded: of a segment that a route declares as a variable, with the name of that.
+    fn recorded_path(&self) -> Cow<'_, str> {
+        let Some(request) = &self.request else { return Cow::Borrowed("") };
+        let path = request.uri.path();
+        let route = self.route_named();
+        // Where another method's route could declare more, or this one's does.
+        let may_declare = route.is_empty() || route.starts_with('$') || route.contains('{');
+        let stage = self.stage.as_ref().filter(|_| may_declare && self.domain.recording.paths == LogPaths::Redacted);
+        let declared = stage.map(|stage| rest_api::declared(stage, &request.method, &path[self.rest_at..]));
+        let declared = declared.filter(|declared| !declared.is_empty());
+        declared.map_or(Cow::Borrowed(path), |declared| redacted(path, &declared).into())
     }
 
     /// What the stage's settings about other origins have to say of the answer, if there are some.
@@ -273,6 +327,12 @@ impl Record {
     /// `$context.authorizer.error`
     fn why_denied(&self) -> &str {
         self.authorizer_error.as_deref().unwrap_or_else(|| self.denied.map_or("", Denial::description))
+    }
+
+    /// The same, as it is recorded.
+    fn why_denied_in_short(&self) -> &str {
+        let why = self.why_denied();
+        &why[..why.floor_char_boundary(MAX_DETAIL_BYTES)]
     }
 
     /// The request lacks these parameters, and is answered so.
@@ -461,15 +521,16 @@ impl Record {
     fn append(&self) {
         let mut message = self.runtime.line.take();
         message.clear();
+        let path = self.recorded_path();
+        let recorded = Recorded { record: self, path: &path };
         let (region, group) = match self.log() {
             Some((region, group, template)) => {
-                self.client.chain.with_line(template, |line| line.render(self, &mut message));
+                self.client.chain.with_line(template, |line| line.render(&recorded, &mut message));
                 (region, group)
             }
             None => (Cow::Borrowed(""), Cow::Borrowed("")),
         };
         let stream = if group.is_empty() { "" } else { self.runtime.log_stream.as_str() };
-        let route = self.resource.as_ref().map_or(self.route_key.as_deref(), |resource| Some(&*resource.path));
         let record = journal::AccessRecord {
             time_ms: self.runtime.config.clock.now(),
             took_us: self.started.elapsed().as_micros() as u64,
@@ -479,27 +540,30 @@ impl Record {
             message: message.as_str().into(),
             request_id: self.id.as_str().into(),
             connection: self.connection.id.as_str().into(),
-            trace: Cow::Borrowed(""),
+            trace: self.trace.as_ref().map_or("", |trace| trace.id()).into(),
+            span: self.trace.as_ref().map_or("", |trace| trace.span()).into(),
+            parent_span: self.trace.as_ref().map_or("", |trace| trace.parent()).into(),
             domain: self.connection.name.as_str().into(),
             api_id: self.stage.as_ref().map(|stage| stage.api_id.as_str().into()),
             stage: self.stage.as_ref().map(|stage| stage.name.as_str().into()),
-            method: self.request.as_ref().map_or("", |request| request.method.as_str()).into(),
-            route: route.unwrap_or_default().into(),
-            path: Cow::Borrowed(""),
+            method: self.method().into(),
+            route: self.route_named().into(),
+            path: path[..path.floor_char_boundary(MAX_PATH_BYTES)].into(),
             status: self.status.map_or(0, |status| status.as_u16()),
             bytes_in: self.upload.as_ref().map_or(0, |progress| progress.bytes()),
             bytes_out: self.sent,
             refusal: self.refusal().map(|refusal| refusal.to_record(&self.client.chain)),
-            denial: self
-                .denied
-                .map(|denial| journal::Denial { code: denial.as_str().into(), detail: self.why_denied().into() }),
+            denial: self.denied.map(|denial| journal::Denial {
+                code: denial.as_str().into(),
+                detail: self.why_denied_in_short().into(),
+            }),
             revision: self.revision,
             truststore: self.client.truststore_named(),
             client: self.client.chain.named(),
             shadow: self.client.shadow.as_ref().map(Difference::to_record),
             source: self.connection.peer,
         };
-        self.runtime.writer.borrow_mut().append(&record);
+        self.runtime.writer.borrow_mut().append_as(&record, keeping(&self.domain));
         drop(record);
         self.runtime.line.replace(message);
     }
@@ -517,6 +581,21 @@ impl Drop for Record {
             self.connection.activity.end(self.complete || self.status.is_some());
         }
         self.write();
+    }
+}
+
+/// A record as it is written into a line. Mappings see the request as it is.
+struct Recorded<'r> {
+    record: &'r Record,
+    path: &'r str,
+}
+
+impl Context for Recorded<'_> {
+    fn value(&self, variable: &Variable, out: &mut Value<'_>) {
+        match variable {
+            Variable::Path => out.push_str(self.path),
+            _ => self.record.value(variable, out),
+        }
     }
 }
 
@@ -644,5 +723,40 @@ impl Refusal {
             evidence: evidence.collect(),
             chain_sha256: chain.can_be_kept().then(|| chain.sent().digest_hex().into()),
         }
+    }
+}
+
+/// What becomes of records of a domain when the disk is behind.
+pub(crate) fn keeping(domain: &Domain) -> Keeping {
+    match domain.recording.records {
+        Records::BestEffort => Keeping::BestEffort,
+        Records::Durable | Records::Required => Keeping::Durable,
+    }
+}
+
+/// `path` with the names of variables in the place of their values, which are parts of it, in their order.
+fn redacted(path: &str, declared: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut end = 0;
+    for (name, value) in declared {
+        let at = value.as_ptr().addr() - path.as_ptr().addr();
+        out.push_str(&path[end..at]);
+        out.extend(["{", name, "}"]);
+        end = at + value.len();
+    }
+    out.push_str(&path[end..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_in_the_place_of_values() {
+        let path = "/v1/Patient/1/Observation/2";
+        let declared = [("id", &path[12..13]), ("other", &path[26..])];
+        assert_eq!(redacted(path, &declared), "/v1/Patient/{id}/Observation/{other}");
+        assert_eq!(redacted(path, &[]), path);
     }
 }

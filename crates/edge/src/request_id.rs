@@ -52,7 +52,7 @@ impl RequestIds {
         RequestId { text, length: LONGEST as u8 }
     }
 
-    fn random<const N: usize>(&self) -> [u8; N] {
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
         let mut block = self.0.borrow_mut();
         if block.used + N > BLOCK {
             // aws-lc aborts the process rather than go on without entropy; its result says nothing more.

@@ -37,6 +37,15 @@ pub(crate) fn find<'s, 'p>(stage: &'s Stage, method: &Method, path: &'p str) -> 
     }
 }
 
+/// The segments of a path that a route declares as variables, of whatever method: names and values in order.
+pub(crate) fn declared<'s, 'p>(stage: &'s Stage, method: &Method, path: &'p str) -> Vec<(&'s str, &'p str)> {
+    match (stage.dialect, &stage.router, &stage.resources) {
+        (Dialect::Http, Some(router), _) => router.declared(method.as_str(), path),
+        (Dialect::Rest, _, Some(resources)) => resources.declared(method.as_str(), path),
+        _ => Vec::new(),
+    }
+}
+
 /// Holds a request against what its method requires: there, and not blank. What is missing stands in the record.
 pub(crate) fn check(required: &[Required], parts: &Parts, record: &mut Record) -> Result<(), Answer> {
     let is_there = |parameter: &&Required| match parameter {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::End;
 use journal::ledger::Ledger;
+use journal::{End, Journal};
 use model::Snapshot;
 use model::template::Template;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use trust::UnixSeconds;
 
 use crate::addresses::{Addresses, Counted};
+use crate::admission::Admissions;
 use crate::authorize::{RememberedVerdicts, VerifiedTokens};
 use crate::clock::TimeText;
 use crate::connection::{self, Close, Connection};
@@ -62,6 +63,7 @@ pub(crate) struct Runtime {
     pub(crate) writer: RefCell<journal::Writer>,
     pub(crate) sightings: Sightings,
     pub(crate) strangers: Strangers,
+    pub(crate) admissions: Admissions,
     pub(crate) lines: mpsc::Sender<Line>,
     pub(crate) counters: RuntimeCounters,
     pub(crate) ids: RequestIds,
@@ -91,6 +93,7 @@ pub(crate) struct Parts {
     pub(crate) tls: Arc<SharedTls>,
     pub(crate) upstream_tls: UpstreamTls,
     pub(crate) writer: journal::Writer,
+    pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
     pub(crate) lines: mpsc::Sender<Line>,
     pub(crate) counters: Counters,
@@ -146,6 +149,7 @@ impl Runtime {
             writer: RefCell::new(parts.writer),
             sightings: Sightings::new(parts.ledger),
             strangers: Strangers::default(),
+            admissions: Admissions::new(parts.journal),
             lines: parts.lines,
             counters,
             ids: RequestIds::new(),
@@ -290,7 +294,7 @@ impl Runtime {
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             select! {
-                _ = flush.tick() => self.writer.borrow_mut().flush(),
+                _ = flush.tick() => drop(self.writer.borrow_mut().flush()),
                 _ = sweep.tick() => {
                     self.sweep_once();
                     self.sightings.flush(self.config.clock.now());

@@ -22,6 +22,8 @@ fn record() -> AccessRecord<'static> {
         request_id: "JKJaXmPLvHcESHA=".into(),
         connection: "JKJaXmPLvHcESHB=".into(),
         trace: "".into(),
+        span: "".into(),
+        parent_span: "".into(),
         domain: "api.example.com".into(),
         api_id: Some("a1b2c3d4e5".into()),
         stage: Some("$default".into()),

@@ -52,7 +52,7 @@ pub use record::{
     TruststoreChange, Validity,
 };
 pub use search::{Found, Kind, Kinds, Line, Search};
-pub use writer::Writer;
+pub use writer::{Keeping, Writer};
 
 /// For the fuzzer: what is otherwise reached through files only.
 #[cfg(fuzzing)]

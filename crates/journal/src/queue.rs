@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::writer::Chunk;
+use crate::writer::{Chunk, Keeping};
 
 /// First in, first out. Lines are bounded in bytes; requests to write or sync are not held back by them.
 pub(crate) struct Queue {
@@ -55,8 +55,12 @@ impl Queue {
 
     /// Hands lines over; gives them back when too many wait already, or the queue is closed.
     pub(crate) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
+        let limit = match chunk.keeping {
+            Keeping::Durable => self.limit,
+            Keeping::BestEffort => self.limit / 2,
+        };
         let mut state = self.lock();
-        if state.closed || state.bytes >= self.limit {
+        if state.closed || state.bytes >= limit {
             return Err(chunk);
         }
         state.bytes += chunk.bytes.len();
@@ -100,5 +104,25 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_room_is_for_what_is_to_be_durable() {
+        let queue = Queue::new(100);
+        let push = |keeping, bytes| {
+            let chunk = Chunk { bytes: vec![0; bytes], keeping, ..Chunk::default() };
+            queue.push(chunk).is_ok()
+        };
+        assert!(push(Keeping::BestEffort, 50));
+        assert!(!push(Keeping::BestEffort, 1));
+        assert!(push(Keeping::Durable, 50));
+        assert!(!push(Keeping::Durable, 1));
+        drop(queue.take(None));
+        assert!(push(Keeping::BestEffort, 1));
     }
 }

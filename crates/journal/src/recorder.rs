@@ -23,7 +23,7 @@ use crate::record::Record;
 use crate::recovery::{self, Growing, Recovered};
 use crate::segment::{Form, GROWING, Hashes, Segment, path};
 use crate::tree::Run;
-use crate::writer::Chunk;
+use crate::writer::{Chunk, Keeping};
 
 /// Written bytes that are held until they are synced, so that they can be written again should that fail.
 const UNSYNCED_BYTES: usize = 8 * 1024 * 1024;
@@ -77,7 +77,7 @@ struct Current {
     synced: u64,
     /// What was written and not synced, in pieces.
     unsynced: Vec<Vec<u8>>,
-    /// When the first of it was written.
+    /// When the first of it was written that is not to wait for long.
     dirty_since: Option<Instant>,
     /// A sync failed: the kernel may have forgotten what it was given.
     rewrite: bool,
@@ -247,7 +247,9 @@ impl Recorder {
         current.file.write_all_at(&chunk.bytes, current.written)?;
         current.chain = chain;
         current.written += chunk.bytes.len() as u64;
-        current.dirty_since.get_or_insert_with(Instant::now);
+        if chunk.keeping == Keeping::Durable {
+            current.dirty_since.get_or_insert_with(Instant::now);
+        }
         if !self.released {
             for leaf in chunk.leaves() {
                 self.tree.append(leaf);
@@ -420,7 +422,7 @@ impl Current {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.dirty_since.is_none() {
+        if self.written == self.synced {
             return Ok(());
         }
         if self.rewrite {

@@ -18,9 +18,20 @@ const KEEP_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    chunk: Chunk,
-    /// Whether the chunk has lines, for readers to see.
+    durable: Chunk,
+    best_effort: Chunk,
+    /// Whether one of the chunks has lines, for readers to see.
     holds_lines: Arc<AtomicBool>,
+}
+
+/// What becomes of a record when the disk is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Keeping {
+    /// It is on disk soon ([`Options::sync_after`](crate::Options::sync_after)), and dropped only where everything is full.
+    #[default]
+    Durable,
+    /// Nothing is synced for its sake, and it is dropped where half is full.
+    BestEffort,
 }
 
 /// Lines that go to the file in one piece, and what an index needs to know of them.
@@ -30,72 +41,108 @@ pub(crate) struct Chunk {
     /// Where each line ends, behind its LF.
     pub ends: Vec<u32>,
     pub spans: Vec<(Source, Span)>,
+    /// Of its lines.
+    pub keeping: Keeping,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let holds_lines = Arc::default();
         shared.enlist(&holds_lines);
-        Self { shared, chunk: Chunk::default(), holds_lines }
+        let best_effort = Chunk { keeping: Keeping::BestEffort, ..Chunk::default() };
+        Self { shared, durable: Chunk::default(), best_effort, holds_lines }
     }
 
     /// Adds the record of a request. Never blocks: where the disk is so far behind that everything is full, the record is
     /// dropped and counted, and a line will say how many were. So it is with those of other kinds.
     pub fn append(&mut self, record: &AccessRecord<'_>) {
+        self.append_as(record, Keeping::Durable);
+    }
+
+    /// As [`append`](Self::append).
+    pub fn append_as(&mut self, record: &AccessRecord<'_>, keeping: Keeping) {
         if record.message.len() > crate::MAX_MESSAGE_BYTES {
             let message = bounded(&record.message).into_owned().into();
-            self.push(&Record::Access(&AccessRecord { message, ..record.clone() }));
+            self.push(&Record::Access(&AccessRecord { message, ..record.clone() }), keeping);
         } else {
-            self.push(&Record::Access(record));
+            self.push(&Record::Access(record), keeping);
         }
     }
 
-    /// Adds the record of a request that is about to be forwarded.
-    pub fn append_admission(&mut self, record: &AdmissionRecord<'_>) {
-        self.push(&Record::Admission(record));
+    /// Adds the record of a request that is about to be forwarded. `false`: it was dropped.
+    #[must_use]
+    pub fn append_admission(&mut self, record: &AdmissionRecord<'_>) -> bool {
+        self.push(&Record::Admission(record), Keeping::Durable)
     }
 
     /// Adds the record of a connection.
-    pub fn append_connection(&mut self, record: &ConnectionRecord<'_>) {
-        self.push(&Record::Connection(record));
+    pub fn append_connection(&mut self, record: &ConnectionRecord<'_>, keeping: Keeping) {
+        self.push(&Record::Connection(record), keeping);
     }
 
     /// Adds a count of refusals.
     pub fn append_refusals(&mut self, record: &RefusalsRecord<'_>) {
-        self.push(&Record::Refusals(record));
+        self.push(&Record::Refusals(record), Keeping::Durable);
     }
 
-    fn push(&mut self, record: &Record<'_>) {
-        if self.chunk.bytes.len() >= KEEP_BYTES {
-            self.flush();
-            if self.chunk.bytes.len() >= KEEP_BYTES {
+    /// `false`: there was no room.
+    fn push(&mut self, record: &Record<'_>, keeping: Keeping) -> bool {
+        let limit = match keeping {
+            Keeping::Durable => KEEP_BYTES,
+            Keeping::BestEffort => KEEP_BYTES / 2,
+        };
+        if self.chunk(keeping).bytes.len() >= limit {
+            self.hand_over(keeping);
+            if self.chunk(keeping).bytes.len() >= limit {
                 self.shared.count_dropped(1);
-                return;
+                return false;
             }
         }
-        self.chunk.push(record);
-        if self.chunk.bytes.len() >= HAND_OVER_BYTES {
-            self.flush();
-        } else if self.chunk.lines() == 1 {
+        let chunk = self.chunk(keeping);
+        chunk.push(record);
+        let (bytes, lines) = (chunk.bytes.len(), chunk.lines());
+        if bytes >= HAND_OVER_BYTES {
+            self.hand_over(keeping);
+        } else if lines == 1 {
             self.holds_lines.store(true, Ordering::SeqCst);
         }
+        true
     }
 
-    /// Hands over what was added since the last time. To be called every 50 ms or so; does nothing when there is nothing.
-    pub fn flush(&mut self) {
-        if self.chunk.lines() == 0 {
+    /// Hands over what was added since the last time. To be called every 50 ms or so; does nothing when there is nothing. `false`:
+    /// something is still here, because too much waits for the disk already.
+    pub fn flush(&mut self) -> bool {
+        self.hand_over(Keeping::BestEffort);
+        self.hand_over(Keeping::Durable);
+        self.durable.lines() == 0 && self.best_effort.lines() == 0
+    }
+
+    fn hand_over(&mut self, keeping: Keeping) {
+        let chunk = self.chunk(keeping);
+        if chunk.lines() == 0 {
             return;
         }
         // As much again will be needed soon.
         let next = Chunk {
-            bytes: Vec::with_capacity(self.chunk.bytes.len()),
-            ends: Vec::with_capacity(self.chunk.ends.len()),
+            bytes: Vec::with_capacity(chunk.bytes.len()),
+            ends: Vec::with_capacity(chunk.ends.len()),
             spans: Vec::new(),
+            keeping,
         };
-        let chunk = std::mem::replace(&mut self.chunk, next);
+        let chunk = std::mem::replace(chunk, next);
         match self.shared.queue.push(chunk) {
-            Ok(()) => self.shared.writer_flushed(&self.holds_lines),
-            Err(chunk) => self.chunk = chunk,
+            Ok(()) if self.durable.lines() == 0 && self.best_effort.lines() == 0 => {
+                self.shared.writer_flushed(&self.holds_lines);
+            }
+            Ok(()) => {}
+            Err(chunk) => *self.chunk(keeping) = chunk,
+        }
+    }
+
+    fn chunk(&mut self, keeping: Keeping) -> &mut Chunk {
+        match keeping {
+            Keeping::Durable => &mut self.durable,
+            Keeping::BestEffort => &mut self.best_effort,
         }
     }
 }
@@ -103,7 +150,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.flush();
-        self.shared.count_dropped(self.chunk.lines());
+        self.shared.count_dropped(self.durable.lines() + self.best_effort.lines());
     }
 }
 

@@ -17,6 +17,8 @@ fn record(number: u64) -> AccessRecord<'static> {
         request_id: format!("id-{number}=").into(),
         connection: "".into(),
         trace: "".into(),
+        span: "".into(),
+        parent_span: "".into(),
         domain: "api.example.com".into(),
         api_id: Some("abc".into()),
         stage: None,

@@ -54,19 +54,43 @@ impl<T> Router<T> {
 
     /// Finds the route of a request. `path` starts with `/` and has no query.
     pub fn find<'r, 'p>(&'r self, method: &str, path: &'p str) -> Option<Match<'r, 'p, T>> {
-        let rest = path.strip_prefix('/').unwrap_or(path);
         let mut values = Vec::new();
-        let found = self.root.full(method, rest, &mut values).or_else(|| {
-            values.clear();
-            self.root.greedy(method, rest, &mut values)
-        });
-        match found {
-            Some(entry) => Some(Match {
+        match self.entry(Some(method), path, &mut values) {
+            Some((entry, _)) => Some(Match {
                 route: &entry.route,
                 variables: entry.names.iter().map(String::as_str).zip(values).collect(),
             }),
             None => Some(Match { route: self.default.as_ref()?, variables: Vec::new() }),
         }
+    }
+
+    /// Names and values of the single segments of `path` that a route declares as variables: the route of the request or, where
+    /// it has none, that of another method for the path. What a greedy variable takes is not declared to be anything.
+    pub fn declared<'r, 'p>(&'r self, method: &str, path: &'p str) -> Vec<(&'r str, &'p str)> {
+        let declared = |method, of_all| {
+            let mut values = Vec::new();
+            let (entry, is_full) = self.entry(method, path, &mut values).filter(|(_, is_full)| of_all || *is_full)?;
+            // The greedy one is the last.
+            let single = values.len() - usize::from(!is_full);
+            Some(entry.names.iter().map(String::as_str).zip(values).take(single).collect())
+        };
+        let found = declared(Some(method), false).or_else(|| declared(None, false));
+        found.or_else(|| declared(Some(method), true)).or_else(|| declared(None, true)).unwrap_or_default()
+    }
+
+    /// With the values of its variables, and whether none of them is greedy. `None`: of any method.
+    fn entry<'r, 'p>(
+        &'r self,
+        method: Option<&str>,
+        path: &'p str,
+        values: &mut Vec<&'p str>,
+    ) -> Option<(&'r Entry<T>, bool)> {
+        let rest = path.strip_prefix('/').unwrap_or(path);
+        if let Some(entry) = self.root.full(method, rest, values) {
+            return Some((entry, true));
+        }
+        values.clear();
+        self.root.greedy(method, rest, values).map(|entry| (entry, false))
     }
 }
 
@@ -91,7 +115,7 @@ impl<T> Node<T> {
     }
 
     /// A route that matches the whole path. Each node is visited at most twice a segment: static, then variable.
-    fn full<'p>(&self, method: &str, rest: &'p str, values: &mut Vec<&'p str>) -> Option<&Entry<T>> {
+    fn full<'p>(&self, method: Option<&str>, rest: &'p str, values: &mut Vec<&'p str>) -> Option<&Entry<T>> {
         if rest.is_empty() {
             return pick(&self.full, method);
         }
@@ -107,7 +131,7 @@ impl<T> Node<T> {
     }
 
     /// The greedy route with the longest way down to it.
-    fn greedy<'p>(&self, method: &str, rest: &'p str, values: &mut Vec<&'p str>) -> Option<&Entry<T>> {
+    fn greedy<'p>(&self, method: Option<&str>, rest: &'p str, values: &mut Vec<&'p str>) -> Option<&Entry<T>> {
         if rest.is_empty() {
             return None;
         }
@@ -153,7 +177,8 @@ impl<T> Default for Node<T> {
     }
 }
 
-fn pick<'a, T>(entries: &'a [Entry<T>], method: &str) -> Option<&'a Entry<T>> {
+fn pick<'a, T>(entries: &'a [Entry<T>], method: Option<&str>) -> Option<&'a Entry<T>> {
+    let Some(method) = method else { return entries.first() };
     let exact = entries.iter().find(|entry| entry.method.as_deref() == Some(method));
     exact.or_else(|| entries.iter().find(|entry| entry.method.is_none()))
 }
@@ -194,6 +219,27 @@ mod tests {
         let found = router.find("GET", "/a/q/r/s").unwrap();
         assert_eq!((*found.route, found.variables), ("GET /{first}/{rest+}", vec![("first", "a"), ("rest", "q/r/s")]));
         assert_eq!(router.find("GET", "/nothing"), None);
+    }
+
+    #[test]
+    fn what_is_declared_is_known_for_other_methods_too() {
+        let router =
+            router(&["GET /a/{x}", "POST /b/{y}/c", "GET /{first}/in/{rest+}", "ANY /{proxy+}", "GET /a/fixed"]);
+        for (method, path, declared) in [
+            ("GET", "/a/1", &[("x", "1")][..]),
+            ("DELETE", "/a/1", &[("x", "1")]),
+            ("GET", "/a/fixed", &[]),
+            ("GET", "/b/2/c", &[("y", "2")]),
+            ("GET", "/c/in/3/4", &[("first", "c")]),
+            ("POST", "/c/in/3/4", &[]),
+            ("GET", "/any/thing", &[]),
+            ("GET", "/", &[]),
+        ] {
+            assert_eq!(router.declared(method, path), declared, "{method} {path}");
+        }
+        assert_eq!(self::router(&["GET /{x}", "$default"]).declared("PUT", "/1"), [("x", "1")]);
+        assert_eq!(self::router(&["GET /{x}/{y+}"]).declared("PUT", "/1/2"), [("x", "1")]);
+        assert_eq!(self::router(&["$default"]).declared("PUT", "/1"), []);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::template::Template;
 pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer, Told};
 
 use crate::{
-    Blobs, BoundTokens, ClientLimits, GatewayAnswers, IdentityHeaders, Keyring, Meter, Rejection, Revision,
+    Blobs, BoundTokens, ClientLimits, GatewayAnswers, IdentityHeaders, Keyring, Meter, Recording, Rejection, Revision,
     SecurityPolicy, State, Throttle, UnixMillis,
 };
 
@@ -118,6 +118,8 @@ pub struct Domain {
     pub security_policy: SecurityPolicy,
     /// `countersign:bound-tokens`; none: its tags do not say.
     pub bound_tokens: Option<BoundTokens>,
+    /// What is recorded of its requests.
+    pub recording: Recording,
     /// How it answers where no stage is found.
     pub dialect: Dialect,
     sources: compile::Sources,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
-use crate::{ClientKey, ClientRule, SecurityPolicy};
+use crate::{ClientKey, ClientRule, LogPaths, Recording, Records, SecurityPolicy};
 use trust::{Fallback, Fetch, Policy, Profile, RevocationRules, Scope};
 
 /// What the `countersign:` tags of a domain say.
@@ -29,6 +29,8 @@ pub struct DomainTags {
     pub bound_tokens: Option<BoundTokens>,
     /// `countersign:security-policy`, which goes before the domain's own.
     pub security_policy: Option<SecurityPolicy>,
+    /// `countersign:records`, `-log-paths`, `-trace`
+    pub recording: Recording,
 }
 
 /// What the tags of an API say.
@@ -146,10 +148,10 @@ pub enum TagError {
 const PREFIX: &str = "countersign:";
 const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
                      countersign:client-rate-by, countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
-                     countersign:profile, countersign:rejection, countersign:revocation-fetch, \
+                     countersign:log-paths, countersign:profile, countersign:records, countersign:rejection, countersign:revocation-fetch, \
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
                      countersign:revocation-scope, countersign:security-policy, countersign:shadow-truststore, \
-                     countersign:shadow-truststore-version";
+                     countersign:shadow-truststore-version, countersign:trace";
 const KNOWN_ON_APIS: &str = "countersign:bound-tokens, countersign:policy, countersign:policy-version, \
                              countersign:upstream-ca, countersign:upstream-ca-version, \
                              countersign:upstream-certificate, countersign:upstream-protocol";
@@ -256,6 +258,19 @@ impl DomainTags {
             "countersign:security-policy" => match SecurityPolicy::parse(value).filter(|policy| policy.is_enhanced()) {
                 Some(policy) => self.security_policy = Some(policy),
                 None => return error("countersign:security-policy", SECURITY_POLICIES),
+            },
+            "countersign:records" => match Records::parse(value) {
+                Some(records) => self.recording.records = records,
+                None => return error("countersign:records", Records::VALUES),
+            },
+            "countersign:log-paths" => match LogPaths::parse(value) {
+                Some(paths) => self.recording.paths = paths,
+                None => return error("countersign:log-paths", LogPaths::VALUES),
+            },
+            "countersign:trace" => match value {
+                "on" => self.recording.begins_traces = true,
+                "off" => self.recording.begins_traces = false,
+                _ => return error("countersign:trace", "on, off"),
             },
             "countersign:crl-version" | "countersign:shadow-truststore-version" => {}
             _ if name.starts_with("countersign:client-") => return self.set_client_rule(name, value),
@@ -511,6 +526,9 @@ mod tests {
             ("countersign:client-concurrency", "3"),
             ("countersign:bound-tokens", "required"),
             ("countersign:security-policy", "SecurityPolicy_TLS13_1_3_2025_09"),
+            ("countersign:records", "required"),
+            ("countersign:log-paths", "full"),
+            ("countersign:trace", "on"),
             ("team", "edge"),
         ]));
         let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
@@ -530,6 +548,7 @@ mod tests {
             client_rule: ClientRule { rate: Some(2.5), burst: Some(10), concurrency: Some(3), by: ClientKey::SanUri },
             bound_tokens: Some(BoundTokens::Required),
             security_policy: Some(SecurityPolicy::Tls13),
+            recording: Recording { records: Records::Required, paths: LogPaths::Full, begins_traces: true },
         };
         assert_eq!(read, Ok(wanted));
     }

@@ -9,6 +9,7 @@ use model::{Revision, UnixMillis};
 
 use super::Connection;
 use crate::counters::Bound;
+use crate::record;
 use crate::request_id::RequestId;
 use crate::runtime::Runtime;
 use crate::strangers::Reason;
@@ -158,6 +159,7 @@ impl Known {
     fn write(&self, connection: Option<&Connection>) {
         let standing = connection.map(Connection::standing);
         let client = standing.as_ref().map(|(_, client, _)| client);
+        let keeping = standing.as_ref().map(|(domain, _, _)| record::keeping(domain)).unwrap_or_default();
         let facts = connection.map(|connection| connection.facts).unwrap_or_default();
         let (bytes_in, bytes_out) = connection.map(|connection| connection.activity.bytes()).unwrap_or_default();
         let record = ConnectionRecord {
@@ -187,7 +189,7 @@ impl Known {
         };
         // Held only while something is appended; if that panicked, there is nothing more to write.
         if let Ok(mut writer) = self.runtime.writer.try_borrow_mut() {
-            writer.append_connection(&record);
+            writer.append_connection(&record, keeping);
         }
     }
 }

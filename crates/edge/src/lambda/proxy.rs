@@ -93,6 +93,7 @@ impl Call {
 
     fn event(&self, record: &mut Record, parts: &Parts, mut payload: Whole) -> Result<Whole, Answer> {
         let mut headers = event::headers(parts, &self.integration.request_mapping, record);
+        record.carry_trace(&mut headers);
         self.changes.apply_to_headers(&mut headers);
         let asked = Asked {
             record,

@@ -12,6 +12,7 @@ mod mapping;
 mod openssl;
 mod policies;
 mod proxy_protocol;
+mod recording;
 mod refusals;
 mod serving;
 mod shadow;

@@ -38,6 +38,12 @@ pub struct AccessRecord<'a> {
     /// Trace that the request is part of (W3C Trace Context), 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub trace: Cow<'a, str>,
+    /// Its own part of the trace, as the backend is told of it, 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub span: Cow<'a, str>,
+    /// The part that the client named, the same; empty where the trace begins here.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub parent_span: Cow<'a, str>,
     /// Domain that the client asked for.
     #[serde(default)]
     pub domain: Cow<'a, str>,
@@ -104,6 +110,8 @@ impl AccessRecord<'_> {
         record.string("request_id", &self.request_id);
         record.non_empty("connection", &self.connection);
         record.non_empty("trace", &self.trace);
+        record.non_empty("span", &self.span);
+        record.non_empty("parent_span", &self.parent_span);
         record.string("domain", &self.domain);
         record.optional("api_id", self.api_id.as_deref());
         record.optional("stage", self.stage.as_deref());
@@ -150,6 +158,8 @@ mod tests {
             request_id: "i".into(),
             connection: "c".into(),
             trace: "t".into(),
+            span: "s".into(),
+            parent_span: "p".into(),
             domain: "d".into(),
             api_id: Some("a".into()),
             stage: Some("$default".into()),

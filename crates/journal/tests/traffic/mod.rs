@@ -74,6 +74,8 @@ impl Traffic {
             request_id: id.into(),
             connection: connection.id.clone().into(),
             trace: "".into(),
+            span: "".into(),
+            parent_span: "".into(),
             domain: "api.example.com".into(),
             api_id: Some("a1b2c3d4e5".into()),
             stage: Some("$default".into()),

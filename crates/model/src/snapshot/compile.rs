@@ -17,7 +17,7 @@ use super::{
 };
 use crate::resource;
 use crate::state::Nested;
-use crate::{Blobs, ClientLimits, DomainTags, Keyring, SecurityPolicy, State, UnixMillis};
+use crate::{Blobs, ClientLimits, DomainTags, Keyring, Recording, SecurityPolicy, State, UnixMillis};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
@@ -202,6 +202,7 @@ impl Compiler<'_> {
             ),
             security_policy: tags.security_policy.unwrap_or(domain.security_policy),
             bound_tokens: tags.bound_tokens,
+            recording: tags.recording,
             sources,
         }))
     }
@@ -244,6 +245,7 @@ impl Compiler<'_> {
             paths: Paths::Stages(stages),
             security_policy: SecurityPolicy::default(),
             bound_tokens: None,
+            recording: Recording::default(),
             dialect: api.dialect,
             sources,
         }))

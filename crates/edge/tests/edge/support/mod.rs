@@ -93,7 +93,7 @@ impl Setup {
 
 impl World {
     /// `api.example.com` and `*.example.com`, both with mutual TLS, lead to one API: `/proxy/{p+}` and `POST /up` to the
-    /// backend, `/down` to a port on which nobody listens, `/unset` to nothing. Two runtimes at most.
+    /// backend, `/down` to a port on which nobody listens, `/unset` to nothing, and `GET /Patient/{id}/notes` with its path in `x-path`. Two runtimes at most.
     async fn start(setup: Setup) -> Self {
         let backend = Backend::start().await;
         let server = Authority::new("Servers");
@@ -207,6 +207,11 @@ impl World {
         next.expect("a line within 20 s").expect("the edge lives")
     }
 
+    /// What is on disk by now of a kind.
+    pub fn recorded<T: serde::de::DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        on_disk(&self.directory, kind)
+    }
+
     /// Stops the edge and reads what it recorded.
     pub async fn finish(self) -> Log {
         let edge = self.edge;
@@ -232,21 +237,24 @@ impl Log {
 
     /// Every record of a kind, in the order in which they were written by each runtime.
     pub fn all<T: serde::de::DeserializeOwned>(&self, kind: &str) -> Vec<T> {
-        let files = std::fs::read_dir(self.directory.path().join("journal")).unwrap();
-        let grows = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "ndjson" || e == "lines");
-        let texts =
-            files.map(|file| file.unwrap().path()).filter(grows).map(|path| std::fs::read_to_string(path).unwrap());
-        let read = |line: &str| {
-            // Behind its check.
-            let record: serde_json::Value = serde_json::from_str(&line[9..]).unwrap();
-            (record["kind"] == kind).then(|| serde_json::from_value(record).unwrap())
-        };
-        texts.flat_map(|text| text.lines().filter_map(read).collect::<Vec<_>>()).collect()
+        on_disk(&self.directory, kind)
     }
 
     pub fn connections(&self) -> Vec<ConnectionRecord<'static>> {
         self.all("connection")
     }
+}
+
+fn on_disk<T: serde::de::DeserializeOwned>(directory: &tempfile::TempDir, kind: &str) -> Vec<T> {
+    let files = std::fs::read_dir(directory.path().join("journal")).unwrap();
+    let grows = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "lines");
+    let texts = files.map(|file| file.unwrap().path()).filter(grows).map(|path| std::fs::read_to_string(path).unwrap());
+    let read = |line: &str| {
+        // Behind its check.
+        let record: serde_json::Value = serde_json::from_str(&line[9..]).unwrap();
+        (record["kind"] == kind).then(|| serde_json::from_value(record).unwrap())
+    };
+    texts.flat_map(|text| text.lines().filter_map(read).collect::<Vec<_>>()).collect()
 }
 
 pub fn domain(name: &str, truststore: Option<&str>, rejection: Rejection) -> Domain {
@@ -356,6 +364,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
             route("r1", "ANY /proxy/{p+}", Some("backend")),
             route("r2", "GET /down", Some("down")),
             route("r3", "GET /unset", None),
+            route("r4", "GET /Patient/{id}/notes", Some("patient")),
         ],
         authorizers: Vec::new(),
         resources: Vec::new(),
@@ -365,6 +374,10 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),
+            Integration {
+                request_parameters: BTreeMap::from([("append:header.x-path".into(), "$context.path".into())]),
+                ..integration("patient", format!("http://{backend}/Patient/{{id}}"))
+            },
         ],
     }
 }
