@@ -292,3 +292,26 @@ def test_a_request_that_was_let_in(make_gateway, server, pki):
     answer = make_gateway(pki.ca().pem).curl("/orders", pki.client())
     text = explain(server, answer.headers["apigw-requestid"])
     assert "the client was trusted" in text and "nearest miss" not in text
+
+
+def test_the_rules_of_then(server, make_gateway, pki):
+    """A refusal of days ago is judged again by the rules of its day, though the domain has others now."""
+    ca = pki.ca()
+    gateway = make_gateway(ca.pem)
+    arn = f"arn:aws:apigateway:us-east-1::/domainnames/{gateway.domain}"
+    tag = {"countersign:eku": "any"}
+    server_only = pki.client("server-only", ca, section="server_only")
+    id = refused(gateway, server_only)
+    before = explained(server, id)["explained"]
+    assert (before["rules"], before["rulesChanged"]) == ({}, False)
+    assert before["steps"] and [step for step in before["steps"] if not step["held"]]
+
+    gateway.api.tag_resource(ResourceArn=arn, Tags=tag)
+    gateway.wait_available()
+    assert gateway.curl("/orders", server_only).status == 200
+    after = explained(server, id)["explained"]
+    assert (after["rules"], after["rulesChanged"], after["now"]) == ({}, True, "accepted")
+    assert after["steps"] == before["steps"], "the same judgement, though it would be another now"
+    text = explain(server, id)
+    assert "judged by the rules of then, which are others now: no countersign: tags" in text
+    assert "judged step by step:\n" in text and "\n  no: " in text

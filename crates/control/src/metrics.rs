@@ -25,6 +25,9 @@ use crate::{Origin, Settings};
 /// `Content-Type` of the answer.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Series of one metric that has one for each domain: those that matter most; the others are not told.
+pub const MAX_SERIES: usize = 1_000;
+
 /// Everything that is told at `/_countersign/metrics`.
 pub struct Metrics {
     registry: Registry,
@@ -127,12 +130,15 @@ impl Collector for OfSettings {
         let domains = || state.domains.values();
         let trusting = domains().filter_map(|domain| Some((domain, domain.mutual_tls.as_ref()?)));
         let drift = trusting.map(|(domain, object)| ([("domain", domain.name.as_str())], drifts(object)));
+        let drift = most(drift);
         let help = "1 where the truststore's object has a newer version than the one that is enforced.";
         gauge(&mut encoder, "truststore_drift", help, drift)?;
         let shadows = domains().flat_map(|domain| domain.shadow.iter().map(|object| tagged(&domain.name, object)));
+        let shadows = most(shadows);
         let help = "1 where the shadow truststore's object has a newer version than the pinned one.";
         gauge(&mut encoder, "shadow_truststore_drift", help, shadows)?;
         let crls = domains().flat_map(|domain| domain.crls.iter().map(|object| tagged(&domain.name, object)));
+        let crls = most(crls);
         let help =
             "1 where a revocation list's object has a newer version than the pinned one, or one that is no list.";
         gauge(&mut encoder, "crl_drift", help, crls)?;
@@ -143,6 +149,14 @@ impl Collector for OfSettings {
         let help = "1 where the policies' object has a newer version than the pinned one, or one that cannot be used.";
         gauge(&mut encoder, "policy_drift", help, policies)
     }
+}
+
+/// At most [`MAX_SERIES`], those with a value other than 0 first.
+fn most<L>(all: impl Iterator<Item = (L, f64)>) -> Vec<(L, f64)> {
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, value)| *value == 0.0);
+    all.truncate(MAX_SERIES);
+    all
 }
 
 fn tagged<'a>(domain: &'a str, object: &'a NamedObject) -> ([(&'static str, &'a str); 2], f64) {

@@ -10,13 +10,14 @@ mod strangers;
 mod totals;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws::{Caller, Error};
 use http::StatusCode;
-use journal::{Journal, Outcome, SETTINGS_GROUP, SettingsRecord, Truststore, TruststoreChange};
+use journal::{Journal, Outcome, RulesChange, SETTINGS_GROUP, SettingsRecord, Truststore, TruststoreChange};
 use model::resource::{Domain, NamedObject};
 use model::{Change, Resource, Revision, State, UnixMillis};
 
@@ -191,7 +192,10 @@ impl Attempt {
         if after.apply(state.revision + 1, changes).is_ok() {
             let domains = changes.iter().filter(|change| change.key.kind() == Domain::KIND);
             let domains = domains.filter_map(|change| change.key.as_str().split_once('/').map(|(_, name)| name));
-            self.0.truststores = domains.filter_map(|name| truststore_change(name, state, &after)).collect();
+            for name in domains {
+                self.0.truststores.extend(truststore_change(name, state, &after));
+                self.0.rules.extend(rules_change(name, state, &after));
+            }
         }
         self.0.changed = changes.iter().map(|change| Cow::Owned(change.key.as_str().to_owned())).collect();
         self.0.revision_after = Some(state.revision + 1);
@@ -251,6 +255,16 @@ fn truststore_change(name: &str, before: &State, after: &State) -> Option<Trusts
     (before != after).then(|| TruststoreChange { domain: name.to_owned().into(), before, after })
 }
 
+/// A domain that is new or gone had or has no rules.
+fn rules_change(name: &str, before: &State, after: &State) -> Option<RulesChange> {
+    let of = |state: &State| -> BTreeMap<String, String> {
+        let tags = state.domains.get(name).map(|domain| domain.tags.clone()).unwrap_or_default();
+        tags.into_iter().filter(|(name, _)| name.starts_with("countersign:")).collect()
+    };
+    let (before, after) = (of(before), of(after));
+    (before != after).then(|| RulesChange { domain: name.to_owned(), before, after })
+}
+
 /// 503: the form that AWS's services share.
 fn unavailable(message: String) -> Error {
     Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
@@ -276,6 +290,7 @@ fn blank(revision: Revision) -> SettingsRecord<'static> {
         changed: Vec::new(),
         changed_more: 0,
         truststores: Vec::new(),
+        rules: Vec::new(),
         calls: None,
     }
 }

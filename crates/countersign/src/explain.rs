@@ -1,5 +1,7 @@
 //! `countersign explain`: why a request was refused, and what to do.
 
+use std::collections::BTreeMap;
+
 use http::{Method, StatusCode};
 use journal::AccessRecord;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -53,6 +55,26 @@ struct Explained {
     /// `accepted`, or a code.
     now: Option<String>,
     client_id: Option<String>,
+    /// Of the judgement, in order.
+    #[serde(default)]
+    steps: Vec<Step>,
+    /// The `countersign:` tags under which it was judged.
+    #[serde(default)]
+    rules: BTreeMap<String, String>,
+    /// Whether they are others now.
+    #[serde(default)]
+    rules_changed: bool,
+}
+
+/// A step of the judgement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Step {
+    /// Whose certificate was looked at.
+    subject: String,
+    /// What for.
+    check: String,
+    held: bool,
+    detail: String,
 }
 
 /// A truststore that did not refuse.
@@ -140,6 +162,9 @@ impl Found {
 
     /// What was nearly right, what to do, and the facts that are not in these sentences.
     fn explain(&self, refusal: &journal::Refusal<'_>, lines: &mut Vec<String>) {
+        if let Some(explained) = &self.explained {
+            explained.judged(lines);
+        }
         let (explanation, fix): (&str, &str) = match &self.explained {
             Some(explained) => (&explained.explanation, &explained.fix),
             None => (&refusal.explanation, &refusal.fix),
@@ -161,6 +186,23 @@ impl Found {
         }
         if self.explained.is_none() && refusal.chain_sha256.is_some() {
             lines.push("this was found when it was refused; the client's chain is not kept, to look again".to_owned());
+        }
+    }
+}
+
+impl Explained {
+    /// How it was judged, step by step, and by what rules where they are others now.
+    fn judged(&self, lines: &mut Vec<String>) {
+        if self.rules_changed {
+            let rules: Vec<String> = self.rules.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let rules = if rules.is_empty() { "no countersign: tags".to_owned() } else { rules.join(" ") };
+            lines.push(format!("judged by the rules of then, which are others now: {rules}"));
+        }
+        if !self.steps.is_empty() {
+            lines.push("judged step by step:".to_owned());
+            let mark = |step: &Step| if step.held { "yes" } else { "no" };
+            let text = |step: &Step| format!("  {}: {} of {}: {}", mark(step), step.check, step.subject, step.detail);
+            lines.extend(self.steps.iter().map(text));
         }
     }
 }

@@ -172,6 +172,9 @@ impl Server {
         background.spawn(publisher.run(edge.clone()));
         background.spawn(drift::tell(follower.state()));
         background.spawn(records::watch(files.journal.clone()));
+        let lag = records::Lag::new(files.journal.clone());
+        metrics.register(lag.clone());
+        background.spawn(lag.watch());
         background.spawn(retention::keep(files.journal.clone(), config.records.retention_days, now));
         let witness = config.audit.witness_file.clone().map(|file| Arc::new(Witness::new(file)));
         if let Some(witness) = &witness {

@@ -53,6 +53,10 @@ pub struct Totals {
     pub beyond_concurrency: u64,
     /// How often a policy could not be evaluated.
     pub policy_errors: u64,
+    /// Handshakes that came to an end, without a session to continue.
+    pub full_handshakes: u64,
+    /// Those that continued a session.
+    pub resumed_handshakes: u64,
 }
 
 /// What kept the request of a trusted client from its backend.
@@ -187,6 +191,22 @@ impl Counters {
         totals
     }
 
+    /// New ones of a domain on one runtime, or those of all that are not counted apart.
+    fn counts(&self, number: usize, domain: &str) -> Arc<Counts> {
+        let mut runtimes = self.lock();
+        let known = |name: &str| runtimes.iter().any(|runtime| runtime.domains.iter().any(|(known, _)| known == name));
+        // Each runtime has all that it has seen, and none has more than a few others: the longest is nearly all.
+        let is_full = runtimes.iter().map(|runtime| runtime.domains.len()).max().unwrap_or(0) >= DOMAINS;
+        let name = if is_full && !known(domain) { OTHER } else { domain };
+        let Some(mine) = runtimes.get_mut(number) else { return Arc::default() };
+        if let Some((_, counts)) = mine.domains.iter().find(|(known, _)| known == name) {
+            return counts.clone();
+        }
+        let counts = Arc::<Counts>::default();
+        mine.domains.push((name.to_owned(), counts.clone()));
+        counts
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<OfRuntime>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,7 +237,14 @@ pub(crate) struct Counts {
     beyond_rate: AtomicU64,
     beyond_concurrency: AtomicU64,
     policy_errors: AtomicU64,
+    full_handshakes: AtomicU64,
+    resumed_handshakes: AtomicU64,
 }
+
+/// Domains that are counted apart; all others are counted together, as [`OTHER`].
+const DOMAINS: usize = 1_000;
+/// What is not counted apart.
+const OTHER: &str = "other";
 
 impl RuntimeCounters {
     pub(crate) fn new(all: Counters) -> Self {
@@ -246,10 +273,7 @@ impl RuntimeCounters {
         if let Some(counts) = domains.get(domain) {
             return counts.clone();
         }
-        let counts = Arc::new(Counts::default());
-        if let Some(mine) = self.all.lock().get_mut(self.number) {
-            mine.domains.push((domain.to_owned(), counts.clone()));
-        }
+        let counts = self.all.counts(self.number, domain);
         domains.insert(domain.to_owned(), counts.clone());
         counts
     }
@@ -342,6 +366,12 @@ impl Counts {
         }
     }
 
+    /// A handshake came to its end.
+    pub(crate) fn count_handshake(&self, is_resumed: bool) {
+        let total = if is_resumed { &self.resumed_handshakes } else { &self.full_handshakes };
+        total.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// So many policies could not be evaluated.
     pub(crate) fn count_policy_errors(&self, count: usize) {
         self.policy_errors.fetch_add(count as u64, Ordering::Relaxed);
@@ -366,6 +396,8 @@ impl Counts {
         totals.beyond_rate += self.beyond_rate.load(Ordering::Relaxed);
         totals.beyond_concurrency += self.beyond_concurrency.load(Ordering::Relaxed);
         totals.policy_errors += self.policy_errors.load(Ordering::Relaxed);
+        totals.full_handshakes += self.full_handshakes.load(Ordering::Relaxed);
+        totals.resumed_handshakes += self.resumed_handshakes.load(Ordering::Relaxed);
     }
 }
 
@@ -377,6 +409,21 @@ fn place(code: Code) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn domains_beyond_a_number_are_counted_together() {
+        let all = Counters::default();
+        let runtimes = [RuntimeCounters::new(all.clone()), RuntimeCounters::new(all.clone())];
+        for number in 0..DOMAINS + 7 {
+            runtimes[0].of(&number.to_string()).count_handshake(number % 2 == 0);
+        }
+        runtimes[1].of("0").count_handshake(false);
+        runtimes[1].of("1000").count_handshake(false);
+        let totals = all.totals();
+        assert_eq!(totals.len(), DOMAINS + 1);
+        let handshakes = |name: &str| (totals[name].full_handshakes, totals[name].resumed_handshakes);
+        assert_eq!((handshakes("0"), handshakes("1"), handshakes(OTHER)), ((1, 1), (1, 0), (4, 4)));
+    }
 
     #[test]
     fn what_runtimes_count_is_added_up() {

@@ -57,6 +57,8 @@ pub struct Stats {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Bytes that were handed over and wait to be written.
+    pub waiting: usize,
     /// Records that were lost because the disk did not keep up.
     pub dropped: u64,
     /// Pieces of segments that were to be read and could not: they were changed or damaged. Verifying names them.
@@ -215,6 +217,7 @@ impl Journal {
         Stats {
             records: shared.records.load(Ordering::Relaxed),
             bytes: shared.bytes.load(Ordering::Relaxed),
+            waiting: shared.queue.waiting(),
             dropped: shared.dropped.load(Ordering::Relaxed),
             unreadable: shared.unreadable.load(Ordering::Relaxed),
             error: shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -48,8 +48,8 @@ pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};
 pub use record::{
     AccessRecord, AdmissionRecord, Admitted, CONNECTIONS_GROUP, Client, ConnectionRecord, Denial, End,
-    MAX_MESSAGE_BYTES, Outcome, Refusal, RefusalsRecord, SETTINGS_GROUP, SettingsRecord, Shadow, Truststore,
-    TruststoreChange, Validity,
+    MAX_MESSAGE_BYTES, Outcome, Refusal, RefusalsRecord, RulesChange, SETTINGS_GROUP, SettingsRecord, Shadow,
+    Truststore, TruststoreChange, Validity,
 };
 pub use search::{Found, Kind, Kinds, Line, Search};
 pub use writer::{Keeping, Writer};

@@ -96,6 +96,11 @@ impl Queue {
         (std::mem::take(&mut state.items), state.closed)
     }
 
+    /// Bytes of lines that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().bytes
+    }
+
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.ready.notify_one();

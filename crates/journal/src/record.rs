@@ -18,7 +18,7 @@ pub use connection::{ConnectionRecord, End, Validity};
 pub(crate) use event::EventRecord;
 pub use parts::{Client, Denial, Refusal, Shadow, Truststore};
 pub use refusals::RefusalsRecord;
-pub use settings::{Outcome, SettingsRecord, TruststoreChange};
+pub use settings::{Outcome, RulesChange, SettingsRecord, TruststoreChange};
 
 /// Bytes of a message that are kept; CloudWatch Logs' limit on an event. What is longer is cut and ends in `…`.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
+use control::metrics::{Collector, DescriptorEncoder, MAX_SERIES, counter, gauge};
 use model::Snapshot;
 use tokio::sync::watch;
 use trust::{Crl, UnixSeconds};
@@ -58,6 +58,9 @@ impl OfRevocations {
         lists.sort_by(|a, b| a.name.cmp(&b.name));
         // Two of one issuer would be one metric twice.
         lists.dedup_by(|a, b| a.name == b.name);
+        // Those that are out of date first.
+        lists.sort_by(|a, b| a.next_update.unwrap_or(f64::INFINITY).total_cmp(&b.next_update.unwrap_or(f64::INFINITY)));
+        lists.truncate(MAX_SERIES);
         let labelled =
             || lists.iter().map(|list| ([("domain", list.name.0.as_str()), ("issuer", list.name.1.as_str())], list));
         let help = "Seconds since a domain's revocation list was made.";

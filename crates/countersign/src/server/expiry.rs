@@ -7,9 +7,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
+use control::metrics::{Collector, DescriptorEncoder, MAX_SERIES, counter, gauge};
 use journal::ledger::{Entry, Ledger};
 use model::Snapshot;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -128,6 +130,19 @@ impl Expiry {
     }
 
     /// CAs of the truststores in force, the soonest first, so many of each domain.
+    /// The certificates that domains show, the first to end first; [`MAX_SERIES`] at most.
+    fn servers(&self) -> Vec<(String, UnixSeconds)> {
+        let snapshot = self.snapshots.borrow().clone();
+        let ends = snapshot.domains().filter_map(|domain| {
+            let leaf = CertificateDer::pem_slice_iter(domain.certificate.chain.as_bytes()).next()?.ok()?;
+            Some((domain.name.clone(), trust::Certificate::from_der(&leaf).ok()?.not_after()))
+        });
+        let mut ends: Vec<_> = ends.collect();
+        ends.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        ends.truncate(MAX_SERIES);
+        ends
+    }
+
     fn cas(&self, of_domain: usize, now: UnixSeconds) -> Vec<Ca> {
         let snapshot = self.snapshots.borrow().clone();
         let mut all = Vec::new();
@@ -182,7 +197,11 @@ impl Collector for Expiry {
             each.map(|((within, _), count)| ([("domain", domain.name.as_str()), ("within", within)], count as f64))
         });
         let help = "Certificates of accepted clients that end so soon and were not renewed.";
-        gauge(&mut encoder, "client_certificates_expiring", help, expiring)?;
+        gauge(&mut encoder, "client_certificates_expiring", help, expiring.take(MAX_SERIES))?;
+        let servers = self.servers();
+        let ends = servers.iter().map(|(domain, not_after)| ([("domain", domain.as_str())], *not_after as f64));
+        let help = "When the certificate that a domain shows ends: those that end first.";
+        gauge(&mut encoder, "server_certificate_not_after_seconds", help, ends)?;
         let cas = self.cas(CAS_OF_DOMAIN, (self.clock)());
         let ends = distinct(&cas)
             .take(CAS)

@@ -22,6 +22,12 @@ impl Collector for OfEdge {
             of_domain.map(move |(code, count)| ([("domain", domain.as_str()), ("reason", code.as_str())], *count))
         });
         counter(&mut encoder, "refusals", "Requests and handshakes of clients that were refused.", refusals)?;
+        let handshakes = totals.iter().flat_map(|(domain, totals)| {
+            let label = |kind: &'static str| [("domain", domain.as_str()), ("kind", kind)];
+            [(label("full"), totals.full_handshakes), (label("resumed"), totals.resumed_handshakes)]
+        });
+        let help = "TLS handshakes that came to an end, by whether they continued a session.";
+        counter(&mut encoder, "handshakes", help, handshakes.filter(|(_, count)| *count > 0))?;
         let denials = totals.iter().flat_map(|(domain, totals)| {
             let of_domain = totals.denials.iter();
             of_domain.map(move |(denial, count)| ([("domain", domain.as_str()), ("reason", *denial)], *count))

@@ -1,13 +1,61 @@
 //! Says when records cannot be written, and when they can be again: requests are served meanwhile, so nothing else would show it.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use control::metrics::{Collector, DescriptorEncoder, gauge};
 use journal::{Journal, Stats};
 
 use crate::answer::warn;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How far what is on disk is behind what was recorded. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Lag {
+    journal: Journal,
+    /// When the oldest record came that is not known to be on disk.
+    since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Lag {
+    pub(super) fn new(journal: Journal) -> Self {
+        Self { journal, since: Arc::default() }
+    }
+
+    /// Looks once a second whether what was recorded by then is on disk, until it is aborted.
+    pub(super) async fn watch(self) {
+        let mut on_disk = 0;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let records = self.journal.stats().records;
+            if records == on_disk {
+                continue;
+            }
+            self.lock().get_or_insert_with(Instant::now);
+            if self.journal.synced().await.is_ok() {
+                on_disk = records;
+                *self.lock() = None;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Lag {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let lag = self.lock().map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let help = "How long the oldest record waits that is not known to be on disk; 0 where all are.";
+        gauge(&mut encoder, "records_lag_seconds", help, [([], lag)])?;
+        let waiting = self.journal.stats().waiting as f64;
+        gauge(&mut encoder, "records_waiting_bytes", "Bytes of records that wait to be written.", [([], waiting)])
+    }
+}
 
 /// Until it is aborted.
 pub(super) async fn watch(journal: Journal) {

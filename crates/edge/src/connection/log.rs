@@ -129,6 +129,7 @@ impl Log {
 
 impl Facts {
     pub(super) fn of(session: &Session, log: &Log) -> Self {
+        log.0.runtime.counters.of(&log.0.domain).count_handshake(session.is_resumed());
         Self {
             version: Some(session.version()),
             cipher_suite: session.cipher_suite(),

@@ -1,6 +1,7 @@
 //! A change of a setting, whether it came about or not.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct SettingsRecord<'a> {
     /// Truststores of domains that become others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truststores: Vec<TruststoreChange<'a>>,
+    /// Rules of domains that become others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RulesChange>,
     /// How many calls this stands for, where it is not one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
@@ -106,6 +110,17 @@ pub struct TruststoreChange<'a> {
     pub after: Option<Truststore<'a>>,
 }
 
+/// The `countersign:` tags of a domain become others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesChange {
+    /// The domain.
+    pub domain: String,
+    /// As they were.
+    pub before: BTreeMap<String, String>,
+    /// As they are.
+    pub after: BTreeMap<String, String>,
+}
+
 impl SettingsRecord<'_> {
     /// With every text from outside cut to what is kept of it.
     pub(crate) fn bounded(mut self) -> Self {
@@ -129,6 +144,7 @@ impl SettingsRecord<'_> {
         self.changed_more += more as u64;
         self.changed.iter_mut().for_each(cut);
         self.truststores.truncate(MAX_CHANGED);
+        self.rules.truncate(MAX_CHANGED);
         self
     }
 }
@@ -165,6 +181,7 @@ pub(super) mod tests {
             changed: vec![],
             changed_more: 0,
             truststores: vec![],
+            rules: vec![],
             calls: None,
         }
     }
@@ -182,6 +199,11 @@ pub(super) mod tests {
                 domain: "d".into(),
                 before: None,
                 after: Some(Truststore { digest: "ab".into(), version: None }),
+            }],
+            rules: vec![RulesChange {
+                domain: "d".into(),
+                before: BTreeMap::new(),
+                after: BTreeMap::from([("countersign:eku".into(), "any".into())]),
             }],
             calls: Some(2),
             ..least()

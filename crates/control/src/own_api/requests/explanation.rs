@@ -1,20 +1,20 @@
 //! A refusal explained again, when somebody asks: with the domain's earlier truststores, those of other domains, and the clients
 //! that were seen since. The edge, which explained it first, looks at the newer version only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use data_encoding::HEXLOWER;
-use journal::AccessRecord;
 use journal::ledger::{ClientChain, Entry, Id, Ledger};
-use model::resource::Domain;
+use journal::{AccessRecord, Journal, Query, SETTINGS_GROUP, SettingsRecord};
+use model::resource::{Domain, Tags};
 use model::{Blob, DomainTags, State, UnixMillis};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use trust::{
     Certificate, ClientsSeen, Code, Explanation, Fetch, Judgment, Neighbour, NeighbourKind, Policy, Refusal, Seen,
-    Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict,
+    Step, Surroundings, Truststore, UnixSeconds, Unrevoked, Verdict,
 };
 
 use crate::Control;
@@ -26,6 +26,8 @@ const MAX_NEIGHBOURS: usize = 64;
 const MAX_SEARCHED: usize = 1_000;
 /// Clients of the same name that are looked at.
 const MAX_NAMESAKES: usize = 64;
+/// Milliseconds by which clocks of one machine's parts may differ.
+const CLOCKS: UnixMillis = 60_000;
 /// Clients that are looked at to find out about the clock.
 const MAX_EARLY: usize = 1_000;
 
@@ -41,6 +43,12 @@ pub(super) struct Again {
     now: Option<String>,
     /// Of the client, in the ledger.
     client_id: String,
+    /// Each step of the judgement, in order; none where it cannot be given again.
+    steps: Vec<Step>,
+    /// The `countersign:` tags under which it was judged.
+    rules: Tags,
+    /// Whether they are others now.
+    rules_changed: bool,
 }
 
 /// A truststore that is not the one that refused.
@@ -73,6 +81,9 @@ pub(super) async fn again(
     let chain = blocking(move || Ok(ledger.chain(&digest).ok().flatten())).await.ok()??;
     let enforced = record.truststore.as_ref()?.digest.to_string();
     let tags = DomainTags::parse(&domain.tags).ok()?;
+    let (rules, rules_changed) = rules_of(control, domain, record).await;
+    // A tag of then that is none any more: what is set now is as near as it gets.
+    let then = DomainTags::parse(&rules).map_or_else(|_| tags.policy(), |tags| tags.policy());
     let compiled = compile(control.settings().blob(&enforced).await.ok()??).await?;
     let neighbours = neighbours(control, state, domain, &enforced, &chain).await;
     let case = Case {
@@ -80,7 +91,10 @@ pub(super) async fn again(
         refusal: recorded(record)?,
         chain,
         enforced: compiled,
-        policy: tags.policy(),
+        policy: then,
+        policy_now: tags.policy(),
+        rules,
+        rules_changed,
         checks_revocation: !tags.crls.is_empty() || tags.revocation.fetch != Fetch::None,
         neighbours,
         seen: SeenBy { ledger: control.ledger().clone(), domain: domain.name.clone() },
@@ -98,6 +112,9 @@ struct Case {
     chain: ClientChain,
     enforced: Truststore,
     policy: Policy,
+    policy_now: Policy,
+    rules: Tags,
+    rules_changed: bool,
     neighbours: Vec<(Place, Truststore)>,
     seen: SeenBy,
     checks_revocation: bool,
@@ -111,7 +128,7 @@ impl Case {
         let chain: Vec<&[u8]> = self.chain.certificates().collect();
         let at = self.record.time_ms.div_euclid(1000);
         let judged = self.enforced.judge(&chain, &self.policy, &Unrevoked, at);
-        // The domain's rules may have changed since, and revocations are not looked up again: then the record counts.
+        // Revocations are not looked up again: then the record counts.
         let is_same = judged.refusal().is_some_and(|refusal| refusal.code == self.refusal.code);
         let judgment = match is_same {
             true => judged,
@@ -134,7 +151,10 @@ impl Case {
         Some(Again {
             found_in: found_in.map(|(place, _)| place.clone()),
             now: self.verdict_now(&chain),
+            steps: judgment.trail,
             client_id: self.client_id,
+            rules: self.rules,
+            rules_changed: self.rules_changed,
             explanation,
         })
     }
@@ -145,10 +165,42 @@ impl Case {
             true => &self.enforced,
             false => &self.neighbours.iter().find(|(place, _)| place.digest == *digest)?.1,
         };
-        match truststore.judge(chain, &self.policy, &Unrevoked, self.now).refusal() {
+        match truststore.judge(chain, &self.policy_now, &Unrevoked, self.now).refusal() {
             Some(refusal) => Some(refusal.code.to_string()),
             None => (!self.checks_revocation).then(|| "accepted".to_owned()),
         }
+    }
+}
+
+/// The `countersign:` tags that a domain had when a request was judged, and whether they are others now. The first change after the
+/// request's revision says what they were before.
+async fn rules_of(control: &Control, domain: &Domain, record: &AccessRecord<'static>) -> (Tags, bool) {
+    let now: Tags = domain.tags.iter().filter(|(name, _)| name.starts_with("countersign:")).map(owned).collect();
+    let (journal, name) = (control.journal().clone(), domain.name.clone());
+    let (since, revision) = (record.began_ms().saturating_sub(CLOCKS), record.revision);
+    let then = blocking(move || Ok(rules_before(&journal, &name, since, revision))).await.ok().flatten();
+    let then: Tags = then.map_or_else(|| now.clone(), |then| then.into_iter().collect());
+    let changed = then != now;
+    (then, changed)
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
+/// What the first change behind `revision` says of a domain's rules before it. Blocks.
+fn rules_before(journal: &Journal, domain: &str, since: UnixMillis, revision: u64) -> Option<BTreeMap<String, String>> {
+    let mut query = Query { start_ms: since, ..Query::new("", SETTINGS_GROUP) };
+    loop {
+        let page = journal.read(&query).ok()?;
+        for event in page.events.iter().filter(|event| event.message.contains(domain)) {
+            let Ok(record) = serde_json::from_str::<SettingsRecord<'_>>(&event.message) else { continue };
+            let is_later = record.revision_after.is_some_and(|after| after > revision);
+            if let Some(change) = record.rules.into_iter().find(|change| is_later && change.domain == domain) {
+                return Some(change.before);
+            }
+        }
+        query.after = Some(page.next?);
     }
 }
 
