@@ -450,6 +450,7 @@ mod tests {
             beyond_rate: 2,
             beyond_concurrency: 2,
             policy_errors: 4,
+            ..Totals::default()
         };
         assert_eq!(totals["a"], a);
         assert_eq!(totals["b"].refusals, [(Code::ClientCertMissing, 2)].into());
