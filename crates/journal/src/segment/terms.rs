@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
+use std::sync::LazyLock;
 
 use foldhash::quality::RandomState;
+use memchr::memchr;
+use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 
 use crate::tree::leaf_hash;
@@ -112,16 +115,21 @@ struct Gist<'a> {
 
 impl<'a> Gist<'a> {
     fn of(json: &'a [u8]) -> Self {
-        let behind = |begin: &[u8]| memchr::memmem::find(json, begin).map(|at| &json[at + begin.len()..]);
-        let up_to = |text: &'a [u8], end: &[u8]| memchr::memmem::find(text, end).map_or(text, |at| &text[..at]);
-        let has = |text: &[u8]| memchr::memmem::find(json, text).is_some();
+        let [domain, client, refused @ ..] = &*MARKS;
+        let behind = |mark: &Finder<'_>| mark.find(json).map(|at| &json[at + mark.needle().len()..]);
         Self {
-            domain: behind(b"\"domain\":\"").map(|text| up_to(text, b"\"")),
-            client: behind(b"\"client\":{").map(|text| up_to(text, b"\"}")),
-            is_refused: has(b"\"refusal\":{") || has(b"\"verdict\":\"") || has(b"\"kind\":\"refusals\""),
+            domain: behind(domain).map(|text| &text[..memchr(b'"', text).unwrap_or(text.len())]),
+            client: behind(client).map(|text| &text[..memmem::find(text, b"\"}").unwrap_or(text.len())]),
+            is_refused: refused.iter().any(|mark| mark.find(json).is_some()),
         }
     }
 }
+
+/// What the parts of a record that terms are made of begin with.
+static MARKS: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| {
+    let marks = [r#""domain":""#, r#""client":{"#, r#""refusal":{"#, r#""verdict":""#, r#""kind":"refusals""#];
+    marks.map(Finder::new)
+});
 
 /// A segment has more blocks than there are bits only where its records are huge: the last bit stands for the rest.
 pub(crate) fn bit(block: usize) -> u64 {
