@@ -92,7 +92,8 @@ enum Format {
     Json,
     /// Connections as AWS's load balancers log them; no others are printed
     Alb,
-    /// Requests as FHIR R4 AuditEvents (IHE BALP), a line each; no others are printed
+    /// Requests as FHIR R4 AuditEvents (IHE BALP), a line each, of the --domain, else of those with the tag
+    /// countersign:audit-event=fhir; no others are printed
     Fhir,
 }
 
@@ -177,7 +178,9 @@ impl Wanted {
             Format::Text | Format::Json => None,
         };
         let refused = self.refused.then(|| "true".to_owned());
+        let tagged = (self.format == Format::Fhir && self.domain.is_none()).then(|| "fhir".to_owned());
         let all = [
+            ("audit-event", tagged),
             ("client", self.client.clone()),
             ("domain", self.domain.clone()),
             ("kind", only.or(kinds)),

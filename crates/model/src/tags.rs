@@ -29,6 +29,8 @@ pub struct DomainTags {
     pub bound_tokens: Option<BoundTokens>,
     /// `countersign:security-policy`, which goes before the domain's own.
     pub security_policy: Option<SecurityPolicy>,
+    /// `countersign:audit-event=fhir`: its records are exported as FHIR's AuditEvents.
+    pub audit_events: bool,
     /// `countersign:records`, `-log-paths`, `-trace`
     pub recording: Recording,
 }
@@ -146,7 +148,7 @@ pub enum TagError {
 }
 
 const PREFIX: &str = "countersign:";
-const KNOWN: &str = "countersign:bound-tokens, countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
+const KNOWN: &str = "countersign:audit-event, countersign:bound-tokens, countersign:client-burst, countersign:client-concurrency, countersign:client-rate, \
                      countersign:client-rate-by, countersign:crl, countersign:crl-version, countersign:eku, countersign:identity-headers, \
                      countersign:log-paths, countersign:profile, countersign:records, countersign:rejection, countersign:revocation-fetch, \
                      countersign:revocation-on-missing, countersign:revocation-on-stale, \
@@ -266,6 +268,11 @@ impl DomainTags {
             "countersign:log-paths" => match LogPaths::parse(value) {
                 Some(paths) => self.recording.paths = paths,
                 None => return error("countersign:log-paths", LogPaths::VALUES),
+            },
+            "countersign:audit-event" => match value {
+                "fhir" => self.audit_events = true,
+                "none" => self.audit_events = false,
+                _ => return error("countersign:audit-event", "fhir, none"),
             },
             "countersign:trace" => match value {
                 "on" => self.recording.begins_traces = true,
@@ -529,6 +536,7 @@ mod tests {
             ("countersign:records", "required"),
             ("countersign:log-paths", "full"),
             ("countersign:trace", "on"),
+            ("countersign:audit-event", "fhir"),
             ("team", "edge"),
         ]));
         let object = |uri: &str, version: Option<&str>| ObjectTag { uri: uri.into(), version: version.map(Into::into) };
@@ -548,6 +556,7 @@ mod tests {
             client_rule: ClientRule { rate: Some(2.5), burst: Some(10), concurrency: Some(3), by: ClientKey::SanUri },
             bound_tokens: Some(BoundTokens::Required),
             security_policy: Some(SecurityPolicy::Tls13),
+            audit_events: true,
             recording: Recording { records: Records::Required, paths: LogPaths::Full, begins_traces: true },
         };
         assert_eq!(read, Ok(wanted));

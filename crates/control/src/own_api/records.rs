@@ -2,9 +2,11 @@
 
 use aws::Error;
 use journal::{Kind, Kinds, Position, Search};
+use model::State;
 use serde_json::{Map, Value, json};
 
 use super::OwnRequest;
+use super::requests::domain_of;
 use crate::Control;
 use crate::control::blocking;
 
@@ -36,8 +38,21 @@ pub(super) async fn list(control: &Control, request: &OwnRequest) -> Result<Valu
         journal.search(&search).map_err(unreadable)
     })
     .await?;
+    let tagged = match request.query.get("audit-event").map(String::as_str) {
+        None => None,
+        Some("fhir") => Some(control.settings().state()),
+        Some(_) => return Err(Error::bad_request("Invalid audit-event: expected fhir")),
+    };
+    let is_wanted = |record: &Map<String, Value>| {
+        let name = || record.get("domain").and_then(Value::as_str);
+        let is_tagged = |state: &State| {
+            let domain = name().and_then(|name| domain_of(state, name));
+            domain.is_some_and(|domain| domain.tags.get("countersign:audit-event").is_some_and(|value| value == "fhir"))
+        };
+        tagged.as_ref().is_none_or(|state| is_tagged(state))
+    };
     let records = found.lines.iter().filter_map(|line| {
-        let mut record: Map<String, Value> = serde_json::from_str(&line.json).ok()?;
+        let mut record: Map<String, Value> = serde_json::from_str(&line.json).ok().filter(is_wanted)?;
         record.insert("number".to_owned(), number_of(line.position));
         Some(Value::Object(record))
     });

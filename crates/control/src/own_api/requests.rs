@@ -40,7 +40,7 @@ const UNKNOWN: &str = "No such request is recorded. Of strangers beyond limits.r
                        reason and domain.";
 
 /// The domain that a server name leads to.
-fn domain_of<'a>(state: &'a State, name: &str) -> Option<&'a Domain> {
+pub(super) fn domain_of<'a>(state: &'a State, name: &str) -> Option<&'a Domain> {
     let wildcard = || state.domains.get(&format!("*.{}", name.split_once('.')?.1));
     state.domains.get(name).or_else(wildcard).map(AsRef::as_ref)
 }
