@@ -45,3 +45,9 @@ def test_requests_and_refusals(server, backend, pki):
     assert "code=1" not in json.dumps(list(found.values())), "parameters are nobody's business"
     for event in found.values():
         AuditEvent.model_validate(event)
+
+    # Without a name, those of the domains that are tagged so.
+    gateway.api.tag_resource(
+        ResourceArn=f"arn:aws:apigateway:us-east-1::/domainnames/{gateway.domain}", Tags={"countersign:audit-event": "fhir"}
+    )
+    assert {event["source"]["site"] for event in events(server)} == {gateway.domain}

@@ -5,7 +5,6 @@ import subprocess
 import threading
 
 import pytest
-from fhir.resources.R4B.auditevent import AuditEvent
 
 from gateway import Gateway
 from server import BINARY, Server, eventually, json_lines
@@ -39,29 +38,6 @@ def test_who_connected_and_who_did_not(gateway, pki):
     assert query(gateway, "--until", "1h", "--kind", "access") == []
     text = gateway.server.command("logs", "query", "--refused", "--kind", "access").stdout
     assert " access 403 GET records.example.com " in text and "ClientCertUntrusted: " in text
-
-
-def test_fhir_audit_events(gateway, pki):
-    """What is exported is FHIR, by another implementation of it; the profiles' own constraints are in fhir.rs."""
-    client, stranger = pki.client("ehr", subject="/CN=ehr"), pki.client("stranger-18", ca=pki.ca("another-18"))
-    gateway.curl("/fhir/Patient/17", client)
-    gateway.curl("/fhir/Observation", client)
-    gateway.curl("/fhir/Patient/17", stranger)
-    done = gateway.server.command("logs", "query", "--format", "fhir", "--domain", gateway.domain, "--max", "10000")
-    events = json_lines(done.stdout)
-    kinds = set()
-    for event in events:
-        parsed = AuditEvent.model_validate(event)
-        assert parsed.agent and parsed.source and parsed.entity
-        kinds.add((parsed.type.code, parsed.subtype[0].code, parsed.outcome))
-    assert {("rest", "read", "0"), ("rest", "search-type", "0"), ("110113", "110126", "4")} <= kinds
-    assert len(events) == len(query(gateway, "--kind", "access", "--domain", gateway.domain))
-    # Without a name, those of the domains that are tagged so.
-    tagged = ("logs", "query", "--format", "fhir", "--max", "10000")
-    assert gateway.server.command(*tagged).stdout == ""
-    arn = f"arn:aws:apigateway:us-east-1::/domainnames/{gateway.domain}"
-    gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:audit-event": "fhir"})
-    assert len(json_lines(gateway.server.command(*tagged).stdout)) >= len(events)
 
 
 def test_tail_follows(gateway, pki):
