@@ -85,6 +85,12 @@ impl ServerArgs {
         Client::new(&run.control, dir.credentials_of_admin()?.signing(), &run.region, ca_file.as_deref())
     }
 
+    /// Root of the certificates that the server of `--data-dir` issues, if there is one.
+    pub(crate) fn local_ca(&self) -> Option<PathBuf> {
+        let dir = DataDir::find(Some(self.data_dir.as_deref()?)).ok()?;
+        Some(dir.ca()).filter(|file| file.exists())
+    }
+
     /// As [`Self::client`], where the command line or the environment names a server at all, with a key for it.
     pub(crate) fn client_if_named(&self) -> Result<Option<Client>, Failure> {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Rules that the server is meant to enforce: aws or rfc5280 [default: those of the domain, else aws]
     #[arg(long, value_name = "NAME", value_parser = crate::verify::parse_profile)]
     profile: Option<Profile>,
-    /// CAs by which the server may be certified, PEM [default: COUNTERSIGN_CA_FILE, else those of the system]
+    /// CAs by which the server may be certified, PEM [default: those of the system, of COUNTERSIGN_CA_FILE and of --data-dir]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Connect to this address, whatever the URL's name resolves to
@@ -88,13 +88,21 @@ async fn examine(args: &Args) -> Outcome {
         truststore: args.truststore.as_deref(),
         crls: &args.crls,
         ca_file: args.ca_file.as_deref(),
+        local_ca: args.server.local_ca().as_deref(),
     })?;
     let control = args.server.client_if_named()?;
+    if args.fix && control.is_none() {
+        return Err(Failure::new(
+            "--fix changes settings: name the server by --endpoint, --data-dir or AWS_ENDPOINT_URL",
+        ));
+    }
     let mut settings = settings::Settings::read(control.as_ref(), &args.url.host).await;
     let known = settings.as_ref().ok().and_then(Option::as_ref);
     let doors = known.map(|settings| settings.back_doors(&args.url, args.connect.as_ref())).unwrap_or_default();
     let address = args.connect.clone().unwrap_or_else(|| args.url.address());
-    let live = probe::Live::of(&args.url, &address, &files, &doors).await;
+    let neighbours = known.map(settings::Settings::open_names).unwrap_or_default();
+    let around = probe::Around { doors, neighbours };
+    let live = probe::Live::of(&args.url, &address, &files, &around).await;
     if let (Some(client), Ok(Some(settings))) = (&control, &mut settings) {
         let leaf = files.client.as_ref().and_then(|client| client.leaf());
         settings.explain(client, &live, leaf.map(|leaf| leaf.fingerprint_hex()).as_deref()).await;

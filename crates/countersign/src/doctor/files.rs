@@ -19,6 +19,8 @@ pub(super) struct Paths<'a> {
     pub(super) truststore: Option<&'a Path>,
     pub(super) crls: &'a [PathBuf],
     pub(super) ca_file: Option<&'a Path>,
+    /// Of the gateway that was named.
+    pub(super) local_ca: Option<&'a Path>,
 }
 
 /// What is in them.
@@ -86,11 +88,9 @@ impl Files {
             let lists = Crl::read(&bytes(file)?).map_err(|e| Failure::new(format!("{}: {e}", file.display())))?;
             crls.extend(lists.into_iter().map(Arc::new));
         }
-        let variable = std::env::var_os("COUNTERSIGN_CA_FILE").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let named = paths.ca_file.map(Path::to_owned).or(variable);
-        let server_cas = match named {
-            Some(file) => Some(ServerCas::read(&file, true)?),
-            None => SYSTEM_BUNDLES.iter().find_map(|file| ServerCas::read(Path::new(file), false).ok()),
+        let server_cas = match paths.ca_file {
+            Some(file) => Some(ServerCas::read(file)?),
+            None => ServerCas::known(paths.local_ca),
         };
         Ok(Self { client, truststore: truststore.transpose()?, crls, server_cas })
     }
@@ -140,14 +140,25 @@ impl TruststoreFile {
 }
 
 impl ServerCas {
-    fn read(file: &Path, named: bool) -> Result<Self, Failure> {
+    fn read(file: &Path) -> Result<Self, Failure> {
         let pem = bytes(file)?;
         let certificates: Vec<Certificate> =
             CertificateDer::pem_slice_iter(&pem).filter_map(|der| Certificate::from_der(&der.ok()?).ok()).collect();
         if certificates.is_empty() {
             return Err(Failure::new(format!("{}: no certificate in it", file.display())));
         }
-        Ok(Self { name: shown(file), certificates, named })
+        Ok(Self { name: shown(file), certificates, named: true })
+    }
+
+    /// Those that a client on this machine may know: of the system, and of a gateway that it works with.
+    fn known(local: Option<&Path>) -> Option<Self> {
+        let variable = std::env::var_os("COUNTERSIGN_CA_FILE").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let system = SYSTEM_BUNDLES.iter().find_map(|file| Self::read(Path::new(file)).ok());
+        let own = [local.map(Path::to_owned), variable].into_iter().flatten().filter_map(|file| Self::read(&file).ok());
+        let all: Vec<Self> = own.chain(system).collect();
+        let name = all.iter().map(|cas| cas.name.as_str()).collect::<Vec<_>>().join(" and ");
+        let certificates: Vec<Certificate> = all.into_iter().flat_map(|cas| cas.certificates).collect();
+        (!certificates.is_empty()).then_some(Self { name, certificates, named: false })
     }
 }
 

@@ -21,6 +21,7 @@ use super::target::{Address, Target};
 pub(super) use connection::CertificateRequest;
 use connection::{Dialer, Identity, Versions};
 pub(super) use hello::Hello;
+use visit::Session;
 pub(super) use visit::{Ended, Handshake, Visit};
 
 /// Connections of one run, all of them together.
@@ -55,7 +56,7 @@ pub(super) struct Live {
     pub(super) no_name: Option<Visit>,
     /// With a server name that nobody has.
     pub(super) unknown_name: Option<Visit>,
-    /// A session of one of these two, resumed under the target's name.
+    /// A session of one of these two, or of a neighbour, resumed under the target's name.
     pub(super) carried: Option<Visit>,
     /// Under the target's server name, asking for another host, as somebody who is let in.
     pub(super) foreign_host: Option<Visit>,
@@ -73,14 +74,22 @@ pub(super) struct Live {
     pub(super) elapsed: Duration,
 }
 
+/// What the settings know besides the target.
+#[derive(Default)]
+pub(super) struct Around {
+    pub(super) doors: Vec<BackDoor>,
+    /// Names on the same server that ask for no certificate.
+    pub(super) neighbours: Vec<String>,
+}
+
 impl Live {
-    /// Looks at `target`, connecting to `address`; at `doors` of the same server too.
-    pub(super) async fn of(target: &Target, address: &Address, files: &Files, doors: &[BackDoor]) -> Self {
+    /// Looks at `target`, connecting to `address`, and at what is known to be around it.
+    pub(super) async fn of(target: &Target, address: &Address, files: &Files, around: &Around) -> Self {
         let began = Instant::now();
         let dialer = Dialer::new(target, address, Arc::new(Semaphore::new(AT_A_TIME)), began + MAX_TIME);
         let mut live = Self::first(&dialer).await;
         if live.anonymous.ended.is_reachable() {
-            live.look(&dialer, files, doors).await;
+            live.look(&dialer, files, around).await;
         }
         live.connections = dialer.connections();
         live.elapsed = began.elapsed();
@@ -114,7 +123,7 @@ impl Live {
         }
     }
 
-    async fn look(&mut self, dialer: &Dialer, files: &Files, doors: &[BackDoor]) {
+    async fn look(&mut self, dialer: &Dialer, files: &Files, around: &Around) {
         let name = dialer.target_name();
         let host = dialer.own_host();
         let is_named = matches!(name, ServerName::DnsName(_));
@@ -157,7 +166,7 @@ impl Live {
         self.old_versions.dedup_by_key(|hello| hello.version);
         self.weak_cipher = weak.filter(Hello::is_weak_cipher);
         self.read_chain();
-        self.sessions(dialer, &nobody, stranger.as_ref()).await;
+        self.sessions(dialer, &nobody, stranger.as_ref(), &around.neighbours).await;
         self.impostor(dialer, files).await;
         let let_in = [
             given.as_ref().filter(|_| is_served(self.given.as_ref())),
@@ -166,7 +175,7 @@ impl Live {
         if let Some(identity) = let_in.into_iter().flatten().next() {
             self.foreign_host = Some(dialer.visit(identity, &name, FOREIGN_HOST).await);
         }
-        for door in doors {
+        for door in &around.doors {
             if let Ok(name) = ServerName::try_from(door.host.clone()) {
                 let visit =
                     dialer.at(door.address.clone()).visit_path(&nobody, &name, &door.authority, &door.path).await;
@@ -177,7 +186,13 @@ impl Live {
 
     /// Sessions in which nobody was found trustworthy, resumed. Whether the session of an accepted client is judged again
     /// cannot be seen from outside while it is still to be accepted; these can.
-    async fn sessions(&mut self, dialer: &Dialer, nobody: &Identity, stranger: Option<&Identity>) {
+    async fn sessions(
+        &mut self,
+        dialer: &Dialer,
+        nobody: &Identity,
+        stranger: Option<&Identity>,
+        neighbours: &[String],
+    ) {
         let (name, host) = (dialer.target_name(), dialer.own_host());
         if self.anonymous.is_refused() {
             self.anonymous_again = dialer.resume(nobody, &self.anonymous.session, &name, host).await;
@@ -187,9 +202,21 @@ impl Live {
         {
             self.stranger_again = dialer.resume(stranger, &visit.session, &name, host).await;
         }
-        for visit in [&self.no_name, &self.unknown_name].into_iter().flatten() {
-            if self.carried.is_none() && visit.handshake.is_some() && self.anonymous.is_refused() {
-                self.carried = dialer.resume(nobody, &visit.session, &name, host).await;
+        if !self.anonymous.is_refused() {
+            return;
+        }
+        let mut begun: Vec<Arc<Session>> = Vec::new();
+        for neighbour in neighbours {
+            if let Ok(other) = ServerName::try_from(neighbour.clone()) {
+                begun.push(dialer.visit(nobody, &other, neighbour).await.session);
+            }
+        }
+        let others = [&self.no_name, &self.unknown_name].into_iter().flatten();
+        begun.extend(others.map(|visit| visit.session.clone()));
+        for session in begun {
+            let slipped = self.carried.as_ref().is_some_and(|carried| carried.is_resumed() && carried.is_served());
+            if !slipped && let Some(visit) = dialer.resume(nobody, &session, &name, host).await {
+                self.carried = Some(visit);
             }
         }
     }

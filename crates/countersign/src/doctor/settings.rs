@@ -133,6 +133,7 @@ struct Place {
 const MAX_APIS: usize = 10;
 const MAX_DOORS: usize = 3;
 const MAX_OTHERS: usize = 100;
+const MAX_NEIGHBOURS: usize = 2;
 const OWN: &str = "/_countersign/api/v1";
 
 impl Settings {
@@ -203,6 +204,12 @@ impl Settings {
             })
         };
         self.apis.iter().filter_map(door).take(MAX_DOORS).collect()
+    }
+
+    /// Names of domains that ask for no certificate: sessions that are begun there must be worth nothing here.
+    pub(super) fn open_names(&self) -> Vec<String> {
+        let open = self.others.iter().filter(|other| other.truststore_uri.is_none() && !other.name.contains('*'));
+        open.map(|other| other.name.clone()).take(MAX_NEIGHBOURS).collect()
     }
 
     async fn read_apis(&mut self, client: &Client) -> Result<(), Failure> {

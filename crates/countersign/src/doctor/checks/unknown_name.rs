@@ -1,5 +1,7 @@
 //! The server knows no such name.
 
+use std::net::IpAddr;
+
 use rustls::AlertDescription;
 
 use super::super::facts::Facts;
@@ -20,9 +22,13 @@ fn look(facts: &Facts) -> Vec<Seen> {
         return Vec::new();
     }
     let known = facts.settings_error.as_ref().map(|error| format!(" By its settings, {error}.")).unwrap_or_default();
+    let name = match facts.target.host.parse::<IpAddr>() {
+        Ok(_) => "a handshake without a server name (an address is none)".to_owned(),
+        Err(_) => format!("the server name {}", facts.target.host),
+    };
     vec![
         Seen::new(
-            format!("To the server name {} it answers the TLS alert unrecognized_name.{known}", facts.target.host),
+            format!("To {name} it answers the TLS alert unrecognized_name.{known}"),
             "Call the server by a name that is set up there, or set up the custom domain name.",
         )
         .command("aws apigatewayv2 get-domain-names --query 'Items[].DomainName'"),

@@ -84,7 +84,7 @@ fn an_authoritys_name_is_not_its_key() {
 
         let target = Target::parse("https://a.test/").unwrap();
         let files = Files { client: None, truststore: None, crls: Vec::new(), server_cas: None };
-        let live = Live::of(&target, &address, &files, &[]).await;
+        let live = Live::of(&target, &address, &files, &Around::default()).await;
         serving.abort();
         assert!(live.connections <= MAX_CONNECTIONS);
         assert!(live.anonymous.is_refused() && live.stranger.as_ref().unwrap().is_refused());
