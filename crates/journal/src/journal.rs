@@ -16,6 +16,7 @@ use crate::left;
 use crate::note::{Signer, Verifier};
 use crate::notice::Notice;
 use crate::queue::{Queue, Reply, Wish};
+use crate::read::Position;
 use crate::record::{EventRecord, Record, SettingsRecord, bounded};
 use crate::recorder::{Recorder, replace};
 use crate::recovery;
@@ -82,6 +83,10 @@ impl Journal {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let lock = lock(&directory)?;
         let mut recovered = recovery::recover(&directory, signer.as_ref().map(Signer::verifier))?;
+        if let Some(growing) = &recovered.current {
+            // What a process before wrote and did not sync is read, and therefore passed on, from now on.
+            growing.file.sync_data()?;
+        }
         let mut notices = std::mem::take(&mut recovered.notices);
         if let Some(signer) = &signer {
             notices.extend(publish(&directory.join(VERIFIER), signer.verifier())?);
@@ -89,6 +94,7 @@ impl Journal {
         let shared = Arc::new(Shared {
             directory,
             queue: Queue::new(options.queue_bytes),
+            on_disk: watch::Sender::new(Position(recovered.tree.range().end)),
             index: RwLock::new(recovered.index()),
             checkpoint: watch::Sender::new(recovered.checkpoint.take()),
             verifier: signer.as_ref().map(|signer| signer.verifier().clone()),
@@ -290,6 +296,8 @@ pub(crate) struct Shared {
     pub directory: PathBuf,
     pub queue: Queue,
     pub index: RwLock<Index>,
+    /// Behind the last record that is synced.
+    pub on_disk: watch::Sender<Position>,
     pub checkpoint: watch::Sender<Option<Arc<str>>>,
     pub verifier: Option<Verifier>,
     pub records: AtomicU64,

@@ -28,6 +28,7 @@ pub mod tree;
 pub mod usage;
 
 mod columns;
+mod follow;
 mod journal;
 mod json;
 mod left;
@@ -43,6 +44,7 @@ mod search;
 mod segment;
 mod writer;
 
+pub use follow::{Batch, BatchLimits, Complete};
 pub use journal::{Journal, Options, Stats, VERIFIER};
 pub use notice::Notice;
 pub use read::{Event, Page, Position, PositionError, Query, StreamInfo, Streams};

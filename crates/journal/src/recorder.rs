@@ -19,6 +19,7 @@ use crate::left;
 use crate::line::Chain;
 use crate::note::Signer;
 use crate::queue::{Item, Reply, Wish};
+use crate::read::Position;
 use crate::record::Record;
 use crate::recovery::{self, Growing, Recovered};
 use crate::segment::{Form, GROWING, Hashes, Segment, path};
@@ -196,6 +197,7 @@ impl Recorder {
         *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = recovered.index();
         self.shared.checkpoint.send_replace(recovered.checkpoint.take());
         self.tree = recovered.tree;
+        self.tell_on_disk();
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.size = recovered.checkpoint_size;
         }
@@ -272,7 +274,18 @@ impl Recorder {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.current.as_mut().map_or(Ok(()), Current::sync)
+        self.current.as_mut().map_or(Ok(()), Current::sync)?;
+        self.tell_on_disk();
+        Ok(())
+    }
+
+    /// Everything that is written is synced.
+    fn tell_on_disk(&self) {
+        let end = Position(self.tree.range().end);
+        let tell = |on_disk: &mut Position| std::mem::replace(on_disk, end) != end;
+        if !self.released {
+            self.shared.on_disk.send_if_modified(tell);
+        }
     }
 
     /// A segment of few records is given more time, lest there be many.
@@ -289,6 +302,7 @@ impl Recorder {
         }
         current.sync()?;
         let complete = self.current.take();
+        self.tell_on_disk();
         let rolled = self.shared.index.write().unwrap_or_else(PoisonError::into_inner).roll();
         if let Some((segment, Current { hashes, .. })) = rolled.zip(complete) {
             self.seal(vec![(segment, hashes)]);
@@ -361,6 +375,7 @@ impl Recorder {
             segments.retain(|(segment, hashes)| {
                 let Ok(sealed) = segment.seal(&shared.directory, hashes) else { return true };
                 shared.index.write().unwrap_or_else(PoisonError::into_inner).replace(sealed);
+                shared.on_disk.send_modify(|_| {});
                 // Where it stays, the next start removes it.
                 let _ = fs::remove_file(segment.path(&shared.directory));
                 false
