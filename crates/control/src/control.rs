@@ -49,6 +49,8 @@ pub struct ControlParts {
     pub usage: UsageBook,
     /// What the data plane of this node enforces.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Whether somebody who is to take records has not been taking any for a while.
+    pub sinks_fail: Box<dyn Fn() -> bool + Send + Sync>,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
     pub metrics: Metrics,
 }
@@ -83,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) usage: UsageBook,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) sinks_fail: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
     pub(crate) s3: S3Handler,
@@ -111,7 +114,18 @@ const SECRET_BYTES: usize = 30;
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { config, settings, keyring, objects, journal, ledger, usage, snapshots, mut metrics } = parts;
+        let ControlParts {
+            config,
+            settings,
+            keyring,
+            objects,
+            journal,
+            ledger,
+            usage,
+            snapshots,
+            sinks_fail,
+            mut metrics,
+        } = parts;
         metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
@@ -128,6 +142,7 @@ impl Control {
                 ledger,
                 usage,
                 snapshots,
+                sinks_fail,
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),

@@ -20,13 +20,15 @@ pub(crate) enum Fault {
     RevocationLists,
     /// The last change of the settings could not be stored.
     Settings,
+    /// A sink has not been taking records for a minute.
+    Sinks,
     /// What API keys have used is not written down.
     Usage,
 }
 
 impl Fault {
-    const ALL: [Self; 6] =
-        [Self::Clients, Self::Domains, Self::Records, Self::RevocationLists, Self::Settings, Self::Usage];
+    const ALL: [Self; 7] =
+        [Self::Clients, Self::Domains, Self::Records, Self::RevocationLists, Self::Settings, Self::Sinks, Self::Usage];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Fault {
             Self::Records => "records",
             Self::RevocationLists => "revocation_lists",
             Self::Settings => "settings",
+            Self::Sinks => "sinks",
             Self::Usage => "usage",
         }
     }
@@ -47,6 +50,7 @@ impl Fault {
             Self::Records => shared.journal.stats().error.is_some(),
             Self::RevocationLists => has_outdated_list(control),
             Self::Settings => shared.settings.is_failing(),
+            Self::Sinks => (shared.sinks_fail)(),
             Self::Usage => shared.usage.is_failing(),
         }
     }

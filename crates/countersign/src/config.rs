@@ -3,6 +3,7 @@
 mod lambda;
 mod limits;
 mod records;
+mod sinks;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ pub(crate) use limits::Limits;
 use model::Rejection;
 pub(crate) use records::{Audit, Records};
 use serde::{Deserialize, Deserializer, de::Error};
+pub(crate) use sinks::{Filter, Format, Sink, Start, Target};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
@@ -53,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) records: Records,
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
+    pub(crate) sinks: Vec<Sink>,
     pub(crate) upstream: Upstream,
 }
 
@@ -144,6 +147,8 @@ impl Config {
         for path in paths.into_iter().flatten().chain(&mut config.audit.witness_file) {
             *path = base.join(&*path);
         }
+        config.sinks.iter_mut().for_each(|sink| sink.place(base));
+        Sink::check(&config.sinks).map_err(Failure::new)?;
         config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;
         config.limits.check().map_err(Failure::new)?;
@@ -189,6 +194,7 @@ impl Config {
             records,
             revocation,
             sealing_key,
+            sinks,
             upstream,
         } = self;
         let all = [
@@ -211,6 +217,7 @@ impl Config {
             ("records", *records != other.records),
             ("revocation", *revocation != other.revocation),
             ("sealing_key", *sealing_key != other.sealing_key),
+            ("sinks", *sinks != other.sinks),
             ("upstream", *upstream != other.upstream),
         ];
         all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -277,6 +284,7 @@ impl Default for Config {
             records: Records::default(),
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
+            sinks: Vec::new(),
             upstream: Upstream::default(),
         }
     }

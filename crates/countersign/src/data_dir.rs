@@ -197,6 +197,11 @@ impl DataDir {
         self.file("revocation")
     }
 
+    /// How far sinks have come.
+    pub(crate) fn sinks(&self) -> PathBuf {
+        self.file("sinks")
+    }
+
     /// Records.
     pub(crate) fn journal(&self) -> PathBuf {
         self.file("journal")

@@ -25,6 +25,7 @@ mod pem;
 mod policy;
 mod revocation;
 mod server;
+mod sinks;
 mod systemd;
 mod takeover;
 mod truststore;

@@ -49,6 +49,7 @@ use crate::gateway::Gateway;
 use crate::inherited::{Inherited, Managed};
 use crate::issuers::Issuers;
 use crate::revocation::{Fetcher, OfRevocations};
+use crate::sinks::Sinks;
 use crate::systemd::Notifier;
 use crate::takeover::{Door, Successor};
 use crate::up::Signals;
@@ -74,6 +75,7 @@ pub(crate) struct Server {
     edge: Arc<Edge>,
     defaults: watch::Sender<Defaults>,
     chores: Chores,
+    sinks: Sinks,
     background: JoinSet<()>,
     serving: Serving,
     notifier: Arc<Notifier>,
@@ -101,6 +103,8 @@ struct Serving {
 
 /// Time for what blocks to end after the connections have.
 pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(5);
+/// Time for sinks to take what was recorded last. What they do not take they take after the next start.
+const SINKS_LAST_MOMENTS: Duration = Duration::from_secs(3);
 /// This node's name among those that report what they enforce.
 const NODE: &str = "local";
 
@@ -126,6 +130,7 @@ impl Server {
         let files = Files::open(dir, config, is_successor).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
+        let sinks = Sinks::open(&config.sinks, &dir.sinks(), &files.journal)?;
         let sockets = Sockets::open(config, inherited)?;
         let (https_addr, control_addr) = (sockets.https_addr()?, sockets.control_addr()?);
 
@@ -157,6 +162,7 @@ impl Server {
         let edge = Arc::new(edge.map_err(|e| Failure::new(format!("cannot serve on {https_addr}: {e}")))?);
         metrics.register(OfEdge { counters: edge.counters().clone(), connections: edge.connections() });
         metrics.register(issuers);
+        metrics.register(sinks.metrics(now));
         let snapshots = publisher.snapshots();
         let held = files.held(snapshots.clone());
         metrics.register(OfRevocations { fetcher: fetcher.clone(), snapshots: snapshots.clone(), clock: seconds });
@@ -194,6 +200,7 @@ impl Server {
             usage: files.usage.clone(),
             objects: files.objects,
             snapshots: snapshots.clone(),
+            sinks_fail: Box::new(sinks.fault()),
             metrics,
         });
         let credentials = begin(dir, &control).await?;
@@ -217,6 +224,7 @@ impl Server {
             edge,
             defaults,
             chores,
+            sinks,
             background,
             serving,
             notifier: Arc::new(Notifier::from_environment()),
@@ -300,6 +308,9 @@ impl Server {
         self.chores.stop().await;
         self.control.settings().tell_of_strangers(true);
         self.background.shutdown().await;
+        // What cannot be synced is told by others.
+        let _ = self.held.journal.synced().await;
+        self.sinks.stop(SINKS_LAST_MOMENTS).await;
         let held = self.held.clone();
         let closed = spawn_blocking(move || {
             held.write_usage();

@@ -70,6 +70,7 @@ impl Server {
             ledger: Ledger::open(directory.path(), 0).0,
             usage: UsageBook::open(directory.path(), 0).0,
             snapshots: tokio::sync::watch::channel(Arc::default()).1,
+            sinks_fail: Box::new(|| false),
             metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();

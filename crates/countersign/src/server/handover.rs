@@ -16,6 +16,8 @@ use crate::up::Signals;
 /// Between two tries to take back what another process has not let go of yet, and after how many of them that is told.
 const RETRY: Duration = Duration::from_millis(20);
 const TRIES_UNTOLD: u32 = 50;
+/// Time for sinks to take what was recorded last. The next process goes on with what they do not take.
+const SINKS_TIME: Duration = Duration::from_millis(500);
 
 impl Server {
     /// Accepts whoever comes, and lets others take over from it, from now on; who served before is told that it can end, and what
@@ -29,6 +31,7 @@ impl Server {
         }
         self.edge.accept();
         self.serving.start(&self.control)?;
+        self.sinks.start();
         let Some(mut predecessor) = predecessor else {
             self.notifier.ready(&self.run.status());
             return Ok(());
@@ -67,6 +70,7 @@ impl Server {
         warn("another process takes over");
         self.serving.stop().await;
         self.chores.stop().await;
+        self.sinks.stop(SINKS_TIME).await;
         let given = self.give(&successor).await;
         if let Err(e) = &given {
             warn(&format!("it cannot be given what it needs: {e}"));
@@ -120,6 +124,7 @@ impl Server {
             Ok(door) => self.door = Some(door),
             Err(e) => warn(&e.to_string()),
         }
+        self.sinks.start();
         self.chores = Chores::start(&self.control, self.config.revocation.directory.as_deref());
         let again = self.serving.start(&self.control).and_then(|()| self.running.again(&self.run));
         if let Err(e) = again {

@@ -1,0 +1,94 @@
+//! The other side of a sink, whatever it is.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use journal::Line;
+use tokio::task::spawn_blocking;
+
+use super::file::{self, Lines};
+use crate::config::{Format, Target};
+
+/// Takes records. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Sender {
+    File(Arc<Mutex<Lines>>, Format),
+    Stdout(Format),
+}
+
+/// What became of the first so many records that were sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// They need not be sent again.
+    pub(super) records: usize,
+    /// So many of them were not taken at all.
+    pub(super) rejected: u64,
+    /// Why, where there are any.
+    pub(super) why: String,
+}
+
+/// Nothing was taken, as far as is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Try again; the other side may have said when.
+    Later { why: String, after: Option<Duration> },
+    /// It does not take so much at a time.
+    #[expect(dead_code, reason = "senders over the network say so")]
+    TooMuch(String),
+}
+
+impl Sender {
+    pub(super) fn new(target: &Target) -> Self {
+        match target {
+            Target::File { path, format } => Self::File(Arc::new(Mutex::new(Lines::new(path.clone()))), *format),
+            Target::Stdout { format } => Self::Stdout(*format),
+        }
+    }
+
+    /// For how long records are gathered, so that they can be sent together.
+    pub(super) fn gathers_for(&self) -> Duration {
+        match self {
+            Self::File(..) | Self::Stdout(_) => Duration::ZERO,
+        }
+    }
+
+    /// Sends some records, the first of them at least, and returns once the other side has taken them.
+    pub(super) async fn send(&self, records: Arc<[Line]>) -> Result<Taken, Trouble> {
+        match self {
+            Self::File(lines, format) => {
+                let (lines, format) = (lines.clone(), *format);
+                let append = move |bytes: &[u8]| lines.lock().unwrap_or_else(PoisonError::into_inner).append(bytes);
+                written(records, format, append).await
+            }
+            Self::Stdout(format) => written(records, *format, file::print).await,
+        }
+    }
+}
+
+impl Taken {
+    /// All of them, but those that have no line in a format.
+    pub(super) fn all_but(records: usize, left_out: u64) -> Self {
+        let why = if left_out > 0 { "they have no line in this format".to_owned() } else { String::new() };
+        Self { records, rejected: left_out, why }
+    }
+}
+
+impl Trouble {
+    pub(super) fn later(why: impl Into<String>) -> Self {
+        Self::Later { why: why.into(), after: None }
+    }
+}
+
+async fn written(
+    records: Arc<[Line]>,
+    format: Format,
+    mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+) -> Result<Taken, Trouble> {
+    let write = move || {
+        let (lines, left_out) = format.lines(&records);
+        write(&lines).map(|()| Taken::all_but(records.len(), left_out))
+    };
+    let written = spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e)));
+    written.map_err(|e| Trouble::later(e.to_string()))
+}
