@@ -2,15 +2,18 @@
 
 import json
 import signal
+import ssl
+import subprocess
 import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import botocore.exceptions
 import pytest
 
 from gateway import Gateway
-from server import Server, eventually, json_lines
+from server import BINARY, Server, clean_environment, eventually, json_lines, run_binary
 
 
 def configured(tmp_path, *sinks, more=""):
@@ -232,3 +235,213 @@ def test_mistakes_are_named(tmp_path, table, said):
     assert server.process.wait(30) == 2
     server.process = None
     assert said in server.stderr()
+
+
+class Receiver:
+    """An HTTP server that can be taken down and brought up again on the same port. `answers`: what it answers, by turns, before it
+    answers 200 for good: (status, headers, body)."""
+
+    def __init__(self, tls=None):
+        self.requests, self.answers, self.tls, self.listener, self.port = [], [], tls, None, 0
+        self.up()
+
+    def up(self):
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, headers, answer = receiver.answers.pop(0) if receiver.answers else (200, {}, b"")
+                receiver.requests.append((status, self.path, dict(self.headers), body))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+        class Listener(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                pass
+
+        self.listener = Listener(("127.0.0.1", self.port), Handler)
+        self.port = self.listener.server_address[1]
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self.listener.socket = context.wrap_socket(self.listener.socket, server_side=True)
+        threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def down(self):
+        self.listener.shutdown()
+        self.listener.server_close()
+
+    @property
+    def url(self):
+        return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
+
+    def taken(self):
+        """Bodies that were acknowledged."""
+        return [body for status, _, _, body in self.requests if status == 200]
+
+    def lines(self):
+        return [record for body in self.taken() for record in json_lines(body.decode())]
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.down()
+
+
+def events_in_journal(server):
+    return [record for record in in_journal(server) if record["kind"] == "event"]
+
+
+def test_a_webhook_that_is_down_misses_nothing_and_neither_does_a_kill(tmp_path, stopping, receiver):
+    headers = tmp_path / "headers"
+    headers.write_text("Authorization: Bearer s3cret\n")
+    sink = {"name": "s", "type": "webhook", "url": f"{receiver.url}/in?x=1", "kinds": ["event"], "headers_file": str(headers)}
+    server = Server(tmp_path / "server", "--config", configured(tmp_path, sink)).start()
+    stopping.append(server)
+    traffic = Traffic(server)
+    traffic.start()
+    eventually(lambda: len(receiver.lines()) > 3)
+    receiver.down()
+    eventually(lambda: metric(server, "failures_total") > 0)
+    before = len(traffic.taken)
+    eventually(lambda: len(traffic.taken) > before + 5)
+    server.kill()
+    traffic.stop()
+    server.start()
+    traffic = Traffic(server)
+    traffic.start()
+    eventually(lambda: len(traffic.taken) > 5)
+    assert metric(server, "lag_records") > 5 and metric(server, "lag_seconds") > 0
+    receiver.answers = [(500, {}, b"no\x1b[2J"), (401, {}, b"")]
+    receiver.up()
+    traffic.stop()
+    caught_up(server)
+    assert_once_but_at_seams(receiver.lines(), events_in_journal(server), 2)
+    _, path, sent, _ = receiver.requests[-1]
+    assert (path, sent["authorization"], sent["content-type"]) == ("/in?x=1", "Bearer s3cret", "application/x-ndjson")
+    assert "s3cret" not in server.stderr() and "\x1b" not in server.stderr()
+
+
+def test_a_webhook_over_tls_wants_arrays_and_fewer_at_a_time(tmp_path, stopping):
+    ca = tmp_path / "ca"
+    run_binary("ca", "init", "Webhook CA", "--dir", ca)
+    run_binary("ca", "issue", "localhost", "--server", "localhost", "--dir", ca)
+    receiver = Receiver(tls=(ca / "localhost.pem", ca / "localhost.key"))
+    sink = {"name": "s", "type": "webhook", "url": receiver.url, "kinds": ["event"], "format": "json-array", "ca_file": str(ca / "ca.pem")}
+    other = {**sink, "name": "untrusting"}
+    del other["ca_file"]
+    server = Server(tmp_path / "server", "--config", configured(tmp_path, sink, other)).start()
+    stopping.append(server)
+    receiver.answers = [(413, {}, b""), (413, {}, b"")]
+    put(server, *map(str, range(4)))
+    caught_up(server)
+    arrays = [json.loads(body) for body in receiver.taken()]
+    assert [record["message"] for array in arrays for record in array] == list("0123")
+    assert [len(json.loads(body)) for _, _, _, body in receiver.requests] == [4, 2, 1, 1, 1, 1]
+    eventually(lambda: metric(server, "failures_total", "untrusting") > 0)
+    assert metric(server, "sent_total", "untrusting") == 0
+    receiver.down()
+
+
+def test_otlp(tmp_path, stopping, receiver, backend, pki):
+    sink = {"name": "s", "type": "otlp", "endpoint": receiver.url, "kinds": ["access", "event"]}
+    server = Server(tmp_path / "server", "--config", configured(tmp_path, sink)).start()
+    stopping.append(server)
+    partial = json.dumps({"partialSuccess": {"rejectedLogRecords": "1", "errorMessage": "too odd"}}).encode()
+    receiver.answers = [(503, {"retry-after": "1"}, b""), (200, {"content-type": "application/json"}, partial)]
+    began = time.monotonic()
+    put(server, "one")
+    caught_up(server)
+    assert time.monotonic() - began >= 1
+    assert [status for status, *_ in receiver.requests] == [503, 200]
+    assert (metric(server, "rejected_total"), metric(server, "sent_total"), metric(server, "failures_total")) == (1, 0, 1)
+    assert "does not take 1 records at all: the collector rejects them: too odd" in server.stderr()
+    gateway = Gateway(server, backend, "otlp.yourcompany.com", pki.ca().pem).create()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    answer = gateway.curl("/orders", pki.client("otlp"), "--header", f"traceparent: 00-{trace}-b7ad6b7169203331-01")
+    assert answer.status == 200
+    record = eventually(lambda: next((record for record in logged(receiver) if attribute(record, "http.response.status_code")), None))
+    assert attribute(record, "http.response.status_code") == "200" and attribute(record, "server.address") == gateway.domain
+    assert attribute(record, "countersign.request_id") == answer.headers["apigw-requestid"]
+    whole = json.loads(record["body"]["stringValue"])
+    assert record.get("traceId") == whole.get("trace") and whole.get("trace") in (trace, None)
+    assert (record["severityNumber"], record["eventName"]) == (9, "countersign.access")
+    # One that the collector calls invalid is found, and keeps the others from nobody.
+    receiver.answers = [(400, {}, b""), (400, {}, b"")]
+    put(server, "bad", "good")
+    caught_up(server)
+    assert json.loads(logged(receiver)[-1]["body"]["stringValue"])["message"] == "good"
+    assert metric(server, "rejected_total") == 2
+
+
+def logged(receiver):
+    """The log records that a collector has."""
+    requests = [json.loads(body) for body in receiver.taken()]
+    return [record for request in requests for resource in request["resourceLogs"]
+            for scope in resource["scopeLogs"] for record in scope["logRecords"]]
+
+
+def attribute(record, key):
+    found = next((attribute["value"] for attribute in record["attributes"] if attribute["key"] == key), {})
+    return next(iter(found.values()), None)
+
+
+def test_cloudwatch_logs_of_another_server(tmp_path, stopping):
+    other = Server(tmp_path / "other").start()
+    credentials = tmp_path / "credentials"
+    profile = f"aws_access_key_id={other.env['AWS_ACCESS_KEY_ID']}\naws_secret_access_key={other.env['AWS_SECRET_ACCESS_KEY']}\n"
+    credentials.write_text(f"[default]\naws_access_key_id=AKIDWRONG\naws_secret_access_key=wrong\n[sink]\n{profile}")
+    sink = {"name": "s", "type": "cloudwatch-logs", "endpoint": other.control, "region": "us-east-1", "kinds": ["event"],
+            "credentials_file": str(credentials), "profile": "sink", "log_group": "/from/one", "log_stream": "gateway-1"}
+    other_control = other.control.removeprefix("http://")
+    server = Server(tmp_path / "server", "--config", configured(tmp_path, sink)).start()
+    stopping += [server, other]
+    put(server, "one")  # for which group and stream are made
+    caught_up(server)
+    other.kill()
+    put(server, *(f"message {number}" for number in range(30)))
+    eventually(lambda: metric(server, "failures_total") > 0)
+    other.args += ["--control-addr", other_control]
+    other.launch = launch_without_port(other)
+    other.start()
+    put(server, "last")
+    caught_up(server)
+    logs, events, token = other.client("logs"), [], {}
+    while True:
+        page = logs.get_log_events(logGroupName="/from/one", logStreamName="gateway-1", startFromHead=True, **token)
+        if not page["events"]:
+            break
+        events += page["events"]
+        token = {"nextToken": page["nextForwardToken"]}
+    records = [json.loads(event["message"]) for event in events]
+    records.sort(key=lambda record: record["number"])
+    # The first is older than the group that was made for it, which takes nothing from before its time.
+    assert_once_but_at_seams(records, events_in_journal(server)[1:], 0)
+    assert (metric(server, "sent_total"), metric(server, "rejected_total")) == (31, 1)
+    assert all(event["timestamp"] == json.loads(event["message"])["time_ms"] for event in events)
+
+
+def launch_without_port(server):
+    """As `launch`, on the control address of its own arguments."""
+    def launch():
+        server._runs += 1
+        command = [str(BINARY), "up", "--data-dir", str(server.data_dir), "--https-addr", "127.0.0.1:0", *server.args]
+        with open(server._stderr_path(), "wb") as stderr:
+            server.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=server.base, env=clean_environment(server.base))
+
+    return launch

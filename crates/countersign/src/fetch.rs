@@ -4,4 +4,4 @@ mod address;
 mod http;
 
 pub(crate) use address::Listed;
-pub(crate) use http::{Http, MAX_CRL_BYTES, MAX_OCSP_BYTES};
+pub(crate) use http::{Answer, Call, Http, MAX_CRL_BYTES, MAX_OCSP_BYTES};

@@ -9,9 +9,13 @@ mod cursor;
 mod file;
 mod follower;
 mod form;
+mod logs;
 mod metrics;
+mod otlp;
+mod outgoing;
 mod progress;
 mod sender;
+mod webhook;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +49,7 @@ impl Sinks {
     /// is sent before they are [started](Self::start).
     pub(crate) fn open(sinks: &[config::Sink], directory: &Path, journal: &Journal) -> Result<Self, Failure> {
         let ending = watch::Sender::new(false);
+        let instance = journal.verifier().map_or("countersign", |verifier| verifier.name());
         let mut followers = Vec::new();
         for sink in sinks {
             let cursor = Cursor::new(directory, &sink.name);
@@ -55,7 +60,7 @@ impl Sinks {
                 filter: Arc::new(sink.filter.clone()),
                 progress: Arc::new(Progress::new(&sink.name, false, next)),
                 cursor,
-                sender: Sender::new(&sink.target),
+                sender: Sender::new(&sink.target, instance)?,
                 ending: ending.subscribe(),
             });
         }

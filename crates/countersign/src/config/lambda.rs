@@ -1,6 +1,6 @@
 //! `[lambda]`: where functions are called, and with whose credentials.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use edge::LambdaEndpoint;
@@ -27,7 +27,7 @@ pub(crate) struct Lambda {
 /// What calls are signed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Source {
+pub(super) enum Source {
     /// Nothing, or what `credentials_file` has.
     #[default]
     None,
@@ -50,11 +50,10 @@ impl Lambda {
         let credentials = match (&self.credentials_file, self.credentials) {
             (Some(path), _) => {
                 let named = |why: String| Failure::new(format!("lambda.credentials_file: {}: {why}", path.display()));
-                let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| named(e.to_string()))?);
-                Some(of_profile(&text, &self.profile).map_err(named)?)
+                Some(of_file(path, &self.profile).map_err(named)?)
             }
             (None, Source::Environment) => {
-                let credentials = of(|name| env::var(name.to_ascii_uppercase()).ok().filter(|value| !value.is_empty()));
+                let credentials = of_environment(|name| env::var(name).ok());
                 let why = "lambda.credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment";
                 Some(credentials.ok_or_else(|| Failure::new(why))?)
             }
@@ -68,6 +67,17 @@ impl Default for Lambda {
     fn default() -> Self {
         Self { endpoint: None, credentials: Source::None, credentials_file: None, profile: "default".to_owned() }
     }
+}
+
+/// Those of a profile of such a file.
+pub(super) fn of_file(path: &Path, profile: &str) -> Result<Credentials, String> {
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| e.to_string())?);
+    of_profile(&text, profile)
+}
+
+/// Those of AWS's variables.
+pub(super) fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
+    of(|name| variable(&name.to_ascii_uppercase()).filter(|value| !value.is_empty()))
 }
 
 /// Those of a profile of a shared credentials file ("Configuration and credential file settings", AWS CLI user guide).

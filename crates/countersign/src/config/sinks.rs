@@ -1,9 +1,13 @@
 //! `[[sinks]]`: where records go besides the disk.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sigv4::Credentials;
+
+use super::lambda::{Source, of_environment, of_file};
 
 /// A sink: what of the records goes where.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -39,17 +43,61 @@ pub(crate) struct Filter {
 /// Where to, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    File { path: PathBuf, format: Format },
-    Stdout { format: Format },
+    File {
+        path: PathBuf,
+        format: Format,
+    },
+    Stdout {
+        format: Format,
+    },
+    Webhook {
+        url: String,
+        format: Format,
+        http: Http,
+    },
+    /// The URL is without the protocol's path.
+    Otlp {
+        endpoint: String,
+        http: Http,
+    },
+    CloudwatchLogs {
+        aws: Aws,
+        group: String,
+        stream: String,
+    },
+}
+
+/// How a server is known, and what it is told besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Http {
+    /// PEM of CAs besides those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Headers of each request, which may be secret.
+    pub(crate) headers_file: Option<PathBuf>,
+}
+
+/// A service of AWS, or one that speaks like it. What of it is secret is read when it is used, and not kept here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Aws {
+    /// URL of the service.
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    /// PEM of CAs besides those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
+    credentials: Source,
+    credentials_file: Option<PathBuf>,
+    profile: String,
 }
 
 /// What a record becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Format {
     /// Its JSON, in a line.
     #[default]
     Json,
+    /// All that are sent at a time are one array.
+    JsonArray,
     /// The line of a load balancer's connection log.
     Alb,
 }
@@ -72,6 +120,16 @@ struct Table {
     domains: Option<BTreeSet<String>>,
     format: Option<Format>,
     path: Option<PathBuf>,
+    url: Option<String>,
+    endpoint: Option<String>,
+    headers_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    region: Option<String>,
+    credentials: Option<Source>,
+    credentials_file: Option<PathBuf>,
+    profile: Option<String>,
+    log_group: Option<String>,
+    log_stream: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -79,14 +137,21 @@ struct Table {
 enum Type {
     File,
     Stdout,
+    Webhook,
+    Otlp,
+    CloudwatchLogs,
 }
 
 impl Sink {
     /// Paths are relative to `base`.
     pub(super) fn place(&mut self, base: &Path) {
         let paths = match &mut self.target {
-            Target::File { path, .. } => [Some(path)],
-            Target::Stdout { .. } => [None],
+            Target::File { path, .. } => [Some(path), None],
+            Target::Stdout { .. } => [None, None],
+            Target::Webhook { http, .. } | Target::Otlp { http, .. } => {
+                [http.ca_file.as_mut(), http.headers_file.as_mut()]
+            }
+            Target::CloudwatchLogs { aws, .. } => [aws.ca_file.as_mut(), aws.credentials_file.as_mut()],
         };
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
@@ -129,13 +194,52 @@ impl Table {
     /// Takes the keys that its type has.
     fn target(&mut self) -> Result<Target, String> {
         Ok(match self.r#type {
-            Type::File => Target::File { path: needed(self.path.take(), "path")?, format: self.format() },
-            Type::Stdout => Target::Stdout { format: self.format() },
+            Type::File => Target::File { path: needed(self.path.take(), "path")?, format: self.format()? },
+            Type::Stdout => Target::Stdout { format: self.format()? },
+            Type::Webhook => {
+                let url = checked(needed(self.url.take(), "url")?, "url")?;
+                Target::Webhook { url, format: self.format.take().unwrap_or_default(), http: self.http() }
+            }
+            Type::Otlp => {
+                let endpoint = checked(needed(self.endpoint.take(), "endpoint")?, "endpoint")?;
+                Target::Otlp { endpoint, http: self.http() }
+            }
+            Type::CloudwatchLogs => Target::CloudwatchLogs {
+                aws: self.aws("logs")?,
+                group: needed(self.log_group.take(), "log_group")?,
+                stream: needed(self.log_stream.take(), "log_stream")?,
+            },
         })
     }
 
-    fn format(&mut self) -> Format {
-        self.format.take().unwrap_or_default()
+    /// Of lines.
+    fn format(&mut self) -> Result<Format, String> {
+        match self.format.take().unwrap_or_default() {
+            Format::JsonArray => Err("format \"json-array\" is for webhooks".to_owned()),
+            format => Ok(format),
+        }
+    }
+
+    fn http(&mut self) -> Http {
+        Http { ca_file: self.ca_file.take(), headers_file: self.headers_file.take() }
+    }
+
+    fn aws(&mut self, service: &str) -> Result<Aws, String> {
+        let region = needed(self.region.take(), "region")?;
+        let endpoint = self.endpoint.take().unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com"));
+        let aws = Aws {
+            endpoint: checked(endpoint, "endpoint")?,
+            region,
+            ca_file: self.ca_file.take(),
+            credentials: self.credentials.take().unwrap_or_default(),
+            credentials_file: self.credentials_file.take(),
+            profile: self.profile.take().unwrap_or_else(|| "default".to_owned()),
+        };
+        match (aws.credentials == Source::Environment, aws.credentials_file.is_some()) {
+            (true, true) => Err("it has both credentials = \"environment\" and credentials_file: keep one".to_owned()),
+            (false, false) => Err("it needs credentials = \"environment\" or credentials_file".to_owned()),
+            _ => Ok(aws),
+        }
     }
 
     fn filter(&mut self, format: Format) -> Result<Filter, String> {
@@ -143,7 +247,7 @@ impl Table {
         let all = || KINDS.into_iter().filter(|kind| *kind != NOT_BY_DEFAULT).map(str::to_owned).collect();
         let connections = || BTreeSet::from(["connection".to_owned()]);
         let kinds = match (self.kinds.take(), format) {
-            (None, Format::Json) => all(),
+            (None, Format::Json | Format::JsonArray) => all(),
             (None, Format::Alb) => connections(),
             (Some(kinds), Format::Alb) if kinds != connections() => {
                 return Err("format \"alb\" is of connections: kinds can be [\"connection\"] only".to_owned());
@@ -161,9 +265,43 @@ impl Table {
 
     /// A key that nobody has taken.
     fn left(&self) -> Option<&'static str> {
-        let keys = [("format", self.format.is_some()), ("path", self.path.is_some())];
+        let keys = [
+            ("format", self.format.is_some()),
+            ("path", self.path.is_some()),
+            ("url", self.url.is_some()),
+            ("endpoint", self.endpoint.is_some()),
+            ("headers_file", self.headers_file.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("region", self.region.is_some()),
+            ("credentials", self.credentials.is_some()),
+            ("credentials_file", self.credentials_file.is_some()),
+            ("profile", self.profile.is_some()),
+            ("log_group", self.log_group.is_some()),
+            ("log_stream", self.log_stream.is_some()),
+        ];
         keys.into_iter().find(|(_, is_left)| *is_left).map(|(key, _)| key)
     }
+}
+
+impl Aws {
+    /// As they are now.
+    pub(crate) fn credentials(&self) -> Result<Credentials, String> {
+        match &self.credentials_file {
+            Some(path) => of_file(path, &self.profile).map_err(|e| format!("{}: {e}", path.display())),
+            None => of_environment(|name| env::var(name).ok())
+                .ok_or_else(|| "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment".to_owned()),
+        }
+    }
+}
+
+/// An http or https URL with a host, without anything secret in it.
+fn checked(url: String, key: &str) -> Result<String, String> {
+    let uri = url.parse::<http::Uri>().ok();
+    let is_good = uri.as_ref().is_some_and(|uri| {
+        let is_clean = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        is_clean && matches!(uri.scheme_str(), Some("http" | "https"))
+    });
+    if is_good { Ok(url) } else { Err(format!("{key} is no http:// or https:// URL without credentials")) }
 }
 
 fn needed<T>(value: Option<T>, key: &str) -> Result<T, String> {
@@ -201,7 +339,13 @@ mod tests {
             ("name = \"\"\ntype = \"stdout\"", "has others"),
             ("name = \"a\"\ntype = \"file\"", "sink a: it needs path"),
             ("name = \"a\"\ntype = \"stdout\"\npath = \"x\"", "sink a: path means nothing"),
-            ("name = \"a\"\ntype = \"stdout\"\nurl = \"x\"", "unknown field `url`"),
+            ("name = \"a\"\ntype = \"stdout\"\nurl = \"x\"", "url means nothing"),
+            ("name = \"a\"\ntype = \"stdout\"\nurls = \"x\"", "unknown field `urls`"),
+            ("name = \"a\"\ntype = \"stdout\"\nformat = \"json-array\"", "for webhooks"),
+            ("name = \"a\"\ntype = \"webhook\"", "it needs url"),
+            ("name = \"a\"\ntype = \"webhook\"\nurl = \"https://u:p@x.test\"", "url is no http"),
+            ("name = \"a\"\ntype = \"otlp\"\nendpoint = \"ftp://x.test\"", "endpoint is no http"),
+            ("name = \"a\"\ntype = \"cloudwatch-logs\"\nregion = \"r\"", "it needs credentials"),
             ("name = \"a\"\ntype = \"stdout\"\nkinds = [\"acess\"]", "no kind \"acess\""),
             ("name = \"a\"\ntype = \"stdout\"\nkinds = []", "kinds is empty"),
             ("name = \"a\"\ntype = \"stdout\"\nkinds = [\"access\"]\nformat = \"alb\"", "of connections"),

@@ -4,6 +4,8 @@
 //! A name is resolved once a step, the addresses that it has are checked, and one that was checked is connected to: what the
 //! name means a moment later does not matter. No proxy, no cookie, no credentials.
 
+mod call;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +17,7 @@ use edge::UpstreamTls;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT,
 };
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -28,6 +30,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Listed, may_connect};
+pub(crate) use call::{Answer, Call};
 
 /// Bytes of a CRL: about 1.5 million entries.
 pub(crate) const MAX_CRL_BYTES: usize = 64 * 1024 * 1024;
@@ -134,7 +137,8 @@ impl Http {
     /// not, or the responder does not take GET.
     pub(crate) async fn ocsp(&self, url: &str, request: &[u8]) -> Result<Bytes, FetchError> {
         let body = Bytes::copy_from_slice(request);
-        let post = Ask { method: Method::POST, body, ..Ask::get(MAX_OCSP_BYTES) };
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/ocsp-request"))]);
+        let post = Ask { method: Method::POST, body, headers, ..Ask::get(MAX_OCSP_BYTES) };
         let ask = async {
             let slash = if url.ends_with('/') { "" } else { "/" };
             let short = format!("{url}{slash}{}", utf8_percent_encode(&BASE64.encode(request), IN_PATH));
@@ -250,6 +254,8 @@ impl Turns {
 struct Ask {
     method: Method,
     body: Bytes,
+    /// Besides those that every request has.
+    headers: HeaderMap,
     /// Bytes of the answer.
     limit: usize,
     /// The host that may be at any address, and wants nothing asked on ways that others can change; of an issuer of tokens.
@@ -258,7 +264,7 @@ struct Ask {
 
 impl Ask {
     fn get(limit: usize) -> Self {
-        Self { method: Method::GET, body: Bytes::new(), limit, home: None }
+        Self { method: Method::GET, body: Bytes::new(), headers: HeaderMap::new(), limit, home: None }
     }
 }
 
@@ -364,8 +370,8 @@ async fn exchange(
         .header(USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT_ENCODING, "identity")
         .header(CONNECTION, "close");
-    if ask.method == Method::POST {
-        request = request.header(CONTENT_TYPE, "application/ocsp-request");
+    for (name, value) in &ask.headers {
+        request = request.header(name, value);
     }
     let request = request.body(Full::new(ask.body.clone())).expect("target and authority are a parsed URI's");
     sender.send_request(request).await

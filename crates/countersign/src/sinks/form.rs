@@ -32,7 +32,7 @@ impl Format {
     /// A record's line, without its end; none where the record cannot have one.
     pub(super) fn line(self, line: &Line) -> Option<String> {
         match self {
-            Self::Json => Some(numbered(line)),
+            Self::Json | Self::JsonArray => Some(numbered(line)),
             Self::Alb => Some(serde_json::from_str::<ConnectionRecord<'_>>(&line.json).ok()?.alb_line()),
         }
     }

@@ -8,6 +8,11 @@ use journal::Line;
 use tokio::task::spawn_blocking;
 
 use super::file::{self, Lines};
+use super::logs::Logs;
+use super::otlp::Otlp;
+use super::outgoing::Outgoing;
+use super::webhook::Webhook;
+use crate::answer::Failure;
 use crate::config::{Format, Target};
 
 /// Takes records. Cheap to clone.
@@ -15,7 +20,15 @@ use crate::config::{Format, Target};
 pub(super) enum Sender {
     File(Arc<Mutex<Lines>>, Format),
     Stdout(Format),
+    Webhook(Arc<Webhook>),
+    Otlp(Arc<Otlp>),
+    Logs(Arc<Logs>),
 }
+
+/// For how long records are gathered that go over the network together.
+const GATHERING: Duration = Duration::from_millis(500);
+/// Where a collector takes logs (OTLP 1.x, "OTLP/HTTP Request").
+const OTLP_PATH: &str = "/v1/logs";
 
 /// What became of the first so many records that were sent.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,22 +47,37 @@ pub(super) enum Trouble {
     /// Try again; the other side may have said when.
     Later { why: String, after: Option<Duration> },
     /// It does not take so much at a time.
-    #[expect(dead_code, reason = "senders over the network say so")]
     TooMuch(String),
 }
 
 impl Sender {
-    pub(super) fn new(target: &Target) -> Self {
-        match target {
+    /// `instance` is this server's name among others.
+    pub(super) fn new(target: &Target, instance: &str) -> Result<Self, Failure> {
+        Ok(match target {
             Target::File { path, format } => Self::File(Arc::new(Mutex::new(Lines::new(path.clone()))), *format),
             Target::Stdout { format } => Self::Stdout(*format),
-        }
+            Target::Webhook { url, format, http } => {
+                let outgoing = Outgoing::new(http.ca_file.as_deref(), http.headers_file.clone())?;
+                Self::Webhook(Arc::new(Webhook { url: url.clone(), format: *format, outgoing }))
+            }
+            Target::Otlp { endpoint, http } => {
+                let outgoing = Outgoing::new(http.ca_file.as_deref(), http.headers_file.clone())?;
+                let url = format!("{}{OTLP_PATH}", endpoint.trim_end_matches('/'));
+                Self::Otlp(Arc::new(Otlp { url, instance: instance.to_owned(), outgoing }))
+            }
+            Target::CloudwatchLogs { aws, group, stream } => {
+                let outgoing = Outgoing::new(aws.ca_file.as_deref(), None)?;
+                let (group, stream) = (group.clone(), stream.clone());
+                Self::Logs(Arc::new(Logs { aws: aws.clone(), group, stream, outgoing }))
+            }
+        })
     }
 
     /// For how long records are gathered, so that they can be sent together.
     pub(super) fn gathers_for(&self) -> Duration {
         match self {
             Self::File(..) | Self::Stdout(_) => Duration::ZERO,
+            Self::Webhook(_) | Self::Otlp(_) | Self::Logs(_) => GATHERING,
         }
     }
 
@@ -62,6 +90,9 @@ impl Sender {
                 written(records, format, append).await
             }
             Self::Stdout(format) => written(records, *format, file::print).await,
+            Self::Webhook(webhook) => webhook.send(&records).await,
+            Self::Otlp(otlp) => otlp.send(&records).await,
+            Self::Logs(logs) => logs.send(&records).await,
         }
     }
 }
