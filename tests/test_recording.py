@@ -65,6 +65,7 @@ class Load:
             thread.join()
 
 
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_whatever_was_answered_is_recorded_though_the_process_is_killed(tmp_path, backend, pki):
     server = Server(tmp_path / "server").start()
     gateway = Gateway(server, backend, "required.yourcompany.com", pki.ca().pem, REQUIRED).create()
