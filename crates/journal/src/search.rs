@@ -1,6 +1,5 @@
 //! Looking for records by what they are about.
 
-use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use crate::columns::Lines;
 use crate::journal::Journal;
 use crate::read::{Position, end, ordered};
-use crate::segment::{Block, Segment, Term, attributes, bit};
+use crate::segment::{About, Block, Segment, Term, bit};
 
 /// Bytes of records at which a page is full.
 const PAGE_BYTES: usize = 768 * 1024;
@@ -88,27 +87,6 @@ pub struct Line {
     pub json: Box<str>,
 }
 
-/// What a record is held against the search by.
-#[derive(Deserialize)]
-struct Parts<'a> {
-    kind: Kind,
-    time_ms: i64,
-    #[serde(borrow, default)]
-    domain: Cow<'a, str>,
-    #[serde(borrow)]
-    client: Option<ClientParts<'a>>,
-    refusal: Option<serde::de::IgnoredAny>,
-    verdict: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct ClientParts<'a> {
-    #[serde(borrow, default)]
-    subject: Cow<'a, str>,
-    #[serde(borrow, default)]
-    fingerprint: Cow<'a, str>,
-}
-
 impl Default for Search<'_> {
     /// The oldest 1,000 records, whatever they are.
     fn default() -> Self {
@@ -134,25 +112,16 @@ impl Search<'_> {
     }
 
     fn wants(&self, json: &[u8]) -> bool {
-        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(json) else { return false };
-        let refused = parts.refusal.is_some() || parts.verdict.is_some() || parts.kind == Kind::Refusals;
-        self.kinds.contain(parts.kind)
-            && (self.since_ms..self.until_ms).contains(&parts.time_ms)
-            && self.domain.is_none_or(|domain| parts.domain == domain)
-            && (!self.refused || refused)
-            && self.client.is_none_or(|wanted| parts.client.is_some_and(|client| client.is(wanted)))
+        let Ok(about) = serde_json::from_slice::<About<'_>>(json) else { return false };
+        self.kinds.contain(about.kind)
+            && (self.since_ms..self.until_ms).contains(&about.time_ms)
+            && self.domain.is_none_or(|domain| about.domain == domain)
+            && (!self.refused || about.is_refused())
+            && self.client.is_none_or(|wanted| about.client.is_some_and(|client| client.is(wanted)))
     }
 
     fn wants_block(&self, block: &Block) -> bool {
         block.last_ms() >= self.since_ms && block.first_ms() < self.until_ms
-    }
-}
-
-impl ClientParts<'_> {
-    fn is(&self, wanted: &str) -> bool {
-        self.fingerprint == wanted
-            || self.subject == wanted
-            || attributes(&self.subject).any(|attribute| attribute == wanted)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::writer::Chunk;
 
 pub(crate) use pruned::pruning;
 pub(crate) use sealed::{CHECK_BYTES, Hashes, Sealed, SealedError};
-pub(crate) use terms::{Term, attributes, bit};
+pub(crate) use terms::{About, Term, bit};
 
 /// Bytes of a growing segment after which a new block begins.
 const BLOCK_BYTES: u64 = 256 * 1024;

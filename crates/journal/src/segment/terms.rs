@@ -9,7 +9,9 @@ use foldhash::quality::RandomState;
 use memchr::memchr;
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use crate::search::Kind;
 use crate::tree::leaf_hash;
 
 /// What may be looked for, by 32 bits of a hash: a block that is named needlessly is read needlessly.
@@ -27,25 +29,41 @@ pub(crate) struct Terms {
 
 /// What a record has of what is looked for.
 #[derive(Deserialize)]
-struct Parts<'a> {
+pub(crate) struct About<'a> {
+    pub kind: Kind,
+    pub time_ms: i64,
     #[serde(borrow, default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    domain: Cow<'a, str>,
+    pub domain: Cow<'a, str>,
     #[serde(borrow)]
-    client: Option<ClientParts<'a>>,
-    #[serde(default)]
-    refusal: Option<serde::de::IgnoredAny>,
-    #[serde(borrow)]
-    verdict: Option<Cow<'a, str>>,
+    pub client: Option<AboutClient<'a>>,
+    refusal: Option<IgnoredAny>,
+    verdict: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct ClientParts<'a> {
+pub(crate) struct AboutClient<'a> {
     #[serde(borrow, default)]
     subject: Cow<'a, str>,
     #[serde(borrow, default)]
     fingerprint: Cow<'a, str>,
+}
+
+impl About<'_> {
+    /// Of a client that was not trusted, or of several.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal.is_some() || self.verdict.is_some() || self.kind == Kind::Refusals
+    }
+}
+
+impl AboutClient<'_> {
+    /// By its fingerprint, its subject, or one attribute of that.
+    pub(crate) fn is(&self, wanted: &str) -> bool {
+        self.names().any(|name| name == wanted)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [&*self.fingerprint, &*self.subject].into_iter().chain(attributes(&self.subject))
+    }
 }
 
 impl Term {
@@ -75,19 +93,15 @@ impl Terms {
         if !self.noted.insert((block, self.hasher.hash_one(Gist::of(json)))) {
             return;
         }
-        let Ok(parts) = serde_json::from_slice::<Parts<'_>>(json) else { return };
+        let Ok(about) = serde_json::from_slice::<About<'_>>(json) else { return };
         let mut note = |term| *self.blocks.entry(term).or_default() |= bit(block);
-        if !parts.domain.is_empty() {
-            note(Term::domain(&parts.domain));
+        if !about.domain.is_empty() {
+            note(Term::domain(&about.domain));
         }
-        if parts.refusal.is_some() || parts.verdict.is_some() || parts.kind == "refusals" {
+        if about.is_refused() {
             note(Term::refused());
         }
-        if let Some(client) = parts.client {
-            note(Term::client(&client.fingerprint));
-            note(Term::client(&client.subject));
-            attributes(&client.subject).for_each(|attribute| note(Term::client(attribute)));
-        }
+        about.client.iter().flat_map(AboutClient::names).for_each(|name| note(Term::client(name)));
     }
 
     /// 12 bytes each, in order.
@@ -168,12 +182,12 @@ mod tests {
     fn terms_lead_to_blocks() {
         let mut terms = Terms::default();
         let json = |domain, subject| {
-            serde_json::json!({"domain": domain, "client": {"subject": subject, "fingerprint": "ab"}}).to_string()
+            serde_json::json!({"kind": "access", "time_ms": 1, "domain": domain, "client": {"subject": subject, "fingerprint": "ab"}}).to_string()
         };
         terms.note(0, json("a.example", "CN=x,O=y").as_bytes());
         terms.note(5, json("b.example", "CN=x").as_bytes());
         terms.note(70, json("b.example", "CN=z").as_bytes());
-        terms.note(3, br#"{"refusal":{"code":"x"}}"#);
+        terms.note(3, br#"{"kind":"access","time_ms":1,"refusal":{"code":"x"}}"#);
         let bytes = terms.to_bytes();
         let find = |term| Terms::find(&bytes, term);
         assert_eq!(find(Term::domain("a.example")), 1);
