@@ -445,3 +445,33 @@ def launch_without_port(server):
                 command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=server.base, env=clean_environment(server.base))
 
     return launch
+
+
+def test_sealed_segments_are_objects_of_another_server(tmp_path, stopping):
+    other = Server(tmp_path / "other").start()
+    s3 = other.client("s3")
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        f"[default]\naws_access_key_id={other.env['AWS_ACCESS_KEY_ID']}\naws_secret_access_key={other.env['AWS_SECRET_ACCESS_KEY']}\n")
+    sink = {"name": "s", "type": "s3", "endpoint": other.control, "region": "us-east-1", "credentials_file": str(credentials),
+            "bucket": "records", "prefix": "of/gateways"}
+    config = configured(tmp_path, sink, more='[audit]\nname = "example.com/one"\n')
+    server = Server(tmp_path / "server", "--config", config).start()
+    stopping += [server, other]
+    large = "x" * 250_000
+    for _ in range(36):
+        put(server, *[large] * 4)  # a megabyte
+    journal = server.data_dir / "journal"
+    eventually(lambda: metric(server, "failures_total") > 0, what="a bucket that is not there")
+    s3.create_bucket(Bucket="records")
+    eventually(lambda: list(journal.glob("*.sealed")))
+    caught_up(server)
+    sealed = sorted(journal.glob("*.sealed"))
+    keys = {entry["Key"] for entry in s3.list_objects_v2(Bucket="records")["Contents"]}
+    assert keys == {f"of/gateways/example.com/one/{path.name}" for path in sealed} | {"of/gateways/example.com/one/checkpoint"}
+    for path in sealed:
+        assert s3.get_object(Bucket="records", Key=f"of/gateways/example.com/one/{path.name}")["Body"].read() == path.read_bytes()
+    checkpoint = s3.get_object(Bucket="records", Key="of/gateways/example.com/one/checkpoint")["Body"].read()
+    held = tmp_path / "held"
+    held.write_bytes(checkpoint)
+    assert "held elsewhere" in server.command("audit", "verify", "--against", held).stdout

@@ -15,7 +15,7 @@ pub(crate) use limits::Limits;
 use model::Rejection;
 pub(crate) use records::{Audit, Records};
 use serde::{Deserialize, Deserializer, de::Error};
-pub(crate) use sinks::{Aws, Filter, Format, Sink, Start, Target};
+pub(crate) use sinks::{Aws, Bucket, Filter, Format, Lock, LockMode, Sink, Start, Target};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;

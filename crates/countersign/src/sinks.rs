@@ -11,6 +11,7 @@ mod follower;
 mod form;
 mod logs;
 mod metrics;
+mod objects;
 mod otlp;
 mod outgoing;
 mod progress;
@@ -55,12 +56,13 @@ impl Sinks {
             let cursor = Cursor::new(directory, &sink.name);
             let cursor = cursor.map_err(|e| Failure::new(format!("cannot use {}: {e}", directory.display())))?;
             let next = begin(sink, &cursor, *journal.on_disk().borrow())?;
+            let sender = Sender::new(&sink.target, instance)?;
             followers.push(Follower {
                 journal: journal.clone(),
                 filter: Arc::new(sink.filter.clone()),
-                progress: Arc::new(Progress::new(&sink.name, false, next)),
+                progress: Arc::new(Progress::new(&sink.name, sender.takes_segments(), next)),
                 cursor,
-                sender: Sender::new(&sink.target, instance)?,
+                sender,
                 ending: ending.subscribe(),
             });
         }

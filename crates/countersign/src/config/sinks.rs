@@ -65,6 +65,34 @@ pub(crate) enum Target {
         group: String,
         stream: String,
     },
+    /// Whole segments, whatever is in them.
+    S3(Bucket),
+}
+
+/// A bucket, and how long what is put there cannot be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) aws: Aws,
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) lock: Option<Lock>,
+}
+
+/// S3 Object Lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lock {
+    pub(crate) mode: LockMode,
+    pub(crate) days: u16,
+}
+
+/// Who may remove what is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LockMode {
+    /// Nobody.
+    Compliance,
+    /// Whoever has the right to bypass it.
+    Governance,
 }
 
 /// How a server is known, and what it is told besides.
@@ -130,6 +158,10 @@ struct Table {
     profile: Option<String>,
     log_group: Option<String>,
     log_stream: Option<String>,
+    bucket: Option<String>,
+    prefix: Option<String>,
+    lock_mode: Option<LockMode>,
+    lock_days: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -140,6 +172,7 @@ enum Type {
     Webhook,
     Otlp,
     CloudwatchLogs,
+    S3,
 }
 
 impl Sink {
@@ -151,7 +184,9 @@ impl Sink {
             Target::Webhook { http, .. } | Target::Otlp { http, .. } => {
                 [http.ca_file.as_mut(), http.headers_file.as_mut()]
             }
-            Target::CloudwatchLogs { aws, .. } => [aws.ca_file.as_mut(), aws.credentials_file.as_mut()],
+            Target::CloudwatchLogs { aws, .. } | Target::S3(Bucket { aws, .. }) => {
+                [aws.ca_file.as_mut(), aws.credentials_file.as_mut()]
+            }
         };
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
@@ -209,6 +244,19 @@ impl Table {
                 group: needed(self.log_group.take(), "log_group")?,
                 stream: needed(self.log_stream.take(), "log_stream")?,
             },
+            Type::S3 if self.kinds.is_some() || self.domains.is_some() => {
+                return Err("segments are uploaded whole: it has no kinds and domains".to_owned());
+            }
+            Type::S3 => Target::S3(Bucket {
+                aws: self.aws("s3")?,
+                bucket: named(needed(self.bucket.take(), "bucket")?, "bucket")?,
+                prefix: named(self.prefix.take().unwrap_or_default(), "prefix")?,
+                lock: match (self.lock_mode.take(), self.lock_days.take()) {
+                    (Some(mode), Some(days)) => Some(Lock { mode, days }),
+                    (None, None) => None,
+                    _ => return Err("lock_mode and lock_days belong together: set both".to_owned()),
+                },
+            }),
         })
     }
 
@@ -278,8 +326,22 @@ impl Table {
             ("profile", self.profile.is_some()),
             ("log_group", self.log_group.is_some()),
             ("log_stream", self.log_stream.is_some()),
+            ("bucket", self.bucket.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("lock_mode", self.lock_mode.is_some()),
+            ("lock_days", self.lock_days.is_some()),
         ];
         keys.into_iter().find(|(_, is_left)| *is_left).map(|(key, _)| key)
+    }
+}
+
+impl LockMode {
+    /// As S3 writes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Compliance => "COMPLIANCE",
+            Self::Governance => "GOVERNANCE",
+        }
     }
 }
 
@@ -302,6 +364,12 @@ fn checked(url: String, key: &str) -> Result<String, String> {
         is_clean && matches!(uri.scheme_str(), Some("http" | "https"))
     });
     if is_good { Ok(url) } else { Err(format!("{key} is no http:// or https:// URL without credentials")) }
+}
+
+/// Part of a URL that needs no encoding.
+fn named(text: String, key: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._/".contains(&b);
+    if text.bytes().all(allowed) { Ok(text) } else { Err(format!("{key} can have letters, digits and -._/ only")) }
 }
 
 fn needed<T>(value: Option<T>, key: &str) -> Result<T, String> {
@@ -343,6 +411,15 @@ mod tests {
             ("name = \"a\"\ntype = \"stdout\"\nurls = \"x\"", "unknown field `urls`"),
             ("name = \"a\"\ntype = \"stdout\"\nformat = \"json-array\"", "for webhooks"),
             ("name = \"a\"\ntype = \"webhook\"", "it needs url"),
+            ("name = \"a\"\ntype = \"s3\"\nkinds = [\"access\"]", "no kinds"),
+            (
+                "name = \"a\"\ntype = \"s3\"\nregion = \"r\"\ncredentials = \"environment\"\nbucket = \"a b\"",
+                "bucket can have",
+            ),
+            (
+                "name = \"a\"\ntype = \"s3\"\nregion = \"r\"\ncredentials = \"environment\"\nbucket = \"b\"\nlock_days = 1",
+                "belong together",
+            ),
             ("name = \"a\"\ntype = \"webhook\"\nurl = \"https://u:p@x.test\"", "url is no http"),
             ("name = \"a\"\ntype = \"otlp\"\nendpoint = \"ftp://x.test\"", "endpoint is no http"),
             ("name = \"a\"\ntype = \"cloudwatch-logs\"\nregion = \"r\"", "it needs credentials"),

@@ -1,10 +1,12 @@
 //! One sink at work: what is on disk goes to the other side, batch by batch, and the cursor follows what was taken.
 
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use journal::{BatchLimits, Journal, Line, Position};
+use journal::{BatchLimits, Complete, Journal, Line, Position};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -12,6 +14,7 @@ use tokio::time::timeout;
 use super::backoff::Backoff;
 use super::cursor::Cursor;
 use super::form::time_ms;
+use super::objects::Objects;
 use super::progress::Progress;
 use super::sender::{Sender, Trouble};
 use crate::answer::warn;
@@ -21,6 +24,8 @@ use crate::config::Filter;
 const BATCH: BatchLimits = BatchLimits { records: 2000, bytes: 512 * 1024 };
 /// Until an attempt is given up.
 const ATTEMPT: Duration = Duration::from_secs(60);
+/// The same of a segment, which may be some megabytes.
+const UPLOAD: Duration = Duration::from_secs(300);
 /// Records that nobody wants after which the cursor is written all the same.
 const UNWANTED: u64 = 10_000;
 
@@ -51,7 +56,7 @@ impl Follower {
         let mut kept = Kept { cursor: self.cursor.clone(), written: next.number(), failing: false };
         let mut backoff = Backoff::default();
         loop {
-            if self.progress.state().next < *on_disk.borrow_and_update() {
+            if self.has_more(*on_disk.borrow_and_update()) {
                 if self.pass_on(&mut kept, &mut backoff).await.is_none() {
                     break;
                 }
@@ -71,8 +76,56 @@ impl Follower {
         kept.write(self.progress.state().next).await;
     }
 
+    fn has_more(&self, on_disk: Position) -> bool {
+        let next = self.progress.state().next;
+        if self.sender.takes_segments() { self.journal.complete_behind(next).is_some() } else { next < on_disk }
+    }
+
+    /// One segment, with what is signed for it. `None`: it is to end.
+    async fn upload(&mut self, objects: &Objects, kept: &mut Kept, backoff: &mut Backoff) -> Option<()> {
+        let next = self.progress.state().next;
+        let (path, end) = match self.journal.complete_behind(next) {
+            None => return Some(()),
+            Some(Complete::Pruned(end)) => {
+                self.progress.misses(end.number() - next.number());
+                self.progress.passes(end);
+                kept.write(end).await;
+                return Some(());
+            }
+            Some(Complete::Sealed(path, end)) => (path, end),
+        };
+        let read = spawn_blocking(move || Segment::read(&path)).await;
+        let segment = match read.unwrap_or_else(|e| Err(io::Error::other(e))) {
+            Ok(segment) => segment,
+            Err(e) => return self.failed(&format!("a segment cannot be read: {e}"), None, backoff).await,
+        };
+        self.progress.waits(Some(segment.sealed_ms));
+        let checkpoint = self.journal.checkpoint();
+        let put = async {
+            objects.put(&segment.name, segment.bytes).await?;
+            match checkpoint {
+                Some(note) => objects.put("checkpoint", note.as_bytes().to_vec()).await,
+                None => Ok(()),
+            }
+        };
+        match timeout(UPLOAD, put).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Trouble::Later { why, after })) => return self.failed(&why, after, backoff).await,
+            Ok(Err(Trouble::TooMuch(why))) => return self.failed(&why, None, backoff).await,
+            Err(_) => return self.failed("an upload takes too long", None, backoff).await,
+        }
+        self.progress.waits(None);
+        self.progress.takes(end, end.number() - next.number());
+        kept.write(end).await;
+        backoff.reset();
+        Some(())
+    }
+
     /// One batch. `None`: it is to end.
     async fn pass_on(&mut self, kept: &mut Kept, backoff: &mut Backoff) -> Option<()> {
+        if let Sender::S3(objects) = self.sender.clone() {
+            return self.upload(&objects, kept, backoff).await;
+        }
         let (journal, filter, next) = (self.journal.clone(), self.filter.clone(), self.progress.state().next);
         let read = spawn_blocking(move || journal.follow(next, BATCH, &|json| filter.wants(json))).await;
         let batch = match read.unwrap_or_else(|e| Err(io::Error::other(e))) {
@@ -134,6 +187,23 @@ impl Follower {
         if !*self.ending.borrow() && !time.is_zero() {
             let _ = timeout(time, self.ending.wait_for(|ending| *ending)).await;
         }
+    }
+}
+
+/// A sealed segment, read whole.
+struct Segment {
+    /// Of its file.
+    name: String,
+    bytes: Vec<u8>,
+    /// In milliseconds since 1970.
+    sealed_ms: i64,
+}
+
+impl Segment {
+    fn read(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let sealed = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Self { name, bytes: fs::read(path)?, sealed_ms: sealed.as_millis().try_into().unwrap_or(i64::MAX) })
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::file::{self, Lines};
 use super::logs::Logs;
+use super::objects::Objects;
 use super::otlp::Otlp;
 use super::outgoing::Outgoing;
 use super::webhook::Webhook;
@@ -23,6 +24,8 @@ pub(super) enum Sender {
     Webhook(Arc<Webhook>),
     Otlp(Arc<Otlp>),
     Logs(Arc<Logs>),
+    /// Takes segments instead.
+    S3(Arc<Objects>),
 }
 
 /// For how long records are gathered that go over the network together.
@@ -70,13 +73,19 @@ impl Sender {
                 let (group, stream) = (group.clone(), stream.clone());
                 Self::Logs(Arc::new(Logs { aws: aws.clone(), group, stream, outgoing }))
             }
+            Target::S3(bucket) => Self::S3(Arc::new(Objects::new(bucket, instance)?)),
         })
+    }
+
+    /// Whether it takes segments, and no records.
+    pub(super) fn takes_segments(&self) -> bool {
+        matches!(self, Self::S3(_))
     }
 
     /// For how long records are gathered, so that they can be sent together.
     pub(super) fn gathers_for(&self) -> Duration {
         match self {
-            Self::File(..) | Self::Stdout(_) => Duration::ZERO,
+            Self::File(..) | Self::Stdout(_) | Self::S3(_) => Duration::ZERO,
             Self::Webhook(_) | Self::Otlp(_) | Self::Logs(_) => GATHERING,
         }
     }
@@ -93,6 +102,8 @@ impl Sender {
             Self::Webhook(webhook) => webhook.send(&records).await,
             Self::Otlp(otlp) => otlp.send(&records).await,
             Self::Logs(logs) => logs.send(&records).await,
+            // It is given segments.
+            Self::S3(_) => Ok(Taken::all_but(records.len(), 0)),
         }
     }
 }
