@@ -13,7 +13,7 @@ from pki import Identity
 from server import run_binary
 
 # Notes about what is normal in a test's set-up. Errors and warnings have no such list.
-NORMAL = {"no-post-quantum", "default-certificate", "server-root-sent", "no-revocation", "no-tls13"}
+NORMAL = {"no-post-quantum", "default-certificate", "server-root-sent", "no-revocation", "no-tls13", "records-without-witness"}
 
 
 @dataclass

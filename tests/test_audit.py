@@ -2,21 +2,23 @@
 
 import base64
 import hashlib
+import http.server
 import json
 import shutil
+import threading
 import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from server import Server
+from server import Server, eventually
 
 
 @pytest.fixture
 def server(tmp_path):
     witness = tmp_path / "witness"
     config = tmp_path / "countersign.toml"
-    config.write_text(f'[audit]\nname = "example.com/gateway"\ncheckpoint_seconds = 1\nwitness_file = "{witness}"\n')
+    config.write_text(f'[audit]\nname = "example.com/gateway"\ncheckpoint_seconds = 1\nwitness = {{type = "file", path = "{witness}"}}\n')
     server = Server(tmp_path / "server", "--config", config).start()
     yield server
     server.stop()
@@ -194,3 +196,87 @@ def test_bad_input_says_what_to_do(server, tmp_path):
                       ["verify", "--dir", server.data_dir, "--key", "x+y+z"]):
         done = server.command("audit", *arguments, check=False)
         assert done.returncode == 2 and done.stderr.startswith("countersign: "), done
+
+
+@pytest.fixture
+def notes():
+    """A receiver of posted checkpoints, which may be told to fail."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            if self.server.fails:
+                self.send_response(503)
+            else:
+                self.server.notes.append(body)
+                self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.notes, server.fails = [], True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_witness_by_http_is_told_when_it_is_there_again(tmp_path, notes):
+    config = tmp_path / "countersign.toml"
+    url = f"http://127.0.0.1:{notes.server_port}/"
+    config.write_text(f'[audit]\ncheckpoint_seconds = 1\nwitness = {{type = "webhook", url = "{url}"}}\n')
+    server = Server(tmp_path / "server", "--config", config).start()
+    put(server, "one")
+    eventually(lambda: "is not told of checkpoints: it answers 503" in server.stderr())
+    notes.fails = False
+    note = eventually(lambda: notes.notes and notes.notes[-1])
+    held = tmp_path / "held"
+    held.write_text(note)
+    assert "held elsewhere" in audit(server, "verify", "--against", held)
+    server.stop()
+    held.write_text(notes.notes[-1])
+    assert "held elsewhere" in audit(server, "verify", "--dir", server.data_dir, "--against", held), "told of the last one too"
+
+
+def test_a_witness_in_s3(tmp_path):
+    elsewhere = Server(tmp_path / "elsewhere").start()
+    s3 = elsewhere.client("s3")
+    s3.create_bucket(Bucket="witness")
+    secrets = tmp_path / "credentials"
+    secrets.write_text(
+        f"[default]\naws_access_key_id = {elsewhere.env['AWS_ACCESS_KEY_ID']}\n"
+        f"aws_secret_access_key = {elsewhere.env['AWS_SECRET_ACCESS_KEY']}\n"
+    )
+    config = tmp_path / "countersign.toml"
+    config.write_text(
+        '[audit]\nname = "example.com/gateway"\ncheckpoint_seconds = 1\n'
+        f'[audit.witness]\ntype = "s3"\nendpoint = "{elsewhere.control}"\nregion = "us-east-1"\nbucket = "witness"\n'
+        f'prefix = "audit"\ncredentials_file = "{secrets}"\n'
+    )
+    server = Server(tmp_path / "server", "--config", config).start()
+    put(server, "one")
+    listed = eventually(lambda: s3.list_objects_v2(Bucket="witness").get("Contents"))
+    assert all(entry["Key"].startswith("audit/example.com/gateway/checkpoints/") for entry in listed)
+    newest = max(entry["Key"] for entry in listed)
+    held = tmp_path / "held"
+    held.write_bytes(s3.get_object(Bucket="witness", Key=newest)["Body"].read())
+    assert "held elsewhere" in audit(server, "verify", "--against", held)
+    server.stop()
+    elsewhere.stop()
+
+
+@pytest.mark.parametrize("witness, why", [
+    ('{type = "stdout"}', "a witness is of type"),
+    ('{type = "file"}', "it needs path"),
+    ('{type = "file", path = "x", kinds = ["access"]}', "kinds means nothing to a witness"),
+    ('"x"', "expected a map"),
+])
+def test_a_witness_that_cannot_be(tmp_path, witness, why):
+    config = tmp_path / "countersign.toml"
+    config.write_text(f"[audit]\nwitness = {witness}\n")
+    server = Server(tmp_path / "server", "--config", config)
+    server.launch()
+    assert server.process.wait(30) == 2
+    assert why in server.stderr(), server.stderr()

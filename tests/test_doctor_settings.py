@@ -13,7 +13,7 @@ from authority import Authority
 from doctor import CA, CLIENT, DAY, made, run_doctor, truststore_of
 from gateway import Gateway
 from rest_gateway import RestGateway
-from server import ROOT, eventually, run_binary
+from server import ROOT, Server, eventually, run_binary
 
 
 @pytest.fixture(scope="module")
@@ -449,6 +449,22 @@ def test_what_only_aws_says(make, server, good, pki):
     report.only("domain-not-available", "truststore-warnings", "certificate-status", "access-log-request-id", "server-faults")
     assert report.json["settingsError"] is None
     aws.listener.shutdown()
+
+
+def test_records_without_a_witness(tmp_path, backend, pki, good):
+    """Most servers of the tests have none; one that has does not hear of it."""
+    def asked(name, *options):
+        server = Server(tmp_path / name, *options).start()
+        gateway = Gateway(server, backend, "witnessed.example.com", pki.ca().pem).create()
+        arguments = ("--ca-file", server.ca_file, "--data-dir", server.data_dir)
+        report = run_doctor(f"https://{gateway.domain}/orders", server.https, *arguments, identity=good)
+        server.stop()
+        return report.causes
+
+    config = tmp_path / "countersign.toml"
+    config.write_text(f'[audit]\nwitness = {{type = "file", path = "{tmp_path}/witness"}}\n')
+    assert "records-without-witness" in asked("without")
+    assert "records-without-witness" not in asked("with", "--config", config)
 
 
 def test_every_finding_is_in_the_matrix():

@@ -51,6 +51,8 @@ pub struct ControlParts {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Whether somebody who is to take records has not been taking any for a while.
     pub sinks_fail: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the witness could not be told of checkpoints for a while; none where there is no witness.
+    pub witness_fails: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
     pub metrics: Metrics,
 }
@@ -86,6 +88,7 @@ pub(crate) struct Shared {
     pub(crate) usage: UsageBook,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) sinks_fail: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) witness_fails: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
     pub(crate) s3: S3Handler,
@@ -124,6 +127,7 @@ impl Control {
             usage,
             snapshots,
             sinks_fail,
+            witness_fails,
             mut metrics,
         } = parts;
         metrics.register(OfSettings(settings.clone()));
@@ -143,6 +147,7 @@ impl Control {
                 usage,
                 snapshots,
                 sinks_fail,
+                witness_fails,
                 metrics,
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),

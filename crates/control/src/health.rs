@@ -24,11 +24,21 @@ pub(crate) enum Fault {
     Sinks,
     /// What API keys have used is not written down.
     Usage,
+    /// The witness was not told of checkpoints for a minute.
+    Witness,
 }
 
 impl Fault {
-    const ALL: [Self; 7] =
-        [Self::Clients, Self::Domains, Self::Records, Self::RevocationLists, Self::Settings, Self::Sinks, Self::Usage];
+    const ALL: [Self; 8] = [
+        Self::Clients,
+        Self::Domains,
+        Self::Records,
+        Self::RevocationLists,
+        Self::Settings,
+        Self::Sinks,
+        Self::Usage,
+        Self::Witness,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -39,6 +49,7 @@ impl Fault {
             Self::Settings => "settings",
             Self::Sinks => "sinks",
             Self::Usage => "usage",
+            Self::Witness => "witness",
         }
     }
 
@@ -52,6 +63,7 @@ impl Fault {
             Self::Settings => shared.settings.is_failing(),
             Self::Sinks => (shared.sinks_fail)(),
             Self::Usage => shared.usage.is_failing(),
+            Self::Witness => shared.witness_fails.as_ref().is_some_and(|fails| fails()),
         }
     }
 }

@@ -45,6 +45,10 @@ impl Control {
     pub(crate) async fn own_api(&self, request: &OwnRequest) -> Result<Value, Error> {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
+            (&Method::GET, ["audit"]) => {
+                request.may("GetAudit")?;
+                audit::get(self)
+            }
             (&Method::GET, ["audit", "checkpoint"]) => {
                 request.may("GetCheckpoint")?;
                 audit::checkpoint(self).await

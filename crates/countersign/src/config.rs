@@ -15,7 +15,7 @@ pub(crate) use limits::Limits;
 use model::Rejection;
 pub(crate) use records::{Audit, Records};
 use serde::{Deserialize, Deserializer, de::Error};
-pub(crate) use sinks::{Aws, Bucket, Filter, Format, Lock, LockMode, Sink, Start, Target};
+pub(crate) use sinks::{Aws, Bucket, Filter, Format, Lock, LockMode, Sink, Start, Target, Witness};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
@@ -144,10 +144,11 @@ impl Config {
             &mut config.sealing_key.file,
             &mut config.upstream.ca_file,
         ];
-        for path in paths.into_iter().flatten().chain(&mut config.audit.witness_file) {
+        for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
         }
-        config.sinks.iter_mut().for_each(|sink| sink.place(base));
+        config.sinks.iter_mut().for_each(|sink| sink.target.place(base));
+        config.audit.witness.iter_mut().for_each(|Witness(target)| target.place(base));
         Sink::check(&config.sinks).map_err(Failure::new)?;
         config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;

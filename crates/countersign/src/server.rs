@@ -18,7 +18,6 @@ mod sightings;
 mod sockets;
 mod tls;
 mod usage;
-mod witness;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,7 +48,7 @@ use crate::gateway::Gateway;
 use crate::inherited::{Inherited, Managed};
 use crate::issuers::Issuers;
 use crate::revocation::{Fetcher, OfRevocations};
-use crate::sinks::Sinks;
+use crate::sinks::{Sinks, Witness};
 use crate::systemd::Notifier;
 use crate::takeover::{Door, Successor};
 use crate::up::Signals;
@@ -61,7 +60,6 @@ use metrics::OfEdge;
 use refusals::Printer;
 use sockets::Sockets;
 use tls::Acceptor;
-use witness::Witness;
 
 /// A server.
 pub(crate) struct Server {
@@ -130,6 +128,9 @@ impl Server {
         let files = Files::open(dir, config, is_successor).await?;
         let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
+        let instance = files.journal.verifier().map_or("countersign", |verifier| verifier.name());
+        let witness = config.audit.witness.as_ref().map(|witness| Witness::new(&witness.0, instance));
+        let witness = witness.transpose()?.map(Arc::new);
         let sinks = Sinks::open(&config.sinks, &dir.sinks(), &files.journal)?;
         let sockets = Sockets::open(config, inherited)?;
         let (https_addr, control_addr) = (sockets.https_addr()?, sockets.control_addr()?);
@@ -182,7 +183,6 @@ impl Server {
         metrics.register(lag.clone());
         background.spawn(lag.watch());
         background.spawn(retention::keep(files.journal.clone(), config.records.retention_days, now));
-        let witness = config.audit.witness_file.clone().map(|file| Arc::new(Witness::new(file)));
         if let Some(witness) = &witness {
             background.spawn(witness.clone().follow(files.journal.clone()));
         }
@@ -201,6 +201,9 @@ impl Server {
             objects: files.objects,
             snapshots: snapshots.clone(),
             sinks_fail: Box::new(sinks.fault()),
+            witness_fails: witness
+                .clone()
+                .map(|witness| -> Box<dyn Fn() -> bool + Send + Sync> { Box::new(move || witness.fails()) }),
             metrics,
         });
         let credentials = begin(dir, &control).await?;
@@ -319,7 +322,7 @@ impl Server {
         });
         let _ = closed.await;
         if let Some(witness) = &self.witness {
-            witness.tell_newest(&self.held.journal).await;
+            witness.tell_last(&self.held.journal).await;
         }
         if let Err(e) = self.held.store.retire(NODE).await {
             warn(&e.to_string());

@@ -17,6 +17,7 @@ mod outgoing;
 mod progress;
 mod sender;
 mod webhook;
+mod witness;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use follower::Follower;
 use metrics::OfSinks;
 use progress::Progress;
 use sender::Sender;
+pub(crate) use witness::Witness;
 
 /// All sinks of a server.
 pub(crate) struct Sinks {

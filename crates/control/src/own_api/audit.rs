@@ -25,6 +25,14 @@ pub(super) struct HeldElsewhere {
     against: Vec<String>,
 }
 
+/// `verifier`: the key that verifies checkpoints; `checkpoint`: the newest; `witness`: whether somebody is told of each.
+pub(super) fn get(control: &Control) -> Result<Value, Error> {
+    let journal = control.journal();
+    let verifier = verifier(journal)?.to_string();
+    let witness = control.shared.witness_fails.is_some();
+    Ok(json!({"verifier": verifier, "checkpoint": journal.checkpoint().as_deref(), "witness": witness}))
+}
+
 /// `checkpoint`: a signed note about all records that there are; `verifier`: the key that verifies it.
 pub(super) async fn checkpoint(control: &Control) -> Result<Value, Error> {
     let journal = control.journal().clone();

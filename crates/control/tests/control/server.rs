@@ -71,6 +71,7 @@ impl Server {
             usage: UsageBook::open(directory.path(), 0).0,
             snapshots: tokio::sync::watch::channel(Arc::default()).1,
             sinks_fail: Box::new(|| false),
+            witness_fails: None,
             metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();

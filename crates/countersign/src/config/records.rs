@@ -1,9 +1,10 @@
 //! `[records]` and `[audit]`: how long records are kept, and who can tell that they are what they were.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::sinks::Witness;
 
 /// `[records]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -21,8 +22,8 @@ pub(crate) struct Audit {
     pub(crate) name: Option<String>,
     /// Seconds after which new records are signed for.
     pub(crate) checkpoint_seconds: u32,
-    /// A file to which every checkpoint is appended. It is to be where nobody who can write here can change it.
-    pub(crate) witness_file: Option<PathBuf>,
+    /// Who is told of every checkpoint. It is to be where nobody who can write here can change it.
+    pub(crate) witness: Option<Witness>,
 }
 
 impl Audit {
@@ -51,6 +52,6 @@ impl Default for Records {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { name: None, checkpoint_seconds: 10, witness_file: None }
+        Self { name: None, checkpoint_seconds: 10, witness: None }
     }
 }

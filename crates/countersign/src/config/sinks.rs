@@ -20,6 +20,11 @@ pub(crate) struct Sink {
     pub(crate) target: Target,
 }
 
+/// Who is told of checkpoints: a file, a webhook or a bucket, with the keys of a sink of that type.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub(crate) struct Witness(pub(crate) Target);
+
 /// Where a new sink begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,16 +180,14 @@ enum Type {
     S3,
 }
 
-impl Sink {
+impl Target {
     /// Paths are relative to `base`.
     pub(super) fn place(&mut self, base: &Path) {
-        let paths = match &mut self.target {
-            Target::File { path, .. } => [Some(path), None],
-            Target::Stdout { .. } => [None, None],
-            Target::Webhook { http, .. } | Target::Otlp { http, .. } => {
-                [http.ca_file.as_mut(), http.headers_file.as_mut()]
-            }
-            Target::CloudwatchLogs { aws, .. } | Target::S3(Bucket { aws, .. }) => {
+        let paths = match self {
+            Self::File { path, .. } => [Some(path), None],
+            Self::Stdout { .. } => [None, None],
+            Self::Webhook { http, .. } | Self::Otlp { http, .. } => [http.ca_file.as_mut(), http.headers_file.as_mut()],
+            Self::CloudwatchLogs { aws, .. } | Self::S3(Bucket { aws, .. }) => {
                 [aws.ca_file.as_mut(), aws.credentials_file.as_mut()]
             }
         };
@@ -192,7 +195,27 @@ impl Sink {
             *path = base.join(&*path);
         }
     }
+}
 
+impl TryFrom<toml::Table> for Witness {
+    type Error = String;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, String> {
+        if let Some(key) =
+            ["name", "start", "kinds", "domains", "format"].into_iter().find(|key| table.contains_key(*key))
+        {
+            return Err(format!("{key} means nothing to a witness"));
+        }
+        table.insert("name".to_owned(), "witness".into());
+        let sink: Sink = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+        match sink.target {
+            target @ (Target::File { .. } | Target::Webhook { .. } | Target::S3(_)) => Ok(Self(target)),
+            _ => Err("a witness is of type \"file\", \"webhook\" or \"s3\"".to_owned()),
+        }
+    }
+}
+
+impl Sink {
     /// What is wrong with several of them together, for a person.
     pub(super) fn check(sinks: &[Self]) -> Result<(), String> {
         let mut names = BTreeSet::new();
@@ -387,7 +410,7 @@ mod tests {
     #[test]
     fn a_sink_is_read() {
         let mut sink = parse("name = \"siem\"\ntype = \"file\"\npath = \"a.jsonl\"\ndomains = [\"x.test\"]").unwrap();
-        sink.place(Path::new("/etc/countersign"));
+        sink.target.place(Path::new("/etc/countersign"));
         assert_eq!(sink.target, Target::File { path: "/etc/countersign/a.jsonl".into(), format: Format::Json });
         assert_eq!((sink.start, sink.filter.domains.len()), (Start::End, 1));
         assert!(sink.filter.kinds.contains("access") && !sink.filter.kinds.contains("event"));

@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) expiring: Vec<String>,
     /// What the server says is wrong with it.
     pub(super) faults: Vec<String>,
+    /// Whether somebody else is told what its records are, where it says.
+    pub(super) has_witness: Option<bool>,
     /// Why the server refused the given certificate, as it recorded it.
     pub(super) explained: Option<Explained>,
 }
@@ -162,6 +164,7 @@ impl Settings {
             newest: None,
             expiring: Vec::new(),
             faults: Vec::new(),
+            has_witness: None,
             explained: None,
             domain,
         };
@@ -300,6 +303,9 @@ impl Settings {
                 Some(format!("{}, {}", certificate["subject"].as_str()?, certificate["notAfter"].as_str()?))
             };
             self.expiring = found["clients"].as_array().into_iter().flatten().filter_map(ending).collect();
+        }
+        if let Ok(audit) = client.json("countersign", Method::GET, &own_path(&["audit"]), &Value::Null).await {
+            self.has_witness = audit["witness"].as_bool();
         }
         let health = client.send("countersign", Method::GET, "/_countersign/health", &[], Vec::new()).await;
         if let Some(health) = health.ok().and_then(|reply| serde_json::from_slice::<Value>(&reply.body).ok()) {

@@ -120,6 +120,21 @@ impl Trouble {
     pub(super) fn later(why: impl Into<String>) -> Self {
         Self::Later { why: why.into(), after: None }
     }
+
+    /// For a person.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Later { why, .. } | Self::TooMuch(why) => why,
+        }
+    }
+
+    /// For how long the other side wants to be left alone, if it says.
+    pub(super) fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Later { after, .. } => *after,
+            Self::TooMuch(_) => None,
+        }
+    }
 }
 
 async fn written(

@@ -31,6 +31,7 @@ async fn differences_are_recorded_counted_and_told_but_never_enforced() {
         denials: Default::default(),
         shadow_would_refuse: 2,
         shadow_would_accept: 1,
+        full_handshakes: 3,
         ..Totals::default()
     };
     assert_eq!(world.edge.counters().totals()[DOMAIN], totals);

@@ -86,4 +86,5 @@ registry! {
     weak_binding,
     clients_expiring,
     server_faults,
+    records_without_witness,
 }
