@@ -32,8 +32,8 @@ class Report:
         return self.json["findings"][0]
 
     def grave(self):
-        """Causes that are errors or warnings."""
-        return [f["id"] for f in self.json["findings"] if f["severity"] != "info"]
+        """Causes that are errors or warnings, but those that are normal."""
+        return [f["id"] for f in self.json["findings"] if f["severity"] != "info" and f["id"] not in NORMAL]
 
     def all(self):
         """Every finding by its id, consequences too; the first of several."""

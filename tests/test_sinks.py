@@ -138,7 +138,8 @@ def test_a_file_has_every_record_of_its_kinds(tmp_path, stopping, backend, pki):
     assert everything == [record for record in records if record["kind"] != "event"]
     assert {"access"} <= {record["kind"] for record in everything}
     accesses = json_lines(files["accesses"].read_text())
-    assert [record["status"] for record in accesses] == [200] * 5 + [403]
+    # In the order of the journal, which is not that of several cores.
+    assert sorted(record["status"] for record in accesses) == [200] * 5 + [403]
     assert {record["domain"] for record in accesses} == {"sinks.yourcompany.com"}
     assert not files["other"].exists()
     connections = [record for record in records if record["kind"] == "connection"]
