@@ -580,6 +580,8 @@ impl Drop for Record {
         if self.request.is_some() {
             self.connection.activity.end(self.complete || self.status.is_some());
         }
+        // Whoever has the answer may ask again at once; writing takes longer.
+        self.permit = None;
         self.write();
     }
 }

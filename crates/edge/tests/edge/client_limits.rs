@@ -82,8 +82,15 @@ async fn a_place_is_taken_until_the_answer_was_sent() {
     );
     world.backend.release.notify_one();
     assert_eq!(held.await.unwrap(), 200);
-    assert_eq!(statuses(&client, 3).await, [200; 3], "one after the other");
-    assert_eq!(world.edge.counters().totals()[DOMAIN].beyond_concurrency, 1);
+    let mut refused = 1;
+    for number in 0..3 {
+        // One after the other. Another core may not have given the place back yet when the client has the answer.
+        while statuses(&client, 1).await != [200] {
+            refused += 1;
+            assert!(refused < 100, "the place was not given back after answer {number}");
+        }
+    }
+    assert_eq!(world.edge.counters().totals()[DOMAIN].beyond_concurrency, refused);
 }
 
 #[tokio::test]
