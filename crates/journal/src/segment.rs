@@ -8,6 +8,7 @@ mod terms;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,6 +130,40 @@ impl Index {
 impl Segment {
     pub(crate) fn growing(first: u64) -> Self {
         Self { first, lines: 0, bytes: 0, form: Form::Growing, sources: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// The segment that begins there, as its files say: one of lines is not looked at before it is read.
+    pub(crate) fn find(directory: &Path, first: u64) -> Result<Self, SealedError> {
+        match Self::read_sealed(directory, first) {
+            Err(SealedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::read_pruned(directory, first)?.unwrap_or_else(|| Self::growing(first)))
+            }
+            found => found,
+        }
+    }
+
+    /// Gives each of its records that is in the range, damaged ones too, as it stands there; of a pruned one none.
+    pub(crate) fn each(
+        &self,
+        directory: &Path,
+        range: Range<u64>,
+        each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &self.form {
+            Form::Pruned(_) => Ok(()),
+            Form::Growing => growing::each(&self.path(directory), self.first, range, each),
+            Form::Sealed(sealed) => {
+                let file = File::open(self.path(directory))?;
+                let header = sealed.header(&file)?;
+                let wanted = |block: &&Block| block.first < range.end && block.last() > range.start;
+                for block in self.blocks.iter().filter(wanted) {
+                    let (_, lines) = sealed.raw_block(&file, &header, block)?;
+                    let numbered = (block.first..).zip(lines.iter());
+                    numbered.filter(|(number, _)| range.contains(number)).try_for_each(|(_, json)| each(json))?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Its file, by what it is.

@@ -1,8 +1,8 @@
 //! That one record is in the log: checked offline, with nothing but the log's verifier key.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
@@ -10,11 +10,10 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 
 use super::CHECKPOINT;
-use crate::line;
 use crate::note::{Checkpoint, NoteError, Verifier};
 use crate::read::Position;
-use crate::recovery::{MAX_LINE_BYTES, sequence_numbers};
-use crate::segment::{Form, SealedError, Segment};
+use crate::recovery::sequence_numbers;
+use crate::segment::{Form, Segment};
 use crate::tree::{Hash, Run, inclusion_path, leaf_hash, root_by_inclusion};
 
 /// The first line (<https://c2sp.org/tlog-proof>).
@@ -61,9 +60,7 @@ pub fn prove(directory: &Path, verifier: &Verifier, position: Position) -> io::R
         return Ok(None);
     }
     let log = Log::open(directory)?;
-    let mut record = None;
-    log.lines(index..index + 1, &mut |json| record = Some(json.to_vec()))?;
-    let Some(record) = record else { return Ok(None) };
+    let Some(record) = log.record(index)? else { return Ok(None) };
     let path = inclusion_path(index, checkpoint.size).into_iter().map(|range| Ok(log.run(range)?.root()));
     let path = path.collect::<io::Result<_>>()?;
     Ok(Some(Proof { record, index, path, checkpoint: note }))
@@ -111,19 +108,8 @@ struct Log<'a> {
 
 impl<'a> Log<'a> {
     fn open(directory: &'a Path) -> io::Result<Self> {
-        let mut segments = Vec::new();
-        for first in sequence_numbers(directory)? {
-            let segment = match Segment::read_sealed(directory, first) {
-                Ok(segment) => segment,
-                Err(SealedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    Segment::read_pruned(directory, first)?.unwrap_or_else(|| Segment::growing(first))
-                }
-                Err(SealedError::Io(error)) => return Err(error),
-                Err(error @ SealedError::Damaged) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-            };
-            segments.push(segment);
-        }
-        Ok(Self { directory, segments })
+        let segments = sequence_numbers(directory)?.into_iter().map(|first| Ok(Segment::find(directory, first)?));
+        Ok(Self { directory, segments: segments.collect::<io::Result<_>>()? })
     }
 
     /// Of records that are there.
@@ -140,45 +126,24 @@ impl<'a> Log<'a> {
             let next = run.range().end;
             match whole.and_then(|whole| whole.part(next..range.end.min(segment.end()))) {
                 Some(part) => drop(run.extend(&part)),
-                None => self.lines_of(segment, next..range.end, &mut |json| run.append(leaf_hash(json)))?,
+                None => segment.each(self.directory, next..range.end, &mut |json| {
+                    run.append(leaf_hash(json));
+                    Ok(())
+                })?,
             }
         }
         let whole = run.range() == range;
         whole.then_some(run).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "records of the log are missing"))
     }
 
-    fn lines(&self, range: Range<u64>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let overlaps = |segment: &&Segment| segment.first < range.end;
-        self.segments.iter().filter(overlaps).try_for_each(|segment| self.lines_of(segment, range.clone(), each))
-    }
-
-    fn lines_of(&self, segment: &Segment, range: Range<u64>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let path = segment.path(self.directory);
-        match &segment.form {
-            Form::Pruned(_) => {}
-            Form::Sealed(sealed) => {
-                let file = File::open(path)?;
-                let header = sealed.header(&file)?;
-                let wanted = |block: &&crate::segment::Block| block.first < range.end && block.last() > range.start;
-                for block in segment.blocks.iter().filter(wanted) {
-                    let (_, lines) = sealed.raw_block(&file, &header, block)?;
-                    let numbered = (block.first..).zip(lines.iter());
-                    numbered.filter(|(number, _)| range.contains(number)).for_each(|(_, json)| each(json));
-                }
-            }
-            Form::Growing => {
-                let mut reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
-                let mut text = Vec::new();
-                for number in segment.first..range.end {
-                    text.clear();
-                    reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text)?;
-                    let Some(line) = text.strip_suffix(b"\n") else { break };
-                    if range.contains(&number) {
-                        each(line::json(line).unwrap_or(line));
-                    }
-                }
-            }
+    fn record(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut record = None;
+        for segment in self.segments.iter().filter(|segment| segment.first <= index) {
+            segment.each(self.directory, index..index + 1, &mut |json| {
+                record = Some(json.to_vec());
+                Ok(())
+            })?;
         }
-        Ok(())
+        Ok(record)
     }
 }

@@ -1,15 +1,14 @@
 //! The log in the layout of <https://c2sp.org/tlog-tiles>, for whoever has tools for that.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{CHECKPOINT, own_checkpoint};
 use crate::journal::private;
-use crate::line;
 use crate::note::Verifier;
-use crate::recovery::{MAX_LINE_BYTES, sequence_numbers};
+use crate::recovery::sequence_numbers;
 use crate::segment::{Form, SealedError, Segment};
 use crate::tree::{Hash, Run, leaf_hash};
 
@@ -80,14 +79,15 @@ struct Bundle {
 
 impl Tiles<'_> {
     fn segment(&mut self, directory: &Path, first: u64) -> io::Result<()> {
-        match Segment::read_sealed(directory, first) {
-            Ok(segment) => return self.sealed(directory, &segment),
-            Err(SealedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(SealedError::Io(error)) => return Err(error),
+        let segment = match Segment::find(directory, first) {
+            Ok(segment) => segment,
+            // Nothing behind it is looked at: it is missing.
             Err(SealedError::Damaged) => return Ok(()),
-        }
-        if Segment::read_pruned(directory, first)?.is_none() {
-            return self.growing(directory, first);
+            Err(SealedError::Io(error)) => return Err(error),
+        };
+        if !matches!(segment.form, Form::Pruned(_)) {
+            let size = self.size;
+            return segment.each(directory, first..size, &mut |json| self.leaf(leaf_hash(json), Some(json)));
         }
         for (level, hash) in Segment::pruned_nodes(directory, first)? {
             if level == 0 {
@@ -99,31 +99,6 @@ impl Tiles<'_> {
                 self.done += WIDTH as u64;
                 self.node(1, hash)?;
             }
-        }
-        Ok(())
-    }
-
-    fn sealed(&mut self, directory: &Path, segment: &Segment) -> io::Result<()> {
-        let Form::Sealed(sealed) = &segment.form else { return Ok(()) };
-        let file = File::open(segment.path(directory))?;
-        let header = sealed.header(&file)?;
-        for block in &segment.blocks {
-            for json in sealed.raw_block(&file, &header, block)?.1.iter() {
-                self.leaf(leaf_hash(json), Some(json))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn growing(&mut self, directory: &Path, first: u64) -> io::Result<()> {
-        let file = File::open(Segment::growing(first).path(directory))?;
-        let (mut reader, mut text) = (BufReader::with_capacity(256 * 1024, file), Vec::new());
-        while self.done < self.size {
-            text.clear();
-            reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text)?;
-            let Some(line) = text.strip_suffix(b"\n") else { break };
-            let json = line::json(line).unwrap_or(line);
-            self.leaf(leaf_hash(json), Some(json))?;
         }
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! Reading a segment that grows.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::Block;
 use crate::columns::Lines;
+use crate::line;
+use crate::recovery::MAX_LINE_BYTES;
 
 /// The lines of a block that are there: a damaged file may have fewer.
 pub(super) fn block(file: &File, block: &Block) -> io::Result<Lines> {
@@ -17,6 +21,25 @@ pub(super) fn block(file: &File, block: &Block) -> io::Result<Lines> {
         rest = &rest[end + 1..];
     }
     Ok(lines)
+}
+
+/// Gives each record of a file that is in the range, by their numbers; up to where the last whole line ends.
+pub(super) fn each(
+    path: &Path,
+    first: u64,
+    range: Range<u64>,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let (mut reader, mut text) = (BufReader::with_capacity(256 * 1024, File::open(path)?), Vec::new());
+    for number in first..range.end {
+        text.clear();
+        reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text)?;
+        let Some(line) = text.strip_suffix(b"\n") else { break };
+        if range.contains(&number) {
+            each(line::json(line).unwrap_or(line))?;
+        }
+    }
+    Ok(())
 }
 
 /// As many bytes as there are.

@@ -1,6 +1,6 @@
 //! What is left of a segment whose records are not kept any longer: how many there were, their hashes, and who says so.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -64,21 +64,16 @@ impl Segment {
         Ok(if fits && again == run { nodes } else { Vec::new() })
     }
 
-    /// Of a sealed segment; `None` where some of it is damaged.
+    /// Of its records; `None` where some of it is damaged.
     fn leaves(&self, directory: &Path) -> io::Result<Option<Vec<Hash>>> {
-        let Form::Sealed(sealed) = &self.form else { return Ok(None) };
-        let file = File::open(self.path(directory))?;
-        let read = || {
-            let header = sealed.header(&file)?;
-            let mut leaves = Vec::new();
-            for block in &self.blocks {
-                leaves.extend(sealed.raw_block(&file, &header, block)?.1.iter().map(leaf_hash));
-            }
-            Ok(leaves)
-        };
-        match read() {
-            Err(error) if io::Error::kind(&error) == io::ErrorKind::InvalidData => Ok(None),
-            read => read.map(Some),
+        let mut leaves = Vec::new();
+        let read = self.each(directory, self.first..self.end(), &mut |json| {
+            leaves.push(leaf_hash(json));
+            Ok(())
+        });
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            read => read.map(|()| Some(leaves)),
         }
     }
 

@@ -72,6 +72,15 @@ pub(crate) enum SealedError {
     Damaged,
 }
 
+impl From<SealedError> for io::Error {
+    fn from(error: SealedError) -> Self {
+        match error {
+            SealedError::Io(error) => error,
+            SealedError::Damaged => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
 /// What stands at the end of the file.
 #[derive(Serialize, Deserialize)]
 struct Description {
@@ -309,5 +318,5 @@ fn frame_size(frame: &[u8]) -> io::Result<usize> {
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, SealedError::Damaged)
+    SealedError::Damaged.into()
 }
