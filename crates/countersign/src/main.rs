@@ -10,6 +10,7 @@ mod audit;
 mod ca;
 mod client;
 mod clients;
+mod collector;
 mod config;
 mod data_dir;
 mod demo;

@@ -1,15 +1,16 @@
 //! The certificates that a TLS server shows. What it shows is collected, never believed: the truststore that is made of
 //! them is read by a person before it is used.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use trust::Certificate;
+
+use crate::collector::Collector;
 
 /// For the connection and the handshake.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ impl Endpoint {
         shown.iter().take(MAX_SHOWN).map(|der| Certificate::from_der(der).map_err(|e| e.to_string())).collect()
     }
 
-    async fn handshake(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+    async fn handshake(&self) -> Result<Vec<Vec<u8>>, String> {
         let name = ServerName::try_from(self.host.clone()).map_err(|e| e.to_string())?;
         let collector = Arc::new(Collector::default());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -51,7 +52,7 @@ impl Endpoint {
         let config = config.with_custom_certificate_verifier(collector.clone()).with_no_client_auth();
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| e.to_string())?;
         let ended = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        let shown = std::mem::take(&mut *collector.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let shown = collector.take();
         match ended {
             Err(e) if shown.is_empty() => Err(e.to_string()),
             _ => Ok(shown),
@@ -65,47 +66,6 @@ impl std::fmt::Display for Endpoint {
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
         }
-    }
-}
-
-/// Keeps what it is to verify.
-#[derive(Debug, Default)]
-struct Collector(Mutex<Vec<CertificateDer<'static>>>);
-
-impl ServerCertVerifier for Collector {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let shown = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
