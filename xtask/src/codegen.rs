@@ -5,13 +5,13 @@ mod names;
 mod render;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use self::model::Model;
-use crate::{Failure, root};
+use crate::botocore::Botocore;
+use crate::operations::{self, Operations};
+use crate::{Failure, root, write_or_check};
 
 /// The generated services, each with its code of the error for input that breaks a constraint.
 const SERVICES: &[(&str, &str)] = &[
@@ -22,31 +22,28 @@ const SERVICES: &[(&str, &str)] = &[
     ("sts", "ValidationError"),
 ];
 
+/// Services whose operations are not generated: S3's wire is the crate `s3s`.
+const WRITTEN: &[&str] = &["s3"];
+
 /// Writes the files, or with `--check` only says which differ.
 pub(crate) fn run(options: &[&str]) -> Result<(), Failure> {
-    let mut check = false;
-    let mut botocore = None;
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        match *option {
-            "--check" => check = true,
-            "--botocore" => {
-                botocore = Some(options.next().ok_or_else(|| "--botocore needs a directory".to_owned())?.into());
-            }
-            other => return Err(Failure::CouldNotRun(format!("codegen does not know {other}"))),
-        }
-    }
-    let botocore = botocore.map_or_else(installed_botocore, Ok)?;
+    let botocore = Botocore::of("codegen", options)?;
     let crate_dir = root().join("crates/aws");
-    is_pinned(&botocore, &crate_dir.join("botocore-version"))?;
-    let served = served_operations(&crate_dir.join("operations.txt"))?;
-    let differing = write(&crate_dir.join("src/generated"), &generate(&botocore, &served)?, check)?;
-    if differing.is_empty() { Ok(()) } else { Err(Failure::No(differing)) }
+    let served = operations::read(&crate_dir.join("operations.txt"))?;
+    let files = generate(&botocore, &served)?;
+    let files = files.into_iter().map(|(name, text)| (crate_dir.join("src/generated").join(name), text));
+    write_or_check("codegen", files, botocore.check)
+}
+
+/// The names of all services, in order.
+pub(crate) fn services() -> BTreeSet<&'static str> {
+    SERVICES.iter().map(|(name, _)| *name).chain(WRITTEN.iter().copied()).collect()
 }
 
 /// The text of each file by name.
-fn generate(botocore: &Path, served: &BTreeMap<String, BTreeSet<String>>) -> Result<BTreeMap<String, String>, String> {
-    if let Some(unknown) = served.keys().find(|name| SERVICES.iter().all(|(service, _)| service != name)) {
+fn generate(botocore: &Botocore, served: &Operations) -> Result<BTreeMap<String, String>, String> {
+    let known = services();
+    if let Some(unknown) = served.keys().find(|name| !known.contains(name.as_str())) {
         return Err(format!("operations.txt names {unknown}, which is not in the list of services in xtask"));
     }
     let mut files = BTreeMap::new();
@@ -55,72 +52,13 @@ fn generate(botocore: &Path, served: &BTreeMap<String, BTreeSet<String>>) -> Res
          #![allow(missing_docs, reason = \"the names are those of AWS's API, which documents them\")]\n\n",
     );
     for (service, validation_code) in SERVICES {
-        let none = BTreeSet::new();
-        let model = Model::load(botocore, service, served.get(*service).unwrap_or(&none))?;
+        let served = served.get(*service).cloned().unwrap_or_default();
+        let model = Model::of(service, botocore.service(service)?, served)?;
         files.insert(format!("{service}.rs"), format_rust(&render::service(&model, validation_code)?)?);
         index.push_str(&format!("pub mod {service};\n"));
     }
     files.insert("mod.rs".to_owned(), format_rust(&index)?);
     Ok(files)
-}
-
-/// Writes what differs, or with `check` tells it.
-fn write(directory: &Path, files: &BTreeMap<String, String>, check: bool) -> Result<Vec<String>, String> {
-    let mut differing = Vec::new();
-    for (name, text) in files {
-        let path = directory.join(name);
-        if fs::read_to_string(&path).is_ok_and(|present| present == *text) {
-            continue;
-        }
-        if check {
-            differing.push(format!("{} is not what `cargo xtask codegen` makes", path.display()));
-        } else {
-            fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        }
-    }
-    Ok(differing)
-}
-
-/// `[service]` lines, each followed by the operations that we have.
-fn served_operations(path: &Path) -> Result<BTreeMap<String, BTreeSet<String>>, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut served = BTreeMap::<String, BTreeSet<String>>::new();
-    let mut service = None;
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        match (line.strip_prefix('[').and_then(|line| line.strip_suffix(']')), &service) {
-            (Some(name), _) => service = Some(name),
-            (None, Some(name)) => drop(served.entry((*name).to_owned()).or_default().insert(line.to_owned())),
-            (None, None) => return Err(format!("{}: {line} stands before any [service]", path.display())),
-        }
-    }
-    Ok(served)
-}
-
-fn installed_botocore() -> Result<PathBuf, String> {
-    let output = Command::new("python3").args(["-c", "import botocore; print(botocore.__path__[0])"]).output();
-    match output {
-        Ok(output) if output.status.success() => Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())),
-        _ => Err("botocore was not found: install the version that crates/aws/botocore-version names (python3 -m pip \
-                  install botocore==…), or give its directory with --botocore"
-            .to_owned()),
-    }
-}
-
-/// Another version would change the generated files for reasons that are not ours.
-fn is_pinned(botocore: &Path, pins: &Path) -> Result<(), String> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
-    let (pins, module) = (read(pins)?, read(&botocore.join("__init__.py"))?);
-    let pinned = pins.lines().find_map(|line| line.strip_prefix("botocore==")).unwrap_or_default().trim();
-    let version = module.lines().find_map(|line| line.strip_prefix("__version__ = ")).unwrap_or_default();
-    let version = version.trim_matches(|c: char| c == '\'' || c == '"' || c.is_whitespace());
-    match version == pinned {
-        true => Ok(()),
-        false => Err(format!(
-            "{} is botocore {version}, crates/aws/botocore-version names {pinned}: install that, or give its directory \
-             with --botocore",
-            botocore.display()
-        )),
-    }
 }
 
 fn format_rust(text: &str) -> Result<String, String> {

@@ -1,11 +1,17 @@
-//! Tasks of the repository: `cargo xtask codegen [--check] [--botocore DIR]`, `cargo xtask arrows`.
+//! Tasks of the repository: `cargo xtask codegen`, `cargo xtask coverage` (both with `[--check] [--botocore DIR]`),
+//! `cargo xtask arrows`.
 
 mod arrows;
+mod botocore;
 mod codegen;
+mod coverage;
+mod operations;
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask codegen [--check] [--botocore DIR] | arrows";
+const USAGE: &str = "usage: cargo xtask codegen|coverage [--check] [--botocore DIR] | arrows";
 
 /// Why a task did not succeed; the sentences are for people. Exit code 1 where the answer is no, 2 where it could not run.
 enum Failure {
@@ -18,6 +24,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["codegen", options @ ..] => codegen::run(options),
+        ["coverage", options @ ..] => coverage::run(options),
         ["arrows"] => arrows::run(),
         _ => Err(Failure::CouldNotRun(USAGE.to_owned())),
     };
@@ -44,4 +51,20 @@ impl From<String> for Failure {
 fn root() -> &'static std::path::Path {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
+}
+
+/// Writes the files that are not there with that text yet, or with `check` says which those are.
+fn write_or_check(task: &str, files: impl Iterator<Item = (PathBuf, String)>, check: bool) -> Result<(), Failure> {
+    let mut differing = Vec::new();
+    for (path, text) in files {
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            continue;
+        }
+        if check {
+            differing.push(format!("{} is not what `cargo xtask {task}` makes", path.display()));
+        } else {
+            fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    if differing.is_empty() { Ok(()) } else { Err(Failure::No(differing)) }
 }

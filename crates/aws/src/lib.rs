@@ -21,5 +21,5 @@ pub use caller::Caller;
 pub use error::Error;
 pub use generated::{acm, apigateway, apigatewayv2, logs, sts};
 pub use protocol::Protocol;
-pub use schema::{Operation, Service};
+pub use schema::{Level, Operation, Service};
 pub use value::{Blob, Sensitive, Timestamp};

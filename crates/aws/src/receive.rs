@@ -30,7 +30,7 @@ impl Service {
         authorize: impl FnOnce(&'static Operation) -> Result<(), Error>,
     ) -> Result<(&'static Operation, Value), Error> {
         let (operation, outside) = self.route(parts, body)?;
-        if !operation.served {
+        if !operation.is_served() {
             return Err(self.lacking(operation));
         }
         authorize(operation)?;

@@ -28,8 +28,8 @@ pub struct Service {
 pub struct Operation {
     /// AWS's name, e.g. `CreateApi`.
     pub name: &'static str,
-    /// Whether we have it.
-    pub served: bool,
+    /// How far we have it.
+    pub level: Level,
     /// HTTP method.
     pub method: &'static str,
     /// Template of the path, e.g. `/v2/apis/{apiId}`.
@@ -42,7 +42,23 @@ pub struct Operation {
     pub(crate) output: Option<Output>,
 }
 
+/// How far we have an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// It does what AWS's does.
+    Full,
+    /// What it is told is checked, kept and read back, but not acted upon.
+    Stored,
+    /// We do not have it.
+    Missing,
+}
+
 impl Operation {
+    /// Whether we have it.
+    pub fn is_served(&self) -> bool {
+        self.level != Level::Missing
+    }
+
     /// Whether it may change something. Those of which nobody knows better do.
     pub fn is_write(&self) -> bool {
         const READS: [&str; 5] = ["Describe", "Filter", "Get", "List", "Test"];

@@ -1,11 +1,10 @@
 //! A service model of botocore, reduced to what the served operations reach.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use crate::operations::Level;
 
 /// One service.
 pub(crate) struct Model {
@@ -13,8 +12,8 @@ pub(crate) struct Model {
     pub name: String,
     /// All of its operations.
     pub operations: BTreeMap<String, Value>,
-    /// The operations that we have.
-    pub served: BTreeSet<String>,
+    /// The operations that we have, and how far.
+    pub served: BTreeMap<String, Level>,
     /// Shapes that inputs reach.
     pub inputs: BTreeSet<String>,
     /// Shapes that outputs reach.
@@ -24,9 +23,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Reads the newest version of the service and finds what the served operations reach.
-    pub(crate) fn load(botocore: &Path, name: &str, served: &BTreeSet<String>) -> Result<Self, String> {
-        let mut json = read(botocore, name)?;
+    /// Of botocore's JSON; finds what the served operations reach.
+    pub(crate) fn of(name: &str, mut json: Value, served: BTreeMap<String, Level>) -> Result<Self, String> {
         let mut take = |key: &str| json.get_mut(key).map(Value::take).unwrap_or_default();
         let (metadata, operations, shapes) = (take("metadata"), take("operations"), take("shapes"));
         let map = |value: Value| match value {
@@ -36,13 +34,13 @@ impl Model {
         let mut model = Self {
             name: name.to_owned(),
             operations: map(operations),
-            served: served.clone(),
+            served: BTreeMap::new(),
             inputs: BTreeSet::new(),
             outputs: BTreeSet::new(),
             metadata,
             shapes: map(shapes),
         };
-        for operation in served {
+        for operation in served.keys() {
             if !model.operations.contains_key(operation) {
                 return Err(format!("AWS's {name} has no operation {operation}"));
             }
@@ -52,6 +50,7 @@ impl Model {
             model.inputs.extend(inputs);
             model.outputs.extend(outputs);
         }
+        model.served = served;
         Ok(model)
     }
 
@@ -99,21 +98,4 @@ pub(crate) fn is_required(shape: &Value, member: &str) -> bool {
 /// The name of the shape that a reference points to.
 pub(crate) fn target(reference: &Value) -> &str {
     reference["shape"].as_str().unwrap_or_default()
-}
-
-fn read(botocore: &Path, service: &str) -> Result<Value, String> {
-    let directory = botocore.join("data").join(service);
-    let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-    let entries = fs::read_dir(&directory).map_err(|error| failed(&directory, error))?;
-    let versions: BTreeSet<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    let newest = versions.last().ok_or_else(|| format!("{} is empty", directory.display()))?;
-    let (plain, packed) = (newest.join("service-2.json"), newest.join("service-2.json.gz"));
-    let mut text = String::new();
-    if plain.exists() {
-        text = fs::read_to_string(&plain).map_err(|error| failed(&plain, error))?;
-    } else {
-        let file = fs::File::open(&packed).map_err(|error| failed(&packed, error))?;
-        flate2::read::GzDecoder::new(file).read_to_string(&mut text).map_err(|error| failed(&packed, error))?;
-    }
-    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", newest.display()))
 }

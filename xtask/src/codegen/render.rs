@@ -27,7 +27,7 @@ pub(crate) fn service(model: &Model, validation_code: &str) -> Result<String, St
     }
     text.push_str(
         "use bytes::Bytes;\nuse http::Response;\nuse http::request::Parts;\nuse serde::{Deserialize, Serialize};\nuse serde_json::Value;\n\
-         use crate::receive::{answer, broken, parse};\nuse crate::{Caller, Error, Operation, Protocol, Service};\n\n",
+         use crate::receive::{answer, broken, parse};\nuse crate::{Caller, Error, Level, Operation, Protocol, Service};\n\n",
     );
     table(&mut text, model, validation_code)?;
     dispatch(&mut text, model);
@@ -61,12 +61,14 @@ fn table(text: &mut String, model: &Model, validation_code: &str) -> Result<(), 
     );
     text.push_str("/// All of AWS's operations.\npub static ALL_OPERATIONS: &[Operation] = &[");
     for (name, operation) in &model.operations {
-        let served = model.served.contains(name);
+        let level = model.served.get(name);
+        let served = level.is_some();
+        let level = level.map_or("Missing".to_owned(), |level| format!("{level:?}"));
         let http = &operation["http"];
         let input = model.input(name).filter(|_| served);
         let _ = write!(
             text,
-            "Operation {{ name: {name:?}, served: {served}, method: {:?}, path: {:?}, status: {}, input: {}, output: {} }},",
+            "Operation {{ name: {name:?}, level: Level::{level}, method: {:?}, path: {:?}, status: {}, input: {}, output: {} }},",
             http["method"].as_str().unwrap_or("POST"),
             http["requestUri"].as_str().unwrap_or("/"),
             http["responseCode"].as_u64().unwrap_or(200),
@@ -92,7 +94,7 @@ fn dispatch(text: &mut String, model: &Model) {
     let name = camel(model.metadata("serviceId"));
     let _ = writeln!(text, "/// The operations that we have.\npub trait {name}: Sync {{");
     let mut arms = String::new();
-    for operation in &model.served {
+    for operation in model.served.keys() {
         let method = snake(operation);
         let (parameter, argument) = model
             .input(operation)
@@ -310,7 +312,7 @@ fn shapes(text: &mut String, model: &Model) -> Result<(), String> {
     let wanted: BTreeSet<&String> = model.inputs.iter().chain(outputs).collect();
     for name in wanted {
         let shape = model.shape(name)?;
-        let top_level = model.served.iter().any(|o| [model.input(o), model.output(o)].contains(&Some(name)));
+        let top_level = model.served.keys().any(|o| [model.input(o), model.output(o)].contains(&Some(name)));
         if shape["type"] == "structure" {
             let members = structure_members(model, name)?;
             let visible = if top_level { "pub(super) " } else { "" };

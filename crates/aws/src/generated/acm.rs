@@ -7,7 +7,7 @@ use crate::Sensitive;
 use crate::Timestamp;
 use crate::receive::{answer, broken, parse};
 use crate::value::wire_enum;
-use crate::{Caller, Error, Operation, Protocol, Service};
+use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -30,7 +30,7 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "AddTagsToCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -39,7 +39,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAcmeDomainValidation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -48,7 +48,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAcmeEndpoint",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -57,7 +57,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAcmeExternalAccountBinding",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -66,7 +66,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAcmeDomainValidation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -75,7 +75,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAcmeEndpoint",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -84,7 +84,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAcmeExternalAccountBinding",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -93,7 +93,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -102,7 +102,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeAcmeAccount",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -111,7 +111,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeAcmeDomainValidation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -120,7 +120,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeAcmeEndpoint",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -129,7 +129,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeAcmeExternalAccountBinding",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -138,7 +138,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -147,7 +147,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ExportCertificate",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -156,7 +156,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccountConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -165,7 +165,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAcmeExternalAccountBindingCredentials",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -174,7 +174,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -183,7 +183,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -192,7 +192,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAcmeAccounts",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -201,7 +201,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAcmeDomainValidations",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -210,7 +210,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAcmeEndpoints",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -219,7 +219,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAcmeExternalAccountBindings",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -228,7 +228,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListCertificates",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -237,7 +237,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListTagsForCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -246,7 +246,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListTagsForResource",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -255,7 +255,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutAccountConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -264,7 +264,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RemoveTagsFromCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -273,7 +273,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RenewCertificate",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -282,7 +282,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RequestCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -291,7 +291,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ResendValidationEmail",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -300,7 +300,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RevokeAcmeAccount",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -309,7 +309,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RevokeAcmeExternalAccountBinding",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -318,7 +318,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RevokeCertificate",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -327,17 +327,25 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "SearchCertificates",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
         input: &[],
         output: None,
     },
-    Operation { name: "TagResource", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "TagResource",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "UntagResource",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -346,7 +354,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAcmeDomainValidation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -355,7 +363,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAcmeEndpoint",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -364,7 +372,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateCertificateOptions",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,

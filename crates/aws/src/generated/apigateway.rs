@@ -6,7 +6,7 @@ use crate::Blob;
 use crate::Timestamp;
 use crate::receive::{answer, broken, parse};
 use crate::value::wire_enum;
-use crate::{Caller, Error, Operation, Protocol, Service};
+use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -30,7 +30,7 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "CreateApiKey",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/apikeys",
         status: 201,
@@ -39,7 +39,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/authorizers",
         status: 201,
@@ -48,7 +48,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateBasePathMapping",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/domainnames/{domain_name}/basepathmappings",
         status: 201,
@@ -57,7 +57,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDeployment",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/deployments",
         status: 201,
@@ -66,7 +66,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDocumentationPart",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 201,
@@ -75,7 +75,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDocumentationVersion",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis/{restapi_id}/documentation/versions",
         status: 201,
@@ -84,7 +84,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDomainName",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/domainnames",
         status: 201,
@@ -93,7 +93,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDomainNameAccessAssociation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/domainnameaccessassociations",
         status: 201,
@@ -102,7 +102,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateModel",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis/{restapi_id}/models",
         status: 201,
@@ -111,7 +111,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRequestValidator",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/requestvalidators",
         status: 201,
@@ -120,7 +120,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateResource",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/resources/{parent_id}",
         status: 201,
@@ -129,7 +129,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRestApi",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis",
         status: 201,
@@ -138,7 +138,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateStage",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/stages",
         status: 201,
@@ -147,7 +147,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateUsagePlan",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/usageplans",
         status: 201,
@@ -156,7 +156,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateUsagePlanKey",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/usageplans/{usageplanId}/keys",
         status: 201,
@@ -165,7 +165,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/vpclinks",
         status: 202,
@@ -174,7 +174,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteApiKey",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/apikeys/{api_Key}",
         status: 202,
@@ -183,7 +183,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 202,
@@ -192,7 +192,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteBasePathMapping",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/domainnames/{domain_name}/basepathmappings/{base_path}",
         status: 202,
@@ -201,7 +201,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteClientCertificate",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 202,
@@ -210,7 +210,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDeployment",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/deployments/{deployment_id}",
         status: 202,
@@ -219,7 +219,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDocumentationPart",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 202,
@@ -228,7 +228,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDocumentationVersion",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 202,
@@ -237,7 +237,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDomainName",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/domainnames/{domain_name}",
         status: 202,
@@ -246,7 +246,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDomainNameAccessAssociation",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/domainnameaccessassociations/{domain_name_access_association_arn}",
         status: 202,
@@ -255,7 +255,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteGatewayResponse",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 202,
@@ -264,7 +264,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegration",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration",
         status: 204,
@@ -273,7 +273,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 204,
@@ -282,7 +282,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteMethod",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 204,
@@ -291,7 +291,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteMethodResponse",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 204,
@@ -300,7 +300,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteModel",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 202,
@@ -309,7 +309,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRequestValidator",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 202,
@@ -318,7 +318,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteResource",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}",
         status: 202,
@@ -327,7 +327,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRestApi",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}",
         status: 202,
@@ -336,7 +336,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteStage",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/stages/{stage_name}",
         status: 202,
@@ -345,7 +345,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteUsagePlan",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/usageplans/{usageplanId}",
         status: 202,
@@ -354,7 +354,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteUsagePlanKey",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/usageplans/{usageplanId}/keys/{keyId}",
         status: 202,
@@ -363,7 +363,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/vpclinks/{vpclink_id}",
         status: 202,
@@ -372,7 +372,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "FlushStageAuthorizersCache",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/stages/{stage_name}/cache/authorizers",
         status: 202,
@@ -381,7 +381,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "FlushStageCache",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/restapis/{restapi_id}/stages/{stage_name}/cache/data",
         status: 202,
@@ -390,7 +390,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GenerateClientCertificate",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/clientcertificates",
         status: 201,
@@ -399,7 +399,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccount",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/account",
         status: 200,
@@ -408,7 +408,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApiKey",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/apikeys/{api_Key}",
         status: 200,
@@ -417,7 +417,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApiKeys",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/apikeys",
         status: 200,
@@ -426,7 +426,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 200,
@@ -435,7 +435,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizers",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/authorizers",
         status: 200,
@@ -444,7 +444,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetBasePathMapping",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/domainnames/{domain_name}/basepathmappings/{base_path}",
         status: 200,
@@ -453,7 +453,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetBasePathMappings",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/domainnames/{domain_name}/basepathmappings",
         status: 200,
@@ -462,7 +462,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetClientCertificate",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 200,
@@ -471,7 +471,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetClientCertificates",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/clientcertificates",
         status: 200,
@@ -480,7 +480,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeployment",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/deployments/{deployment_id}",
         status: 200,
@@ -489,7 +489,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeployments",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/deployments",
         status: 200,
@@ -498,7 +498,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDocumentationPart",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 200,
@@ -507,7 +507,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDocumentationParts",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 200,
@@ -516,7 +516,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDocumentationVersion",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 200,
@@ -525,7 +525,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDocumentationVersions",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/versions",
         status: 200,
@@ -534,7 +534,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainName",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/domainnames/{domain_name}",
         status: 200,
@@ -543,7 +543,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainNameAccessAssociations",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/domainnameaccessassociations",
         status: 200,
@@ -552,7 +552,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainNames",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/domainnames",
         status: 200,
@@ -561,7 +561,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetExport",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/stages/{stage_name}/exports/{export_type}",
         status: 200,
@@ -570,7 +570,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetGatewayResponse",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 200,
@@ -579,7 +579,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetGatewayResponses",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/gatewayresponses",
         status: 200,
@@ -588,7 +588,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegration",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration",
         status: 200,
@@ -597,7 +597,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 200,
@@ -606,7 +606,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetMethod",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 200,
@@ -615,7 +615,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetMethodResponse",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 200,
@@ -624,7 +624,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModel",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 200,
@@ -633,7 +633,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModelTemplate",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/models/{model_name}/default_template",
         status: 200,
@@ -642,7 +642,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModels",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/models",
         status: 200,
@@ -651,7 +651,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRequestValidator",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 200,
@@ -660,7 +660,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRequestValidators",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/requestvalidators",
         status: 200,
@@ -669,7 +669,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetResource",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}",
         status: 200,
@@ -678,7 +678,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetResources",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources",
         status: 200,
@@ -687,7 +687,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRestApi",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}",
         status: 200,
@@ -696,7 +696,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRestApis",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis",
         status: 200,
@@ -705,7 +705,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetSdk",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/restapis/{restapi_id}/stages/{stage_name}/sdks/{sdk_type}",
         status: 200,
@@ -714,7 +714,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetSdkType",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/sdktypes/{sdktype_id}",
         status: 200,
@@ -723,7 +723,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetSdkTypes",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/sdktypes",
         status: 200,
@@ -732,7 +732,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetStage",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/stages/{stage_name}",
         status: 200,
@@ -741,7 +741,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetStages",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/stages",
         status: 200,
@@ -750,7 +750,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetTags",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/tags/{resource_arn}",
         status: 200,
@@ -759,7 +759,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsage",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/usageplans/{usageplanId}/usage",
         status: 200,
@@ -768,7 +768,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsagePlan",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/usageplans/{usageplanId}",
         status: 200,
@@ -777,7 +777,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsagePlanKey",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/usageplans/{usageplanId}/keys/{keyId}",
         status: 200,
@@ -786,7 +786,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsagePlanKeys",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/usageplans/{usageplanId}/keys",
         status: 200,
@@ -795,7 +795,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetUsagePlans",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/usageplans",
         status: 200,
@@ -804,7 +804,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/vpclinks/{vpclink_id}",
         status: 200,
@@ -813,7 +813,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetVpcLinks",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/vpclinks",
         status: 200,
@@ -822,7 +822,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportApiKeys",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/apikeys?mode=import",
         status: 201,
@@ -831,7 +831,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportDocumentationParts",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 200,
@@ -840,7 +840,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportRestApi",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis?mode=import",
         status: 201,
@@ -849,7 +849,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutGatewayResponse",
-        served: true,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 201,
@@ -858,7 +858,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutIntegration",
-        served: true,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration",
         status: 201,
@@ -867,7 +867,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 201,
@@ -876,7 +876,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutMethod",
-        served: true,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 201,
@@ -885,7 +885,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutMethodResponse",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 201,
@@ -894,7 +894,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutRestApi",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/restapis/{restapi_id}",
         status: 200,
@@ -903,7 +903,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RejectDomainNameAccessAssociation",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/rejectdomainnameaccessassociations",
         status: 202,
@@ -912,7 +912,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TagResource",
-        served: true,
+        level: Level::Full,
         method: "PUT",
         path: "/tags/{resource_arn}",
         status: 204,
@@ -921,7 +921,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TestInvokeAuthorizer",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 200,
@@ -930,7 +930,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TestInvokeMethod",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 200,
@@ -939,7 +939,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UntagResource",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/tags/{resource_arn}",
         status: 204,
@@ -948,7 +948,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAccount",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/account",
         status: 200,
@@ -957,7 +957,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateApiKey",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/apikeys/{api_Key}",
         status: 200,
@@ -966,7 +966,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/authorizers/{authorizer_id}",
         status: 200,
@@ -975,7 +975,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateBasePathMapping",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/domainnames/{domain_name}/basepathmappings/{base_path}",
         status: 200,
@@ -984,7 +984,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateClientCertificate",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/clientcertificates/{clientcertificate_id}",
         status: 200,
@@ -993,7 +993,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDeployment",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/deployments/{deployment_id}",
         status: 200,
@@ -1002,7 +1002,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDocumentationPart",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 200,
@@ -1011,7 +1011,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDocumentationVersion",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 200,
@@ -1020,7 +1020,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDomainName",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/domainnames/{domain_name}",
         status: 200,
@@ -1029,7 +1029,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateGatewayResponse",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/gatewayresponses/{response_type}",
         status: 200,
@@ -1038,7 +1038,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegration",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration",
         status: 200,
@@ -1047,7 +1047,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 200,
@@ -1056,7 +1056,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateMethod",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}",
         status: 200,
@@ -1065,7 +1065,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateMethodResponse",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 201,
@@ -1074,7 +1074,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateModel",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 200,
@@ -1083,7 +1083,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRequestValidator",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}",
         status: 200,
@@ -1092,7 +1092,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateResource",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}",
         status: 200,
@@ -1101,7 +1101,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRestApi",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}",
         status: 200,
@@ -1110,7 +1110,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateStage",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/stages/{stage_name}",
         status: 200,
@@ -1119,7 +1119,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateUsage",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/usageplans/{usageplanId}/keys/{keyId}/usage",
         status: 200,
@@ -1128,7 +1128,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateUsagePlan",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/usageplans/{usageplanId}",
         status: 200,
@@ -1137,7 +1137,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/vpclinks/{vpclink_id}",
         status: 200,

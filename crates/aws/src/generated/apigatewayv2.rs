@@ -5,7 +5,7 @@
 use crate::Timestamp;
 use crate::receive::{answer, broken, parse};
 use crate::value::wire_enum;
-use crate::{Caller, Error, Operation, Protocol, Service};
+use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -29,7 +29,7 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "CreateApi",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis",
         status: 201,
@@ -38,7 +38,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateApiMapping",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/domainnames/{domainName}/apimappings",
         status: 201,
@@ -47,7 +47,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis/{apiId}/authorizers",
         status: 201,
@@ -56,7 +56,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDeployment",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis/{apiId}/deployments",
         status: 201,
@@ -65,7 +65,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDomainName",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/domainnames",
         status: 201,
@@ -74,7 +74,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateIntegration",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis/{apiId}/integrations",
         status: 201,
@@ -83,7 +83,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses",
         status: 201,
@@ -92,7 +92,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateModel",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/apis/{apiId}/models",
         status: 201,
@@ -101,7 +101,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreatePortal",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portals",
         status: 201,
@@ -110,7 +110,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreatePortalProduct",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portalproducts",
         status: 201,
@@ -119,7 +119,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateProductPage",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portalproducts/{portalProductId}/productpages",
         status: 201,
@@ -128,7 +128,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateProductRestEndpointPage",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portalproducts/{portalProductId}/productrestendpointpages",
         status: 201,
@@ -137,7 +137,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRoute",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis/{apiId}/routes",
         status: 201,
@@ -146,7 +146,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRouteResponse",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses",
         status: 201,
@@ -155,7 +155,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRoutingRule",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/domainnames/{domainName}/routingrules",
         status: 201,
@@ -164,7 +164,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateStage",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/apis/{apiId}/stages",
         status: 201,
@@ -173,7 +173,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/vpclinks",
         status: 201,
@@ -182,7 +182,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAccessLogSettings",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}/accesslogsettings",
         status: 204,
@@ -191,7 +191,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteApi",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}",
         status: 204,
@@ -200,7 +200,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteApiMapping",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/domainnames/{domainName}/apimappings/{apiMappingId}",
         status: 204,
@@ -209,7 +209,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 204,
@@ -218,7 +218,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteCorsConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/cors",
         status: 204,
@@ -227,7 +227,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDeployment",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/deployments/{deploymentId}",
         status: 204,
@@ -236,7 +236,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDomainName",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/domainnames/{domainName}",
         status: 204,
@@ -245,7 +245,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegration",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/integrations/{integrationId}",
         status: 204,
@@ -254,7 +254,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 204,
@@ -263,7 +263,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteModel",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 204,
@@ -272,7 +272,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeletePortal",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portals/{portalId}",
         status: 204,
@@ -281,7 +281,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeletePortalProduct",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portalproducts/{portalProductId}",
         status: 204,
@@ -290,7 +290,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeletePortalProductSharingPolicy",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portalproducts/{portalProductId}/sharingpolicy",
         status: 204,
@@ -299,7 +299,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteProductPage",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portalproducts/{portalProductId}/productpages/{productPageId}",
         status: 204,
@@ -308,7 +308,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteProductRestEndpointPage",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portalproducts/{portalProductId}/productrestendpointpages/{productRestEndpointPageId}",
         status: 204,
@@ -317,7 +317,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRoute",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/routes/{routeId}",
         status: 204,
@@ -326,7 +326,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRouteRequestParameter",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/routes/{routeId}/requestparameters/{requestParameterKey}",
         status: 204,
@@ -335,7 +335,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRouteResponse",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 204,
@@ -344,7 +344,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRouteSettings",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}/routesettings/{routeKey}",
         status: 204,
@@ -353,7 +353,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRoutingRule",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 204,
@@ -362,7 +362,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteStage",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}",
         status: 204,
@@ -371,7 +371,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 202,
@@ -380,7 +380,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DisablePortal",
-        served: false,
+        level: Level::Missing,
         method: "DELETE",
         path: "/v2/portals/{portalId}/publish",
         status: 204,
@@ -389,7 +389,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ExportApi",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/exports/{specification}",
         status: 200,
@@ -398,7 +398,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApi",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}",
         status: 200,
@@ -407,7 +407,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApiMapping",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames/{domainName}/apimappings/{apiMappingId}",
         status: 200,
@@ -416,7 +416,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApiMappings",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames/{domainName}/apimappings",
         status: 200,
@@ -425,7 +425,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetApis",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis",
         status: 200,
@@ -434,7 +434,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 200,
@@ -443,7 +443,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAuthorizers",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/authorizers",
         status: 200,
@@ -452,7 +452,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeployment",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/deployments/{deploymentId}",
         status: 200,
@@ -461,7 +461,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeployments",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/deployments",
         status: 200,
@@ -470,7 +470,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainName",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames/{domainName}",
         status: 200,
@@ -479,7 +479,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDomainNames",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames",
         status: 200,
@@ -488,7 +488,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegration",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations/{integrationId}",
         status: 200,
@@ -497,7 +497,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 200,
@@ -506,7 +506,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrationResponses",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses",
         status: 200,
@@ -515,7 +515,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrations",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations",
         status: 200,
@@ -524,7 +524,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModel",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 200,
@@ -533,7 +533,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModelTemplate",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/models/{modelId}/template",
         status: 200,
@@ -542,7 +542,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModels",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/models",
         status: 200,
@@ -551,7 +551,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetPortal",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portals/{portalId}",
         status: 200,
@@ -560,7 +560,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetPortalProduct",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}",
         status: 200,
@@ -569,7 +569,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetPortalProductSharingPolicy",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}/sharingpolicy",
         status: 200,
@@ -578,7 +578,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetProductPage",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}/productpages/{productPageId}",
         status: 200,
@@ -587,7 +587,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetProductRestEndpointPage",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}/productrestendpointpages/{productRestEndpointPageId}",
         status: 200,
@@ -596,7 +596,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRoute",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/routes/{routeId}",
         status: 200,
@@ -605,7 +605,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRouteResponse",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 200,
@@ -614,7 +614,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRouteResponses",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses",
         status: 200,
@@ -623,7 +623,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRoutes",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/routes",
         status: 200,
@@ -632,7 +632,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRoutingRule",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 200,
@@ -641,7 +641,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetStage",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/stages/{stageName}",
         status: 200,
@@ -650,7 +650,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetStages",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/stages",
         status: 200,
@@ -659,7 +659,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetTags",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/tags/{resource-arn}",
         status: 200,
@@ -668,7 +668,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 200,
@@ -677,7 +677,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetVpcLinks",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/vpclinks",
         status: 200,
@@ -686,7 +686,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportApi",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/v2/apis",
         status: 201,
@@ -695,7 +695,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListPortalProducts",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts",
         status: 200,
@@ -704,7 +704,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListPortals",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portals",
         status: 200,
@@ -713,7 +713,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListProductPages",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}/productpages",
         status: 200,
@@ -722,7 +722,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListProductRestEndpointPages",
-        served: false,
+        level: Level::Missing,
         method: "GET",
         path: "/v2/portalproducts/{portalProductId}/productrestendpointpages",
         status: 200,
@@ -731,7 +731,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListRoutingRules",
-        served: true,
+        level: Level::Full,
         method: "GET",
         path: "/v2/domainnames/{domainName}/routingrules",
         status: 200,
@@ -740,7 +740,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PreviewPortal",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portals/{portalId}/preview",
         status: 202,
@@ -749,7 +749,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PublishPortal",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/v2/portals/{portalId}/publish",
         status: 202,
@@ -758,7 +758,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutPortalProductSharingPolicy",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/v2/portalproducts/{portalProductId}/sharingpolicy",
         status: 200,
@@ -767,7 +767,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutRoutingRule",
-        served: true,
+        level: Level::Full,
         method: "PUT",
         path: "/v2/domainnames/{domainName}/routingrules/{routingRuleId}",
         status: 200,
@@ -776,7 +776,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ReimportApi",
-        served: false,
+        level: Level::Missing,
         method: "PUT",
         path: "/v2/apis/{apiId}",
         status: 201,
@@ -785,7 +785,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ResetAuthorizersCache",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}/cache/authorizers",
         status: 204,
@@ -794,7 +794,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TagResource",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/v2/tags/{resource-arn}",
         status: 201,
@@ -803,7 +803,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UntagResource",
-        served: true,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/tags/{resource-arn}",
         status: 204,
@@ -812,7 +812,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateApi",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}",
         status: 200,
@@ -821,7 +821,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateApiMapping",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/domainnames/{domainName}/apimappings/{apiMappingId}",
         status: 200,
@@ -830,7 +830,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAuthorizer",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}/authorizers/{authorizerId}",
         status: 200,
@@ -839,7 +839,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDeployment",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}/deployments/{deploymentId}",
         status: 200,
@@ -848,7 +848,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDomainName",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/domainnames/{domainName}",
         status: 200,
@@ -857,7 +857,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegration",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}/integrations/{integrationId}",
         status: 200,
@@ -866,7 +866,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegrationResponse",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 200,
@@ -875,7 +875,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateModel",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 200,
@@ -884,7 +884,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdatePortal",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/portals/{portalId}",
         status: 200,
@@ -893,7 +893,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdatePortalProduct",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/portalproducts/{portalProductId}",
         status: 200,
@@ -902,7 +902,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateProductPage",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/portalproducts/{portalProductId}/productpages/{productPageId}",
         status: 200,
@@ -911,7 +911,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateProductRestEndpointPage",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/portalproducts/{portalProductId}/productrestendpointpages/{productRestEndpointPageId}",
         status: 200,
@@ -920,7 +920,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRoute",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}/routes/{routeId}",
         status: 200,
@@ -929,7 +929,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRouteResponse",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 200,
@@ -938,7 +938,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateStage",
-        served: true,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/apis/{apiId}/stages/{stageName}",
         status: 200,
@@ -947,7 +947,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateVpcLink",
-        served: false,
+        level: Level::Missing,
         method: "PATCH",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 200,

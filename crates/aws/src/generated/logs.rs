@@ -4,7 +4,7 @@
 
 use crate::receive::{answer, broken, parse};
 use crate::value::wire_enum;
-use crate::{Caller, Error, Operation, Protocol, Service};
+use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -28,7 +28,7 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "AssociateKmsKey",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -37,7 +37,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "AssociateSourceToS3TableIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -46,7 +46,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CancelExportTask",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -55,7 +55,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CancelImportTask",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -64,7 +64,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDelivery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -73,7 +73,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateExportTask",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -82,7 +82,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateImportTask",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -91,7 +91,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateLogAnomalyDetector",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -100,7 +100,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateLogGroup",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -109,7 +109,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateLogStream",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -118,7 +118,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateLookupTable",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -127,7 +127,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateScheduledQuery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -136,7 +136,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteAccountPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -145,7 +145,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDataProtectionPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -154,7 +154,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDelivery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -163,7 +163,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDeliveryDestination",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -172,7 +172,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDeliveryDestinationPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -181,7 +181,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDeliverySource",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -190,7 +190,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDestination",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -199,7 +199,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIndexPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -208,7 +208,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -217,7 +217,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteLogAnomalyDetector",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -226,7 +226,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteLogGroup",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -235,7 +235,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteLogStream",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -244,7 +244,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteLookupTable",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -253,7 +253,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteMetricFilter",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -262,7 +262,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteQueryDefinition",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -271,7 +271,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteResourcePolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -280,7 +280,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRetentionPolicy",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -289,7 +289,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteScheduledQuery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -298,7 +298,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteSubscriptionFilter",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -307,7 +307,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteSyslogConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -316,7 +316,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteTransformer",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -325,7 +325,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeAccountPolicies",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -334,7 +334,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeConfigurationTemplates",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -343,7 +343,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeDeliveries",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -352,7 +352,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeDeliveryDestinations",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -361,7 +361,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeDeliverySources",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -370,7 +370,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeDestinations",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -379,7 +379,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeExportTasks",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -388,7 +388,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeFieldIndexes",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -397,7 +397,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeImportTaskBatches",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -406,7 +406,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeImportTasks",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -415,7 +415,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeIndexPolicies",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -424,7 +424,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeLogGroups",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -433,7 +433,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeLogStreams",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -442,7 +442,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeLookupTables",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -451,7 +451,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeMetricFilters",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -460,7 +460,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeQueries",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -469,7 +469,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeQueryDefinitions",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -478,7 +478,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeResourcePolicies",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -487,7 +487,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeSubscriptionFilters",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -496,7 +496,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DisassociateKmsKey",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -505,7 +505,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DisassociateSourceFromS3TableIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -514,7 +514,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "FilterLogEvents",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -523,17 +523,25 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDataProtectionPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
         input: &[],
         output: None,
     },
-    Operation { name: "GetDelivery", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "GetDelivery",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "GetDeliveryDestination",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -542,7 +550,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeliveryDestinationPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -551,7 +559,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDeliverySource",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -560,7 +568,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -569,7 +577,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetLogAnomalyDetector",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -578,28 +586,52 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetLogEvents",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
         input: shape::GET_LOG_EVENTS_REQUEST_MEMBERS,
         output: None,
     },
-    Operation { name: "GetLogFields", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
     Operation {
-        name: "GetLogGroupFields",
-        served: false,
+        name: "GetLogFields",
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
         input: &[],
         output: None,
     },
-    Operation { name: "GetLogObject", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
-    Operation { name: "GetLogRecord", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "GetLogGroupFields",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "GetLogObject",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "GetLogRecord",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "GetLookupTable",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -608,7 +640,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetQueryResults",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -617,7 +649,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetScheduledQuery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -626,7 +658,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetScheduledQueryHistory",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -635,7 +667,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetStorageTierPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -644,7 +676,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetTransformer",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -653,7 +685,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAggregateLogGroupSummaries",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -662,7 +694,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListAnomalies",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -671,7 +703,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListIntegrations",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -680,7 +712,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListLogAnomalyDetectors",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -689,7 +721,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListLogGroups",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -698,7 +730,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListLogGroupsForQuery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -707,7 +739,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListScheduledQueries",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -716,7 +748,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListSourcesForS3TableIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -725,7 +757,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListSyslogConfigurations",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -734,7 +766,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListTagsForResource",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -743,7 +775,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListTagsLogGroup",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -752,7 +784,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutAccountPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -761,7 +793,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutBearerTokenAuthentication",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -770,7 +802,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDataProtectionPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -779,7 +811,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDeliveryDestination",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -788,7 +820,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDeliveryDestinationPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -797,7 +829,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDeliverySource",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -806,7 +838,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDestination",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -815,7 +847,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutDestinationPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -824,7 +856,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutIndexPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -833,7 +865,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutIntegration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -842,7 +874,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutLogEvents",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -851,7 +883,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutLogGroupDeletionProtection",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -860,7 +892,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutMetricFilter",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -869,7 +901,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutQueryDefinition",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -878,7 +910,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutResourcePolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -887,7 +919,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutRetentionPolicy",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -896,7 +928,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutStorageTierPolicy",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -905,7 +937,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutSubscriptionFilter",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -914,7 +946,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutSyslogConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -923,7 +955,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutTransformer",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -932,18 +964,34 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "StartLiveTail",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
         input: &[],
         output: None,
     },
-    Operation { name: "StartQuery", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
-    Operation { name: "StopQuery", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "StartQuery",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
+    Operation {
+        name: "StopQuery",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "TagLogGroup",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -952,7 +1000,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TagResource",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -961,7 +1009,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TestMetricFilter",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -970,7 +1018,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TestTransformer",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -979,7 +1027,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UntagLogGroup",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -988,7 +1036,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UntagResource",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -997,7 +1045,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateAnomaly",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -1006,7 +1054,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDeliveryConfiguration",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -1015,7 +1063,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateLogAnomalyDetector",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -1024,7 +1072,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateLookupTable",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -1033,7 +1081,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateScheduledQuery",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,

@@ -3,7 +3,7 @@
 //! AWS Security Token Service.
 
 use crate::receive::{answer, broken, parse};
-use crate::{Caller, Error, Operation, Protocol, Service};
+use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -24,10 +24,18 @@ pub static SERVICE: Service = Service {
 
 /// All of AWS's operations.
 pub static ALL_OPERATIONS: &[Operation] = &[
-    Operation { name: "AssumeRole", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "AssumeRole",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "AssumeRoleWithSAML",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -36,17 +44,25 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "AssumeRoleWithWebIdentity",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
         input: &[],
         output: None,
     },
-    Operation { name: "AssumeRoot", served: false, method: "POST", path: "/", status: 200, input: &[], output: None },
+    Operation {
+        name: "AssumeRoot",
+        level: Level::Missing,
+        method: "POST",
+        path: "/",
+        status: 200,
+        input: &[],
+        output: None,
+    },
     Operation {
         name: "DecodeAuthorizationMessage",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -55,7 +71,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccessKeyInfo",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -64,7 +80,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetCallerIdentity",
-        served: true,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
@@ -76,7 +92,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDelegatedAccessToken",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -85,7 +101,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetFederationToken",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -94,7 +110,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetSessionToken",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,
@@ -103,7 +119,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetWebIdentityToken",
-        served: false,
+        level: Level::Missing,
         method: "POST",
         path: "/",
         status: 200,

@@ -109,7 +109,7 @@ async fn every_operation_that_writes_leaves_a_record_and_none_that_reads() {
     let server = Server::start().await;
     let mut seen = BTreeSet::new();
     for service in SERVICES {
-        for operation in service.operations.iter().filter(|operation| operation.served) {
+        for operation in service.operations.iter().filter(|operation| operation.is_served()) {
             let what = format!("{} {}", service.name, operation.name);
             let response = server.call_bare(service, operation).await;
             let records = server.records_of(&response);
