@@ -18,7 +18,7 @@ import scale
 from gateways import Countersign
 from pki import Pki
 
-SCALE = ["truststores", "domains", "apis", "cores", "update"]
+SCALE = ["truststores", "domains", "apis", "control", "cores", "update"]
 KEPT = machine.ROOT / "target/bench/results.json"
 
 
@@ -75,6 +75,7 @@ class Bench:
             "truststores": lambda: scale.truststores(self.start, pki, rounds, duration),
             "domains": lambda: scale.domains(self.start, pki, quick),
             "apis": lambda: scale.apis(self.start, pki, quick, rounds, duration),
+            "control": lambda: scale.control(self.start, pki, quick, duration),
             "cores": lambda: scale.cores(self.start, pki, rounds, duration),
             "update": lambda: {one.name: scale.update(self.start, one, pki) for one in self.types},
         }

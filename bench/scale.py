@@ -1,5 +1,6 @@
 """What must not cost: many CAs, many domains, many APIs, a second core, an update under load. Ours alone but for the last."""
 
+import json
 import statistics
 import time
 
@@ -68,6 +69,51 @@ def asked(gateway, name, client, expected):
     outcome = load.result()["changes"][0]["outcome"]
     if outcome != f"status {expected}":
         raise RuntimeError(f"{name}: {outcome}, expected {expected}")
+
+
+# What is asked of a full control API: reads that tools repeat while they wait, and writes of small and of large tables.
+READS = ["/v2/apis/api{i07}", "/v2/domainnames/d{i}.gw.test", "/v2/apis?maxResults=5", "/v2/apis/api{i07}/routes?maxResults=5"]
+WRITES = {
+    "write an API": ("/v2/apis/api{i07}", '{"description": "{n}"}'),
+    "write a domain": ("/v2/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fdomainnames%2Fd{i}.gw.test", '{"tags": {"n": "{n}"}}'),
+}
+CLIENTS = 16
+
+
+def control(start, pki, quick, duration_s):
+    """The management APIs with a thousand APIs and ten thousand domains, on one core: calls a second, CPU of each."""
+    count, of_apis = (QUICK_DOMAINS, QUICK_APIS) if quick else (DOMAINS, APIS)
+    gateway = start(Countersign)
+    gateway.stop()
+    gateway.fill("--truststores", pki.domains(count), "--apis", of_apis, "--routes", 10)
+    gateway.start()
+    try:
+        # Every number that is asked for is an API's and a domain's.
+        figures = {"domains": count, "apis": of_apis}
+        figures["read"] = calls(gateway, duration_s, "GET", READS, of_apis)
+        for name, (path, body) in WRITES.items():
+            method = "PATCH" if "apis" in path else "POST"
+            figures[name] = calls(gateway, duration_s, method, [path], of_apis if method == "PATCH" else count, body)
+        one_by_one = calls(gateway, duration_s, "PATCH", [WRITES["write an API"][0]], of_apis, '{"description": "{n}"}', 1)
+        figures["enforced_ms"] = {quantile: one_by_one["latency_us"][quantile] / 1000 for quantile in ("p50", "p99")}
+        return figures
+    finally:
+        gateway.stop()
+
+
+def calls(gateway, duration_s, method, paths, of, body="", clients=CLIENTS):
+    """One kind of call from several clients at once."""
+    keys = json.loads((gateway.data / "credentials.json").read_text())
+    options = [option for path in paths for option in ("--path", path)]
+    load = machine.Load(
+        "control", "--connect", f"127.0.0.1:{gateway.admin_port}", "--access-key", keys["access_key_id"], "--secret-key",
+        keys["secret_access_key"], "--method", method, "--data", body, "--of", of, "-c", clients,
+        "--warmup", machine.WARM_UP_S, "-d", duration_s, *options,
+    )
+    told = machine.measured(gateway.pid, load, duration_s)
+    if set(told["statuses"]) - {"200", "201", "204"} or told["errors"]:
+        raise RuntimeError(f"{method} {paths}: {told['statuses']} {told['errors']}")
+    return told
 
 
 def apis(start, pki, quick, rounds, duration_s):

@@ -4,9 +4,11 @@
 //!   loadgen http       requests over kept connections, HTTP/1.1 or HTTP/2, closed loop or fixed rate
 //!   loadgen idle       holds idle connections open (for memory per connection)
 //!   loadgen probe      one new connection per interval; reports when the answer changes (config updates)
+//!   loadgen control    signed requests to the management APIs, closed loop
 //!   loadgen upstream   a cheap HTTP/1.1 upstream: GET /b/<n> gives n bytes, /echo gives the request head
 
 mod clients;
+mod control;
 mod h1;
 mod modes;
 mod stats;
@@ -38,6 +40,8 @@ enum Mode {
     Idle(Load),
     /// One new connection (and one request) per --interval-ms; reports every change of outcome
     Probe(Load),
+    /// Signed requests to the management APIs; reports requests/s and latency
+    Control(control::Calls),
     /// Stand-in upstream server
     Upstream {
         #[arg(long, default_value = "127.0.0.1:9000")]
@@ -140,6 +144,9 @@ fn main() {
     raise_nofile();
     match Cli::parse().mode {
         Mode::Upstream { listen } => rt().block_on(upstream::serve(listen)),
+        Mode::Control(calls) => {
+            println!("{}", rt().block_on(tokio::task::LocalSet::new().run_until(control::run(calls))));
+        }
         Mode::Handshake(l) => run(l, "handshake"),
         Mode::Http(l) => run(l, "http"),
         Mode::Idle(l) => run(l, "idle"),
@@ -176,7 +183,7 @@ fn run(mut load: Load, mode: &'static str) {
     for w in workers {
         total.merge(w.join().expect("worker"));
     }
-    println!("{}", total.json(mode, &load));
+    println!("{}", total.json(mode, load.duration));
 }
 
 /// Idle tests open thousands of sockets: use whatever the hard limit allows.

@@ -1,6 +1,5 @@
 //! Counters and latency histogram of one worker, and the JSON report.
 
-use crate::Load;
 use hdrhistogram::Histogram;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -69,13 +68,13 @@ impl Stats {
         self.hist_ns.add(o.hist_ns).expect("same bounds");
     }
 
-    pub fn json(&self, mode: &str, load: &Load) -> serde_json::Value {
+    pub fn json(&self, mode: &str, duration_s: f64) -> serde_json::Value {
         let us = |q: f64| self.hist_ns.value_at_quantile(q) as f64 / 1000.0;
         json!({
             "mode": mode,
             "ok": self.ok,
-            "per_s": self.ok as f64 / load.duration,
-            "duration_s": load.duration,
+            "per_s": self.ok as f64 / duration_s,
+            "duration_s": duration_s,
             "bytes": self.bytes,
             "resumed": self.resumed,
             "closed_by_server": self.closed_by_server,

@@ -14,6 +14,7 @@ mod gateway_response;
 mod identity_source;
 mod issuer;
 mod keyring;
+mod map;
 pub mod mapping;
 mod pattern;
 mod recording;
@@ -37,11 +38,12 @@ pub use gateway_response::{GatewayAnswer, GatewayAnswers, GatewayResponseError};
 pub use identity_source::{IdentitySource, IdentitySourceError};
 pub use issuer::{Issuer, IssuerError, may_name_keys};
 pub use keyring::{Keyring, KeyringError, Sealed};
+pub use map::{Map, Same};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use recording::{LogPaths, Recording, Records};
 pub use security_policy::{EndpointAccessMode, SecurityPolicy};
 pub use snapshot::Snapshot;
-pub use state::{Corrupt, State, Table, differing};
+pub use state::{Corrupt, State, Table};
 pub use tags::{
     ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError, UpstreamProtocol,
 };

@@ -4,6 +4,7 @@ mod api_keys;
 mod authorization;
 mod compile;
 mod function;
+mod names;
 mod paths;
 mod policy;
 mod rest;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub use self::api_keys::{StageKey, StageKeys};
 pub use self::function::{FunctionIntegration, PayloadFormat};
+use self::names::Names;
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
 pub use self::policy::StagePolicy;
 pub use self::rest::{Required, Resource, ResourceName, setting_key};
@@ -45,9 +47,9 @@ pub struct Snapshot {
     state: State,
     /// Names without wildcard, lowercase. A broken domain is there as none, so that no wildcard stands in for it: whom that
     /// one trusts, this one may not.
-    exact: Arc<HashMap<Arc<str>, Option<Arc<Domain>>>>,
+    exact: Names<Option<Arc<Domain>>>,
     /// `*.example.com` under `example.com`.
-    wildcard: Arc<HashMap<Arc<str>, Arc<Domain>>>,
+    wildcard: Names<Arc<Domain>>,
     /// What could not be compiled.
     pub faults: Vec<Fault>,
     /// The same, by what they are in.
@@ -55,23 +57,23 @@ pub struct Snapshot {
     /// Under what it was compiled; none before the first.
     defaults: Option<Defaults>,
     /// By digest.
-    truststores: Arc<HashMap<Arc<str>, Truststore>>,
+    truststores: Names<Truststore>,
     /// By ARN, while some domain shows them.
-    certificates: Arc<HashMap<Arc<str>, Weak<ServerCertificate>>>,
+    certificates: Names<Weak<ServerCertificate>>,
     /// By the digest of the bytes that they were read from.
-    crls: Arc<HashMap<Arc<str>, Vec<Arc<Crl>>>>,
+    crls: Names<Vec<Arc<Crl>>>,
     /// PEM of CAs of backends, by digest.
     upstream_cas: HashMap<String, Arc<[u8]>>,
     /// By digest.
-    policies: Arc<HashMap<Arc<str>, Arc<Policies>>>,
+    policies: Names<Arc<Policies>>,
     /// By API id.
-    stages: Arc<HashMap<Arc<str>, Stages>>,
+    stages: Names<Stages>,
     /// None where there are none.
     api_keys: Option<Arc<api_keys::OpenedKeys>>,
     /// Ids of the APIs with a route that asks for a signature.
     asking_for_signatures: Arc<BTreeSet<String>>,
     /// None where no route asks for a signature: what nobody needs is not opened.
-    access_keys: Arc<authorization::AccessKeys>,
+    access_keys: authorization::AccessKeys,
     upstreams: upstream::Upstreams,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
@@ -184,6 +186,12 @@ pub struct Trust {
     pub client_limits: Option<Arc<ClientLimits>>,
     /// A newer version of the object, if there is one: not enforced, but it explains refusals.
     pub newer: Option<(String, Truststore)>,
+}
+
+impl Trust {
+    fn fetches_status(&self) -> bool {
+        self.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
+    }
 }
 
 /// A truststore that may become the one that is enforced.
@@ -362,16 +370,13 @@ impl Snapshot {
     /// fetched by now, so that what was judged under the former one is to be judged again.
     pub fn reviewed(&self) -> Self {
         let mut next = self.clone();
-        let exact = Arc::make_mut(&mut next.exact).values_mut().flatten();
-        for domain in exact.chain(Arc::make_mut(&mut next.wildcard).values_mut()) {
-            let fetches = |trust: &&Arc<Trust>| {
-                trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
-            };
-            if let Some(trust) = domain.trust.as_ref().filter(fetches) {
-                let trust = Some(Arc::new(Trust::clone(trust)));
-                *domain = Arc::new(Domain { trust, ..Domain::clone(domain) });
-            }
-        }
+        let reviewed = |domain: &Arc<Domain>| {
+            let trust = domain.trust.as_ref().filter(|trust| trust.fetches_status())?;
+            let trust = Some(Arc::new(Trust::clone(trust)));
+            Some(Arc::new(Domain { trust, ..Domain::clone(domain) }))
+        };
+        next.exact.replace(|domain| domain.as_ref().and_then(reviewed).map(Some));
+        next.wildcard.replace(reviewed);
         next
     }
 

@@ -1,9 +1,10 @@
 //! The settings at one revision.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::change::Resource;
+use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer,
@@ -71,9 +72,9 @@ pub struct State {
 }
 
 /// Resources by one segment.
-pub type Table<R> = Arc<BTreeMap<String, Arc<R>>>;
+pub type Table<R> = Map<Arc<R>>;
 /// Resources by two segments.
-pub type Nested<R> = Arc<BTreeMap<String, Arc<BTreeMap<String, Arc<R>>>>>;
+pub type Nested<R> = Map<Table<R>>;
 
 /// A stored resource that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,25 +150,24 @@ impl State {
 
 fn one<R: Resource>(table: &mut Table<R>, change: &Change) -> Result<(), Corrupt> {
     let [name] = change.key.segments()?;
-    let table = Arc::make_mut(table);
     match read(change)? {
-        Some(resource) => table.insert(name, Arc::new(resource)),
-        None => table.remove(&name),
-    };
+        Some(resource) => table.insert(&name, Arc::new(resource)),
+        None => drop(table.remove(&name)),
+    }
     Ok(())
 }
 
 fn two<R: Resource>(nested: &mut Nested<R>, change: &Change) -> Result<(), Corrupt> {
     let [first, second] = change.key.segments()?;
     let resource = read(change)?;
-    let nested = Arc::make_mut(nested);
-    let inner = Arc::make_mut(nested.entry(first.clone()).or_default());
+    let mut inner = nested.get(&first).cloned().unwrap_or_default();
     match resource {
-        Some(resource) => inner.insert(second, Arc::new(resource)),
-        None => inner.remove(&second),
-    };
-    if inner.is_empty() {
-        nested.remove(&first);
+        Some(resource) => inner.insert(&second, Arc::new(resource)),
+        None => drop(inner.remove(&second)),
+    }
+    match inner.is_empty() {
+        true => drop(nested.remove(&first)),
+        false => nested.insert(&first, inner),
     }
     Ok(())
 }
@@ -194,39 +194,10 @@ fn corrupt(key: &Key, why: &str) -> Corrupt {
     Corrupt { key: key.as_str().to_owned(), why: why.to_owned() }
 }
 
-/// Keys under which two tables have not the same object, in order: what was put, replaced and removed. Costs nothing where the
-/// tables are the same one, and else a comparison of two addresses for each resource.
-pub fn differing<'a, V>(
-    before: &'a Arc<BTreeMap<String, Arc<V>>>,
-    after: &'a Arc<BTreeMap<String, Arc<V>>>,
-) -> impl Iterator<Item = &'a str> + use<'a, V> {
-    let same = Arc::ptr_eq(before, after);
-    let mut before = before.iter().filter(move |_| !same).peekable();
-    let mut after = after.iter().filter(move |_| !same).peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let key = match (before.peek(), after.peek()) {
-                (None, None) => return None,
-                (Some((key, _)), None) | (None, Some((key, _))) => *key,
-                (Some((old, a)), Some((new, b))) => {
-                    // An object has one key, so that the keys need not be compared.
-                    if Arc::ptr_eq(a, b) {
-                        before.next();
-                        after.next();
-                        continue;
-                    }
-                    (*old).min(*new)
-                }
-            };
-            before.next_if(|(old, _)| *old == key);
-            after.next_if(|(new, _)| *new == key);
-            return Some(key.as_str());
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn group(name: &str) -> LogGroup {
@@ -264,22 +235,5 @@ mod tests {
         assert!(state.apply(1, &[unknown]).is_err());
         assert_eq!(state.revision, 0);
         assert!(state.log_groups.is_empty());
-    }
-
-    fn table(entries: &[(&str, &Arc<u8>)]) -> Arc<BTreeMap<String, Arc<u8>>> {
-        Arc::new(entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).clone())).collect())
-    }
-
-    #[test]
-    fn tables_differ_in_what_was_put_replaced_and_removed() {
-        let values: [Arc<u8>; 6] = std::array::from_fn(|number| Arc::new(number as u8));
-        let [a, b, c, d, e, f] = &values;
-        let before = table(&[("a", a), ("b", b), ("c", c), ("e", e)]);
-        let after = table(&[("0", f), ("a", a), ("b", d), ("e", e), ("f", f)]);
-        assert_eq!(differing(&before, &after).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
-        assert_eq!(differing(&after, &before).collect::<Vec<_>>(), ["0", "b", "c", "f"]);
-        assert_eq!(differing(&before, &before.clone()).count(), 0);
-        assert_eq!(differing(&before, &table(&[])).count(), 4);
-        assert_eq!(differing(&table(&[]), &after).count(), 5);
     }
 }

@@ -624,7 +624,7 @@ proptest! {
             snapshot = world.compile(&snapshot);
             prop_assert!(told(&snapshot) == told(&world.compile(&Snapshot::default())), "after {}", change.key.as_str());
             let missing = Snapshot::missing(&world.state, &snapshot);
-            let is_served = |name: &String| snapshot.faults.iter().all(|fault| fault.name != *name);
+            let is_served = |name: &str| snapshot.faults.iter().all(|fault| fault.name != name);
             let all_served = world.state.domains.keys().all(is_served);
             prop_assert!(!all_served || missing.iter().all(|digest| ["nowhere", "unreadable"].contains(digest)), "served without {missing:?}");
         }

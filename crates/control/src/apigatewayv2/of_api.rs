@@ -62,7 +62,7 @@ pub(super) fn note_newest<R: OfApi>(draft: &mut Draft<'_>, uri: &str, newest: Op
         if let Some(usable) = newest.and_then(|newest| newest.usable.as_ref()) {
             draft.keep(&usable.blob);
         }
-        draft.put(&R::new(api_id.clone(), object))?;
+        draft.put(&R::new(api_id.to_owned(), object))?;
     }
     Ok(())
 }

@@ -210,9 +210,9 @@ impl Ids<'_> {
     }
 }
 
-fn nth<'a>(ids: impl Iterator<Item = &'a String>, n: usize) -> String {
-    let ids: Vec<&String> = ids.collect();
-    ids.get(n % ids.len().max(1)).map_or_else(|| "nobody".to_owned(), |id| (*id).clone())
+fn nth(ids: impl Iterator<Item = impl AsRef<str>>, n: usize) -> String {
+    let ids: Vec<_> = ids.collect();
+    ids.get(n % ids.len().max(1)).map_or("nobody", |id| id.as_ref()).to_owned()
 }
 
 fn input<T: DeserializeOwned>(body: Value) -> T {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resource::Domain;
-use model::{Table, differing};
+use model::Table;
 
 /// An index of the domains by the objects that they name. It follows the settings when it is asked, at the cost of what has
 /// changed.
@@ -34,7 +34,7 @@ impl Uses {
 impl Index {
     fn catch_up(&mut self, domains: &Table<Domain>) {
         let before = std::mem::replace(&mut self.domains, domains.clone());
-        for name in differing(&before, domains) {
+        for name in before.differing(domains) {
             if let Some(old) = before.get(name) {
                 self.forget(old);
             }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn table(domains: &[&Arc<Domain>]) -> Table<Domain> {
-        Arc::new(domains.iter().map(|domain| (domain.name.clone(), Arc::clone(domain))).collect())
+        domains.iter().map(|domain| (&domain.name, Arc::clone(domain))).collect()
     }
 
     #[test]

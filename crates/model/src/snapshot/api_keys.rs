@@ -13,7 +13,7 @@ use aws_lc_rs::rand::SystemRandom;
 use super::Fault;
 use crate::resource::{self, PlanStage, PlanThrottle, RouteSettings, UsagePlan, UsagePlanKey};
 use crate::state::{Nested, Table};
-use crate::{Keyring, Meter, State, Throttle, UnixMillis};
+use crate::{Keyring, Meter, Same, State, Throttle, UnixMillis};
 
 type Digest = [u8; 32];
 
@@ -189,9 +189,9 @@ impl OpenedKeys {
     }
 
     fn is_of(&self, state: &State) -> bool {
-        Arc::ptr_eq(&self.source, &state.api_keys)
-            && Arc::ptr_eq(&self.plan_keys, &state.usage_plan_keys)
-            && Arc::ptr_eq(&self.plans, &state.usage_plans)
+        self.source.is_same(&state.api_keys)
+            && self.plan_keys.is_same(&state.usage_plan_keys)
+            && self.plans.is_same(&state.usage_plans)
     }
 }
 

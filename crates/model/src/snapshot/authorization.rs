@@ -1,6 +1,6 @@
 //! Who may call a route, compiled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ pub struct AccessKey {
 }
 
 /// Access keys by id.
-pub(super) type AccessKeys = HashMap<Arc<str>, Arc<AccessKey>>;
+pub(super) type AccessKeys = super::Names<Arc<AccessKey>>;
 
 /// The authorizers of a deployment by id, as far as they can be used. `unusable` is told about the others.
 pub(super) fn authorizers<'d>(

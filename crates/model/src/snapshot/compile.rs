@@ -3,7 +3,7 @@
 //! What a thing was compiled from is kept beside it: while its sources are the same objects, it is the same object, and so
 //! is what the data plane made of it (TLS configurations, tickets, judgements).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use trust::{Crl, Revocations, Truststore};
@@ -12,8 +12,8 @@ use super::stages::OfApi;
 use super::touched::Touched;
 use super::upstream::Upstreams;
 use super::{
-    AccessKey, Defaults, Dialect, Domain, Fault, Mappings, Owner, Paths, RoutingRules, ServerCertificate, Shadow,
-    Snapshot, Stage, Trust, endpoint_name,
+    AccessKey, Defaults, Dialect, Domain, Fault, Mappings, Names, Owner, Paths, RoutingRules, ServerCertificate,
+    Shadow, Snapshot, Stage, Trust, endpoint_name,
 };
 use crate::resource;
 use crate::state::Nested;
@@ -133,8 +133,8 @@ impl Compiler<'_> {
         let broken = |what| self.faults.push(Fault { name: name.to_owned(), what });
         let domain = compiled.map(|outcome| outcome.map_err(broken).ok());
         match name.strip_prefix("*.") {
-            Some(parent) => change(&mut self.next.wildcard, parent, domain.flatten()),
-            None => change(&mut self.next.exact, name, domain),
+            Some(parent) => self.next.wildcard.change(parent, domain.flatten()),
+            None => self.next.exact.change(name, domain),
         }
         self.blame(owner);
     }
@@ -263,7 +263,7 @@ impl Compiler<'_> {
             return Ok(known);
         }
         let opened = self.open_certificate(&server)?;
-        change(&mut self.next.certificates, arn, Some(Arc::downgrade(&opened)));
+        self.next.certificates.change(arn, Some(Arc::downgrade(&opened)));
         Ok(opened)
     }
 
@@ -353,7 +353,7 @@ impl Compiler<'_> {
                 compiled.map_err(|e| format!("truststore {digest}: {e}"))?.0
             }
         };
-        change(&mut self.next.truststores, digest, Some(compiled.clone()));
+        self.next.truststores.change(digest, Some(compiled.clone()));
         Ok(compiled)
     }
 
@@ -380,23 +380,23 @@ impl Compiler<'_> {
                 crls.into_iter().map(Arc::new).collect()
             }
         };
-        change(&mut self.next.crls, digest, Some(crls.clone()));
+        self.next.crls.change(digest, Some(crls.clone()));
         Ok(crls)
     }
 
     /// A key that does not open signs nothing here. Where they were not asked for before, all are opened.
     fn access_keys(&mut self, touched: &Touched<'_>, were_unasked: bool) {
         if self.next.asking_for_signatures.is_empty() {
-            self.next.access_keys = Arc::default();
+            self.next.access_keys = Names::default();
             return self.next.broken.retain(|owner, _| !matches!(owner, Owner::AccessKey(_)));
         }
-        let all = self.state.access_keys.keys().map(String::as_str).filter(|_| were_unasked);
+        let all = self.state.access_keys.keys().filter(|_| were_unasked);
         for id in all.chain(touched.access_keys.iter().copied().filter(|_| !were_unasked)) {
             let key = self.state.access_keys.get(id);
             let opened = key.map(|key| AccessKey::of(key, self.previous.access_keys.get(id), self.keyring));
             let broken = |what| self.faults.push(Fault { name: format!("access key {id}"), what });
             let opened = opened.and_then(|opened| opened.map_err(broken).ok());
-            change(&mut self.next.access_keys, id, opened);
+            self.next.access_keys.change(id, opened);
             self.blame(Owner::AccessKey(id.to_owned()));
         }
     }
@@ -406,9 +406,7 @@ impl Compiler<'_> {
         self.forget_policies();
         self.next.endpoints.retain(|region, _| self.state.endpoints.contains_key(region));
         let unused = |certificate: &Weak<ServerCertificate>| certificate.strong_count() == 0;
-        if self.next.certificates.values().any(unused) {
-            Arc::make_mut(&mut self.next.certificates).retain(|_, certificate| !unused(certificate));
-        }
+        self.next.certificates.retain(|_, certificate| !unused(certificate));
         let mut gone = touched.blobs(self.before);
         let named = touched.blobs(self.state);
         gone.truststores.retain(|digest| !named.truststores.contains(digest));
@@ -420,17 +418,8 @@ impl Compiler<'_> {
             gone.truststores.retain(|digest| compiled_blobs(domain).all(|named| named != *digest));
             gone.crls.retain(|digest| crl_blobs(domain).all(|named| named != *digest));
         }
-        gone.truststores.into_iter().for_each(|digest| change(&mut self.next.truststores, digest, None));
-        gone.crls.into_iter().for_each(|digest| change(&mut self.next.crls, digest, None));
-    }
-}
-
-/// Puts, or takes away. What is not there is taken away without a copy of the table.
-pub(super) fn change<V: Clone>(table: &mut Arc<HashMap<Arc<str>, V>>, key: &str, value: Option<V>) {
-    match value {
-        Some(value) => drop(Arc::make_mut(table).insert(key.into(), value)),
-        None if table.contains_key(key) => drop(Arc::make_mut(table).remove(key)),
-        None => {}
+        gone.truststores.into_iter().for_each(|digest| self.next.truststores.change(digest, None));
+        gone.crls.into_iter().for_each(|digest| self.next.crls.change(digest, None));
     }
 }
 

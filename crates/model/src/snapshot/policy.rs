@@ -7,10 +7,10 @@ use std::sync::Arc;
 use ::policy::Policies;
 
 use super::Fault;
-use super::compile::{Compiler, change, same_option};
+use super::compile::{Compiler, same_option};
 use super::stages::OfApi;
-use crate::ApiTags;
 use crate::resource::ApiPolicy;
+use crate::{ApiTags, Same};
 
 /// What `countersign:policy` of a stage's API names.
 #[derive(Clone)]
@@ -67,20 +67,18 @@ impl Compiler<'_> {
                 Arc::new(Policies::compile(blob.bytes()).map_err(|problems| problems.to_string())?.0)
             }
         };
-        change(&mut self.next.policies, digest, Some(compiled.clone()));
+        self.next.policies.change(digest, Some(compiled.clone()));
         Ok(compiled)
     }
 
     /// Those that no API names any more.
     pub(super) fn forget_policies(&mut self) {
-        if Arc::ptr_eq(&self.before.api_policies, &self.state.api_policies) {
+        if self.before.api_policies.is_same(&self.state.api_policies) {
             return;
         }
         let named: BTreeSet<&str> =
             self.state.api_policies.values().map(|policy| policy.object.digest.as_str()).collect();
-        if self.next.policies.keys().any(|digest| !named.contains(&**digest)) {
-            Arc::make_mut(&mut self.next.policies).retain(|digest, _| named.contains(&**digest));
-        }
+        self.next.policies.retain(|digest, _| named.contains(digest));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::api_keys::{OpenedKeys, StageKeys};
 use super::authorization::authorizers;
-use super::compile::{Compiler, change, same_option};
+use super::compile::{Compiler, same_option};
 use super::upstream::{Backends, ClientSource, UpstreamSettings, UpstreamTrust};
 use super::{
     AccessLog, Authorization, Backend, Dialect, Fault, FunctionIntegration, Integration, Owner, Route, Stage,
@@ -58,7 +58,7 @@ impl Compiler<'_> {
                 false => asking.remove(api_id),
             };
         }
-        change(&mut self.next.stages, api_id, Some(stages).filter(|stages| !stages.is_empty()).map(Arc::new));
+        self.next.stages.change(api_id, Some(stages).filter(|stages| !stages.is_empty()).map(Arc::new));
         self.blame(Owner::Stages(api_id.to_owned()));
     }
 

@@ -3,13 +3,13 @@
 //! A [`State`] shares with the one before every resource that a commit did not name, and every table without one of them. So
 //! what a commit names is found by comparing addresses, and a commit costs by what it changes, not by what is set.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::compile::{compiled_blobs, crl_blobs};
 use super::{Owner, Snapshot};
-use crate::state::{Nested, differing};
-use crate::{State, resource};
+use crate::state::{Nested, Table};
+use crate::{Same, State, resource};
 
 /// The tag of [`ApiTags::upstream_certificate`](crate::ApiTags::upstream_certificate).
 const UPSTREAM_CERTIFICATE: &str = "countersign:upstream-certificate";
@@ -38,26 +38,26 @@ impl<'s> Touched<'s> {
     /// Between what `base` was compiled from and `state`. What was broken is tried again: what it lacked may be there now.
     pub(super) fn between(base: &'s Snapshot, state: &'s State) -> Self {
         let before = &base.state;
-        let mut apis: BTreeSet<&str> = differing(&before.apis, &state.apis).collect();
-        apis.extend(differing(&before.rest_apis, &state.rest_apis));
-        apis.extend(differing(&before.stages, &state.stages));
-        apis.extend(differing(&before.deployments, &state.deployments));
-        apis.extend(differing(&before.upstream_cas, &state.upstream_cas));
-        apis.extend(differing(&before.api_policies, &state.api_policies));
-        let api_keys = !Arc::ptr_eq(&before.api_keys, &state.api_keys)
-            || !Arc::ptr_eq(&before.usage_plans, &state.usage_plans)
-            || !Arc::ptr_eq(&before.usage_plan_keys, &state.usage_plan_keys);
-        if api_keys || !Arc::ptr_eq(&before.client_certificates, &state.client_certificates) {
-            apis.extend(state.rest_apis.keys().map(String::as_str));
+        let mut apis: BTreeSet<&str> = before.apis.differing(&state.apis).collect();
+        apis.extend(before.rest_apis.differing(&state.rest_apis));
+        apis.extend(before.stages.differing(&state.stages));
+        apis.extend(before.deployments.differing(&state.deployments));
+        apis.extend(before.upstream_cas.differing(&state.upstream_cas));
+        apis.extend(before.api_policies.differing(&state.api_policies));
+        let api_keys = !before.api_keys.is_same(&state.api_keys)
+            || !before.usage_plans.is_same(&state.usage_plans)
+            || !before.usage_plan_keys.is_same(&state.usage_plan_keys);
+        if api_keys || !before.client_certificates.is_same(&state.client_certificates) {
+            apis.extend(state.rest_apis.keys());
         }
-        if !Arc::ptr_eq(&before.certificates, &state.certificates) {
+        if !before.certificates.is_same(&state.certificates) {
             apis.extend(apis_with_certificates(state));
         }
         // Policies that were not in the store may be there now.
         let broken =
             base.broken.keys().filter_map(|owner| if let Owner::Stages(id) = owner { Some(id.as_str()) } else { None });
         apis.extend(broken.filter(|id| state.api_policies.contains_key(*id)));
-        let access_keys = differing(&before.access_keys, &state.access_keys).collect();
+        let access_keys = before.access_keys.differing(&state.access_keys).collect();
         let mut touched = Self { endpoints: apis.clone(), domains: BTreeSet::new(), apis, access_keys, api_keys };
         touched.endpoints_by_region(before, state);
         touched.domains_by_what_they_name(before, state);
@@ -74,7 +74,7 @@ impl<'s> Touched<'s> {
 
     /// An endpoint's certificate is its region's.
     fn endpoints_by_region(&mut self, before: &'s State, state: &'s State) {
-        let regions: BTreeSet<&str> = differing(&before.endpoints, &state.endpoints).collect();
+        let regions: BTreeSet<&str> = before.endpoints.differing(&state.endpoints).collect();
         if !regions.is_empty() {
             let http = state.apis.values().map(|api| (&api.id, &api.region));
             let all = http.chain(state.rest_apis.values().map(|api| (&api.id, &api.region)));
@@ -84,10 +84,10 @@ impl<'s> Touched<'s> {
     }
 
     fn domains_by_what_they_name(&mut self, before: &'s State, state: &'s State) {
-        self.domains.extend(differing(&before.domains, &state.domains));
-        self.domains.extend(differing(&before.mappings, &state.mappings));
-        self.domains.extend(differing(&before.routing_rules, &state.routing_rules));
-        let certificates: BTreeSet<&str> = differing(&before.certificates, &state.certificates).collect();
+        self.domains.extend(before.domains.differing(&state.domains));
+        self.domains.extend(before.mappings.differing(&state.mappings));
+        self.domains.extend(before.routing_rules.differing(&state.routing_rules));
+        let certificates: BTreeSet<&str> = before.certificates.differing(&state.certificates).collect();
         if !certificates.is_empty() {
             let shows_one = |domain: &&Arc<resource::Domain>| certificates.contains(domain.certificate_arn.as_str());
             self.domains.extend(state.domains.values().filter(shows_one).map(|domain| domain.name.as_str()));
@@ -127,8 +127,6 @@ fn leading_to<'s, R>(
     resources: &'s Nested<R>,
     api_id: impl Fn(&R) -> &String,
 ) -> impl Iterator<Item = &'s str> {
-    let leads = move |of_domain: &BTreeMap<String, Arc<R>>| {
-        of_domain.values().any(|resource| apis.contains(api_id(resource).as_str()))
-    };
-    resources.iter().filter(move |(_, of_domain)| leads(of_domain)).map(|(name, _)| name.as_str())
+    let leads = move |of_domain: &Table<R>| of_domain.values().any(|resource| apis.contains(api_id(resource).as_str()));
+    resources.iter().filter(move |(_, of_domain)| leads(of_domain)).map(|(name, _)| name)
 }
