@@ -69,6 +69,8 @@ pub struct State {
     pub usage_plan_keys: Nested<UsagePlanKey>,
     /// By id.
     pub usage_plans: Table<UsagePlan>,
+    /// By API id, then domain name: of how many mappings and routing rules of the domain lead to the API. Follows from them.
+    leading: Map<Map<usize>>,
 }
 
 /// Resources by one segment.
@@ -106,7 +108,7 @@ impl State {
             ApiPolicy::KIND => one(&mut self.api_policies, change),
             Api::KIND => one(&mut self.apis, change),
             Authorizer::KIND => two(&mut self.authorizers, change),
-            ApiMapping::KIND => two(&mut self.mappings, change),
+            ApiMapping::KIND => self.lead(change, |state| &mut state.mappings, |mapping| &mapping.api_id),
             Certificate::KIND => one(&mut self.certificates, change),
             ClientCertificate::KIND => one(&mut self.client_certificates, change),
             Deployment::KIND => two(&mut self.deployments, change),
@@ -121,13 +123,45 @@ impl State {
             RestAuthorizer::KIND => two(&mut self.rest_authorizers, change),
             RestResource::KIND => two(&mut self.rest_resources, change),
             Route::KIND => two(&mut self.routes, change),
-            RoutingRule::KIND => two(&mut self.routing_rules, change),
+            RoutingRule::KIND => self.lead(change, |state| &mut state.routing_rules, |rule| &rule.api_id),
             Stage::KIND => two(&mut self.stages, change),
             UpstreamCa::KIND => one(&mut self.upstream_cas, change),
             UsagePlan::KIND => one(&mut self.usage_plans, change),
             UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
+    }
+
+    /// Changes what leads from a domain to an API, and notes it.
+    fn lead<R: Resource>(
+        &mut self,
+        change: &Change,
+        table: impl Fn(&mut Self) -> &mut Nested<R>,
+        api_id: impl Fn(&R) -> &String,
+    ) -> Result<(), Corrupt> {
+        let [domain, id] = change.key.segments()?;
+        let led = |state: &mut Self| Self::one(table(state), &domain, &id).map(|at| api_id(at).clone());
+        let before = led(self);
+        two(table(self), change)?;
+        let after = led(self);
+        for (api_id, more) in before.iter().map(|api_id| (api_id, false)).chain(after.iter().map(|id| (id, true))) {
+            let mut domains = self.leading.get(api_id).cloned().unwrap_or_default();
+            let count = domains.get(&domain).copied().unwrap_or(0);
+            match if more { count + 1 } else { count.saturating_sub(1) } {
+                0 => drop(domains.remove(&domain)),
+                count => domains.insert(&domain, count),
+            }
+            match domains.is_empty() {
+                true => drop(self.leading.remove(api_id)),
+                false => self.leading.insert(api_id, domains),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the domains of which a mapping or a routing rule leads to an API, in order.
+    pub fn domains_leading_to(&self, api_id: &str) -> impl Iterator<Item = &str> {
+        self.leading.get(api_id).into_iter().flat_map(|domains| domains.keys())
     }
 
     /// Digests of the bytes that are named anywhere.
@@ -235,5 +269,29 @@ mod tests {
         assert!(state.apply(1, &[unknown]).is_err());
         assert_eq!(state.revision, 0);
         assert!(state.log_groups.is_empty());
+    }
+
+    #[test]
+    fn knows_which_domains_lead_to_an_api() {
+        let mapping = |domain: &str, id: &str, api_id: &str| ApiMapping {
+            id: id.into(),
+            domain: domain.into(),
+            api_id: api_id.into(),
+            stage: "$default".into(),
+            key: String::new(),
+        };
+        let mut state = State::default();
+        let leading = |state: &State, api_id| state.domains_leading_to(api_id).map(str::to_owned).collect::<Vec<_>>();
+        let put = [mapping("b.test", "1", "x"), mapping("a.test", "2", "x"), mapping("a.test", "3", "x")];
+        state.apply(1, &put.each_ref().map(Change::put)).unwrap();
+        assert_eq!(leading(&state, "x"), ["a.test", "b.test"]);
+        let moved = [Change::put(&mapping("a.test", "2", "y")), Change::delete(&put[0])];
+        state.apply(2, &moved).unwrap();
+        assert_eq!(
+            (leading(&state, "x"), leading(&state, "y")),
+            (vec!["a.test".to_owned()], vec!["a.test".to_owned()])
+        );
+        state.apply(3, &[Change::put(&put[2]), Change::delete(&put[2]), Change::delete(&put[1])]).unwrap();
+        assert!(state.leading.is_empty());
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::resource::Domain;
 use model::Table;
+use model::resource::Domain;
 
 /// An index of the domains by the objects that they name. It follows the settings when it is asked, at the cost of what has
 /// changed.

@@ -1,6 +1,5 @@
 //! One line for a person when an object that a domain names has a newer version than the one in force.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::State;
@@ -14,11 +13,11 @@ const REVOCATION_LIST: &str = "revocation list";
 
 /// Tells each newer version once, as long as it stays the newest.
 pub(super) async fn tell(mut states: watch::Receiver<Arc<State>>) {
-    let mut told = BTreeSet::new();
+    let mut before = Arc::default();
     loop {
-        let now = drifts(&states.borrow_and_update());
-        let new: Vec<String> = now.difference(&told).map(|line| printable(line).into_owned()).collect();
-        told = now;
+        let now = states.borrow_and_update().clone();
+        let new = new_drifts(&before, &now);
+        before = now;
         if !new.is_empty() {
             // A terminal that is held must not hold up the runtime.
             let _ = spawn_blocking(move || new.iter().for_each(|line| warn(line))).await;
@@ -29,9 +28,22 @@ pub(super) async fn tell(mut states: watch::Receiver<Arc<State>>) {
     }
 }
 
-fn drifts(state: &State) -> BTreeSet<String> {
-    let of_apis = state.api_policies.values().filter_map(|policy| of_api(policy));
-    state.domains.values().flat_map(|domain| of_domain(domain)).chain(of_apis).collect()
+/// What is to be told of `now` and was not of `before`: only what has changed is looked at.
+fn new_drifts(before: &State, now: &State) -> Vec<String> {
+    let domains = before.domains.differing(&now.domains).flat_map(|name| {
+        let lines = |state: &State| state.domains.get(name).into_iter().flat_map(|domain| of_domain(domain)).collect();
+        new_lines(lines(before), lines(now))
+    });
+    let policies = before.api_policies.differing(&now.api_policies).flat_map(|api_id| {
+        let lines =
+            |state: &State| state.api_policies.get(api_id).and_then(|policy| of_api(policy)).into_iter().collect();
+        new_lines(lines(before), lines(now))
+    });
+    domains.chain(policies).collect()
+}
+
+fn new_lines(before: Vec<String>, now: Vec<String>) -> impl Iterator<Item = String> {
+    now.into_iter().filter(move |line| !before.contains(line)).map(|line| printable(&line).into_owned())
 }
 
 fn of_domain(domain: &Domain) -> impl Iterator<Item = String> {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::compile::{compiled_blobs, crl_blobs};
 use super::{Owner, Snapshot};
-use crate::state::{Nested, Table};
 use crate::{Same, State, resource};
 
 /// The tag of [`ApiTags::upstream_certificate`](crate::ApiTags::upstream_certificate).
@@ -92,11 +91,7 @@ impl<'s> Touched<'s> {
             let shows_one = |domain: &&Arc<resource::Domain>| certificates.contains(domain.certificate_arn.as_str());
             self.domains.extend(state.domains.values().filter(shows_one).map(|domain| domain.name.as_str()));
         }
-        if !self.apis.is_empty() {
-            let apis = &self.apis;
-            let mapped = leading_to(apis, &state.mappings, |mapping| &mapping.api_id);
-            self.domains.extend(mapped.chain(leading_to(apis, &state.routing_rules, |rule| &rule.api_id)));
-        }
+        self.domains.extend(self.apis.iter().flat_map(|api_id| state.domains_leading_to(api_id)));
     }
 
     /// Digests of the policies of these APIs.
@@ -119,14 +114,4 @@ fn apis_with_certificates(state: &State) -> impl Iterator<Item = &str> {
     let http = state.apis.values().map(|api| (&api.id, &api.tags));
     let all = http.chain(state.rest_apis.values().map(|api| (&api.id, &api.tags)));
     all.filter(|(_, tags)| tags.contains_key(UPSTREAM_CERTIFICATE)).map(|(id, _)| id.as_str())
-}
-
-/// Names of the domains of which something leads to one of these APIs.
-fn leading_to<'s, R>(
-    apis: &BTreeSet<&str>,
-    resources: &'s Nested<R>,
-    api_id: impl Fn(&R) -> &String,
-) -> impl Iterator<Item = &'s str> {
-    let leads = move |of_domain: &Table<R>| of_domain.values().any(|resource| apis.contains(api_id(resource).as_str()));
-    resources.iter().filter(move |(_, of_domain)| leads(of_domain)).map(|(name, _)| name)
 }
