@@ -62,11 +62,11 @@ pub(super) fn compile(
 pub(super) fn missing<'s>(state: &'s State, previous: &'s Snapshot) -> BTreeSet<&'s str> {
     let touched = Touched::between(previous, state);
     let named = touched.blobs(state);
-    let truststores = named.truststores.into_iter().filter(|digest| !previous.truststores.contains_key(*digest));
-    let crls = named.crls.into_iter().filter(|digest| !previous.crls.contains_key(*digest));
+    let truststores = named.truststores.into_iter().filter(|digest| !previous.truststores.contains_key(digest));
+    let crls = named.crls.into_iter().filter(|digest| !previous.crls.contains_key(digest));
     let cas = state.upstream_cas.values().map(|ca| ca.object.digest.as_str());
     let cas = cas.filter(|digest| !previous.upstream_cas.contains_key(*digest));
-    let policies = touched.policies(state).filter(|digest| !previous.policies.contains_key(*digest));
+    let policies = touched.policies(state).filter(|digest| !previous.policies.contains_key(digest));
     truststores.chain(crls).chain(cas).chain(policies).collect()
 }
 

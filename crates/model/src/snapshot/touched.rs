@@ -55,7 +55,7 @@ impl<'s> Touched<'s> {
         // Policies that were not in the store may be there now.
         let broken =
             base.broken.keys().filter_map(|owner| if let Owner::Stages(id) = owner { Some(id.as_str()) } else { None });
-        apis.extend(broken.filter(|id| state.api_policies.contains_key(*id)));
+        apis.extend(broken.filter(|id| state.api_policies.contains_key(id)));
         let access_keys = before.access_keys.differing(&state.access_keys).collect();
         let mut touched = Self { endpoints: apis.clone(), domains: BTreeSet::new(), apis, access_keys, api_keys };
         touched.endpoints_by_region(before, state);
@@ -96,12 +96,12 @@ impl<'s> Touched<'s> {
 
     /// Digests of the policies of these APIs.
     pub(super) fn policies(&self, state: &'s State) -> impl Iterator<Item = &'s str> {
-        self.apis.iter().filter_map(|id| state.api_policies.get(*id)).map(|policy| policy.object.digest.as_str())
+        self.apis.iter().filter_map(|id| state.api_policies.get(id)).map(|policy| policy.object.digest.as_str())
     }
 
     /// What the domains among these name in a state.
     pub(super) fn blobs(&self, state: &'s State) -> Named<'s> {
-        let domains = || self.domains.iter().filter_map(|name| state.domains.get(*name));
+        let domains = || self.domains.iter().filter_map(|name| state.domains.get(name));
         Named {
             truststores: domains().flat_map(|domain| compiled_blobs(domain)).collect(),
             crls: domains().flat_map(|domain| crl_blobs(domain)).collect(),
