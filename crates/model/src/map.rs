@@ -64,12 +64,12 @@ impl<V> Map<V> {
     }
 
     /// The names, in order.
-    pub fn keys(&self) -> iter::Map<Iter<'_, V>, for<'a> fn((&'a str, &'a V)) -> &'a str> {
+    pub fn keys(&self) -> Part<'_, V, str> {
         self.iter().map(|(name, _)| name)
     }
 
     /// The values, in the order of their names.
-    pub fn values(&self) -> iter::Map<Iter<'_, V>, for<'a> fn((&'a str, &'a V)) -> &'a V> {
+    pub fn values(&self) -> Part<'_, V, V> {
         self.iter().map(|(_, value)| value)
     }
 
@@ -194,6 +194,9 @@ pub struct Iter<'a, V> {
     /// What is left of the piece before them.
     piece: slice::Iter<'a, (Arc<str>, V)>,
 }
+
+/// One half of the entries.
+type Part<'m, V, P> = iter::Map<Iter<'m, V>, for<'a> fn((&'a str, &'a V)) -> &'a P>;
 
 impl<'a, V> Iterator for Iter<'a, V> {
     type Item = (&'a str, &'a V);
