@@ -22,6 +22,7 @@ mod logs;
 pub mod metrics;
 pub mod objects;
 mod own_api;
+mod page_token;
 pub mod s3;
 mod server;
 mod settings;

@@ -13,6 +13,7 @@ use time::macros::format_description;
 
 use super::patch::Patch;
 use super::{Draft, usage_plan};
+use crate::apigatewayv2::page;
 use crate::usage::line;
 
 /// As AWS shows what nothing limits.
@@ -44,13 +45,18 @@ pub(super) fn get(
         }
     }
     let used = written.into_iter().filter(|(_, lines)| lines.iter().any(|line| days.contains(&line.day)));
-    let items = used.map(|(key, lines)| (key, days.clone().map(|day| on(&lines, day, plan.quota)).collect()));
+    let show = |(key, lines): &(String, Vec<UsageLine>)| {
+        (key.clone(), days.clone().map(|day| on(lines, day, plan.quota)).collect())
+    };
+    let limit = input.limit.map(|limit| limit.to_string());
+    let (items, position) =
+        page::page(used, |(key, _)| key.clone(), show, limit.as_deref(), input.position.as_deref())?;
     Ok(wire::Usage {
         usage_plan_id: Some(plan.id.clone()),
         start_date: Some(input.start_date.clone()),
         end_date: Some(input.end_date.clone()),
-        items: Some(items.collect()),
-        position: None,
+        items: items.map(|items| items.into_iter().collect()),
+        position,
     })
 }
 

@@ -1,6 +1,5 @@
 //! The three lists: objects in two generations, and versions.
 
-use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Result, s3_error};
@@ -8,6 +7,7 @@ use s3s::{S3ErrorCode, S3Result, s3_error};
 use super::S3Operations;
 use super::operations::timestamp;
 use crate::objects::{Listed, ObjectPage, Scan};
+use crate::page_token;
 
 const MAX_KEYS: i32 = 1_000;
 /// `encoding-type=url`: what S3 leaves as it is.
@@ -56,7 +56,7 @@ impl S3Operations {
             key_count: i32::try_from(count).ok(),
             continuation_token: input.continuation_token,
             is_truncated: Some(page.next.is_some()),
-            next_continuation_token: page.next.map(|next| BASE64.encode(next.as_bytes())),
+            next_continuation_token: page.next.map(|next| page_token::write(&next)),
             start_after: encoding.apply_to(input.start_after),
             delimiter: encoding.apply_to(input.delimiter),
             encoding_type: input.encoding_type,
@@ -202,9 +202,8 @@ fn page_size(asked: Option<i32>) -> S3Result<i32> {
     }
 }
 
-fn decode_token(token: &str) -> S3Result<String> {
-    let bytes = BASE64.decode(token.as_bytes()).ok();
-    let invalid =
-        || s3s::S3Error::with_message(S3ErrorCode::InvalidArgument, "The continuation token provided is incorrect");
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(invalid)
+pub(super) fn decode_token(token: &str) -> S3Result<String> {
+    page_token::read(token).ok_or_else(|| {
+        s3s::S3Error::with_message(S3ErrorCode::InvalidArgument, "The continuation token provided is incorrect")
+    })
 }

@@ -13,10 +13,12 @@ use time::OffsetDateTime;
 
 use super::call::Call;
 use super::conditions::{Conditions, precondition};
+use super::listing::decode_token;
 use super::tags::{MAX_BUCKET_TAGS, MAX_TAGS, checked_tags, header_tags, tag_set};
 use super::upload::{Announced, Received};
 use super::{S3Operations, errors};
 use crate::objects::{self, Content, MAX_OBJECT_BYTES, Metadata, Versioning};
+use crate::page_token;
 
 type Response<T> = S3Result<S3Response<T>>;
 
@@ -51,16 +53,17 @@ impl S3 for S3Operations {
 
     async fn list_buckets(&self, req: S3Request<ListBucketsInput>) -> Response<ListBucketsOutput> {
         let ListBucketsInput { bucket_region, continuation_token, max_buckets, prefix } = req.input;
+        let after = continuation_token.as_deref().map(decode_token).transpose()?;
         let mut buckets = self.ask(|objects| objects.buckets()).await?;
         buckets.retain(|bucket| {
             bucket.name.starts_with(prefix.as_deref().unwrap_or_default())
                 && bucket_region.as_ref().is_none_or(|region| *region == bucket.region)
-                && continuation_token.as_ref().is_none_or(|after| bucket.name > *after)
+                && after.as_ref().is_none_or(|after| bucket.name > *after)
         });
         let limit = usize::try_from(max_buckets.unwrap_or(10_000).max(1)).unwrap_or(1);
         let more = buckets.len() > limit;
         buckets.truncate(limit);
-        let next = buckets.last().filter(|_| more).map(|bucket| bucket.name.clone());
+        let next = buckets.last().filter(|_| more).map(|bucket| page_token::write(&bucket.name));
         let list = buckets.into_iter().map(|bucket| Bucket {
             bucket_region: Some(bucket.region),
             creation_date: Some(timestamp(bucket.created)),

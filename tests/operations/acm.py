@@ -1,0 +1,24 @@
+"""Certificates."""
+
+
+def certificates(aws):
+    acm = aws.acm
+    issued = [acm.request_certificate(DomainName=f"{n}.acm.example.com", ValidationMethod="DNS")["CertificateArn"] for n in range(3)]
+    identity = aws.pki.server(aws.unique("acm"), "imported.acm.example.com")
+    imported = acm.import_certificate(
+        Certificate=identity.cert.read_bytes(), PrivateKey=identity.key.read_bytes(), Tags=[{"Key": "team", "Value": "x"}])["CertificateArn"]
+    assert acm.describe_certificate(CertificateArn=imported)["Certificate"]["Type"] == "IMPORTED"
+    acm.describe_certificate(CertificateArn=issued[0])
+    assert "BEGIN CERTIFICATE" in acm.get_certificate(CertificateArn=issued[0])["Certificate"]
+    listed = aws.pages("acm", "list_certificates")
+    assert {one["CertificateArn"] for one in listed} == {*issued, imported}
+    for arn in (*issued, imported):
+        acm.delete_certificate(CertificateArn=arn)
+
+
+def tags(aws):
+    acm = aws.acm
+    arn = acm.request_certificate(DomainName="tags.acm.example.com", ValidationMethod="DNS")["CertificateArn"]
+    acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
+    acm.remove_tags_from_certificate(CertificateArn=arn, Tags=[{"Key": "a"}])
+    assert [tag["Key"] for tag in acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]] == ["b"]
