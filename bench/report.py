@@ -12,6 +12,8 @@ COLOURS = {  # light, dark
 TITLES = {"countersign": "Countersign", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy"}
 # Targets that are no ratios to peers.
 IDLE_KIB, BASE_MIB, READY_S, DOMAIN_KIB, UPDATE_MS, TWO_CORES, GROWTH = 18, 20, 2, 4, 5, 1.8, 1.03
+# Of the management APIs, on one core.
+CALLS, ENFORCED_MS = {"read": 5_000, "write an API": 500, "write a domain": 500}, 10
 # On two cores that are never idle p99 wanders by about this much between two runs that are the same.
 P99_MOVED = 1.15
 
@@ -104,6 +106,15 @@ def absolute(results):
             work = next(row.work for row in ROWS if row.key == test)
             line(f"{apis['apis']:,} APIs of 300 routes instead of one: {work}", "within 3 %", f"{apis[test]:.3f} ×",
                  apis[test] <= GROWTH)
+    if control := results.get("control"):
+        full = f"management APIs with {control['apis']:,} APIs and {control['domains']:,} domains, "
+        for call, least in CALLS.items():
+            told = control[call]
+            line(f"{full}{call}", f"≥ {least:,} a second", f"{told['per_s']:,.0f} a second, {told['us_per_op']:.0f} µs of CPU each",
+                 told["per_s"] >= least)
+        enforced = control["enforced_ms"]
+        line(f"{full}from a write to its answer, when it is enforced, p50 and p99", f"≤ {ENFORCED_MS} ms",
+             f"{enforced['p50']:.1f} and {enforced['p99']:.1f} ms", enforced["p99"] <= ENFORCED_MS)
     if cores := results.get("cores"):
         for test, what in (("handshake", "handshakes"), ("http1", "HTTP/1.1 requests")):
             line(f"two cores, {what}", f"≥ {TWO_CORES} × one", f"{cores[test]:.2f} ×", cores[test] >= TWO_CORES)
