@@ -16,7 +16,7 @@ const MAX_STAGES: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 const PATHS: &str = "/clientCertificateId, /deploymentId, /description, /variables/{variable_name}, /accessLogSettings, \
-                     /accessLogSettings/destinationArn, /accessLogSettings/format, \
+                     /accessLogSettings/destinationArn, /accessLogSettings/format, /tracingEnabled, \
                      /{resourcePath}/{httpMethod}/throttling/burstLimit, /{resourcePath}/{httpMethod}/throttling/rateLimit";
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) -> Result<wire::Stage, Error> {
@@ -103,6 +103,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateStageRequest) ->
             (wire::Op::Replace, [resource, method, "throttling", limit @ ("rateLimit" | "burstLimit")]) => {
                 set_limit(settings_of(&mut stage, resource, method), limit, &patch.value)?;
             }
+            (wire::Op::Replace, ["tracingEnabled"]) => refuse(patch.flag()?, "tracingEnabled", NOT_HERE)?,
             (wire::Op::Remove, ["*", "*"]) => stage.default_route_settings = RouteSettings::default(),
             (wire::Op::Remove, [resource, method]) => {
                 stage.route_settings.remove(&setting_key(resource, method));

@@ -227,6 +227,10 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
     parameters::check_request(&integration.request_parameters)?;
     for (status, patch) in patch.response_parameters.unwrap_or_default() {
         let of_status = integration.response_parameters.entry(status).or_default();
+        // As Terraform takes a status out.
+        if patch.is_empty() {
+            of_status.clear();
+        }
         check::merge(of_status, Some(patch));
     }
     integration.response_parameters.retain(|_, of_status| !of_status.is_empty());
