@@ -164,7 +164,7 @@ def check_xml(findings, shape, element, path):
     if shape.type_name == "structure":
         named = {}
         for name, member in shape.members.items():
-            if member.serialization.get("location") is None:
+            if member.serialization.get("location") is None and not member.serialization.get("xmlAttribute"):
                 named[wire_name(name, member)] = (name, member)
         found = children(element)
         for wire, elements in found.items():

@@ -55,7 +55,7 @@ def breaks(shape, path, depth):
                 yield (*path, name), "required", None
             yield from breaks(member, (*path, name), depth + 1)
     elif shape.type_name == "list":
-        yield from lengths(shape, path, lambda length: [valid(shape.member)] * length)
+        yield from lengths(shape, path, lambda length: [item(shape.member)] * length)
         yield from breaks(shape.member, (*path, 0), depth + 1)
     elif shape.type_name == "map":
         yield from lengths(shape, path, lambda length: {f"{valid(shape.key)}{n}": valid(shape.value) for n in range(length)})
@@ -128,6 +128,15 @@ def at(shape, base, path, value):
         below = base.get(head) if isinstance(base, dict) else None
         changed[head] = at(member, valid(member) if below is None else below, rest, value)
     return changed
+
+
+def item(shape):
+    """A valid item of a list. One without members cannot be written as a form."""
+    made = valid(shape)
+    if made == {} and shape.type_name == "structure" and shape.members:
+        name, member = next(iter(shape.members.items()))
+        return {name: valid(member)}
+    return made
 
 
 def valid(shape, depth=0):

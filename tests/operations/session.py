@@ -68,11 +68,13 @@ class Aws:
         whole = self._items(paginator, None, mine, parameters)
         assert len(whole) >= at_least, f"{operation}: only {len(whole)} items"
         assert len({json.dumps(item, default=str) for item in whole}) == len(whole), f"{operation}: an item is there twice"
-        for size in range(1, min(len(whole), 4) + 2):
+        limits = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation]).input_shape.members
+        smallest = max(limits[paginator._limit_key].metadata.get("min", 1), 1)
+        for size in range(smallest, smallest + min(len(whole), 4) + 1):
             assert self._items(paginator, size, mine, parameters) == whole, f"{operation} in pages of {size}"
         if invent:
             with pytest.raises(botocore.exceptions.ClientError) as caught:
-                getattr(client, operation)(**parameters, **{token: "bm9ib2R5IGdhdmUgdGhpcyBvdXQ="})
+                getattr(client, operation)(**parameters, **{token: "bm9ib2R5IGdhdmUgdGhpcyBvdXQh"})
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400, caught.value
         self.calls.add(f"paged {service}.{client.meta.method_to_api_mapping[operation]}")
         return whole

@@ -53,6 +53,7 @@ enum Item {
     Word,
     Digit,
     Space,
+    NotSpace,
     Any,
 }
 
@@ -72,6 +73,7 @@ impl Item {
             Self::Word => c.is_ascii_alphanumeric() || c == '_',
             Self::Digit => c.is_ascii_digit(),
             Self::Space => matches!(c, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r'),
+            Self::NotSpace => !Self::Space.holds(c),
             Self::Any => !matches!(c, '\n' | '\r'),
         }
     }
@@ -253,6 +255,7 @@ impl Parser<'_> {
             'w' => return Some(Item::Word),
             'd' => return Some(Item::Digit),
             's' => return Some(Item::Space),
+            'S' => return Some(Item::NotSpace),
             'p' => return self.property(),
             'u' => self.code_point(4)?,
             'x' => self.code_point(2)?,
@@ -308,6 +311,8 @@ mod tests {
             (r"^\d{12}$", "123456789012", true),
             (r"^\d{12}$", "12345678901", false),
             (r"\w+", "é", false),
+            (r"\S{2,3}", "é!", true),
+            (r"\S{2,3}", "a b", false),
             (arn, "arn:aws:acm:us-east-1:123456789012:certificate/0-1-2", true),
             (arn, "foo", false),
             (arn, "arn:aws:iam::1:x", false),

@@ -264,6 +264,8 @@ fn form_value(shape: &Shape, name: &str, form: &Outside) -> Result<Option<Value>
             }
             Ok(Some(Value::Array(items)))
         }
+        // A list of nothing.
+        Shape::List { .. } if first(form, name) == Some("") => Ok(Some(Value::Array(Vec::new()))),
         Shape::Map { value, .. } if nested => {
             let mut entries = Map::new();
             for index in 1.. {
@@ -465,6 +467,8 @@ mod tests {
         });
         assert_eq!(Value::Object(value), expected);
         assert!(form_structure(MEMBERS, "", &query_parameters(b"Inner.Number=x")).is_err());
+        let nothing = form_structure(MEMBERS, "", &query_parameters(b"List=&Map=")).expect("readable");
+        assert_eq!(Value::Object(nothing), json!({"List": []}));
 
         let output = Output { wrapper: "XResult", members: MEMBERS };
         let xml = xml::answer(&crate::sts::SERVICE, "X", &output, &expected, "id<");
