@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.request
 
 import botocore.exceptions
 import pytest
@@ -119,3 +120,135 @@ def test_through_the_cli(aws, pki):
     aws("acm", "delete-certificate", "--certificate-arn", arn)
     gone = aws("acm", "describe-certificate", "--certificate-arn", arn, check=False)
     assert "ResourceNotFoundException" in gone.stderr
+
+
+def served_serial(server, domain):
+    """Serial number of the certificate that a handshake shows."""
+    host, port = server.https_address
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", f"{host}:{port}", "-servername", domain], input="", capture_output=True, text=True, timeout=20)
+    pem = shown.stdout[shown.stdout.index("-----BEGIN CERTIFICATE-----"):]
+    return x509.load_pem_x509_certificate(pem[:pem.index("-----END CERTIFICATE-----") + 26].encode()).serial_number
+
+
+def domain_with(server, arn, name):
+    server.client("apigatewayv2").create_domain_name(DomainName=name, DomainNameConfigurations=[
+        {"CertificateArn": arn, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}])
+
+
+def status_of(server, name):
+    configuration = server.client("apigatewayv2").get_domain_name(DomainName=name)["DomainNameConfigurations"][0]
+    return configuration["DomainNameStatus"], configuration.get("DomainNameStatusMessage")
+
+
+def refused(call, **input):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**input)
+    return error_code(caught)
+
+
+def test_what_was_imported_again_is_shown_by_the_next_handshake(acm, server, pki):
+    first, second = pki.server("rotated-1", "rotated.example.com"), pki.server("rotated-2", "rotated.example.com")
+    arn = import_identity(acm, first)
+    domain_with(server, arn, "rotated.example.com")
+    eventually(lambda: served_serial(server, "rotated.example.com") == x509.load_pem_x509_certificate(first.pem.encode()).serial_number)
+    import_identity(acm, second, CertificateArn=arn)
+    assert served_serial(server, "rotated.example.com") == x509.load_pem_x509_certificate(second.pem.encode()).serial_number
+
+
+def test_a_certificate_for_another_name_waits_for_its_reimport(acm, server, pki):
+    arn = import_identity(acm, pki.server("fits", "fits.example.com"))
+    domain_with(server, arn, "fits.example.com")
+    eventually(lambda: status_of(server, "fits.example.com") == ("AVAILABLE", None))
+    import_identity(acm, pki.server("fits-not", "other.example.com"), CertificateArn=arn)
+    status, message = eventually(lambda: status_of(server, "fits.example.com")[0] != "UPDATING" and status_of(server, "fits.example.com"))
+    assert status == "PENDING_CERTIFICATE_REIMPORT" and "is not for fits.example.com any more" in message
+    import_identity(acm, pki.server("fits-again", "fits.example.com"), CertificateArn=arn)
+    eventually(lambda: status_of(server, "fits.example.com") == ("AVAILABLE", None))
+
+
+def test_renewed_on_demand(acm, server):
+    arn = acm.request_certificate(DomainName="renewed.example.com", KeyAlgorithm="EC_prime256v1")["CertificateArn"]
+    domain_with(server, arn, "renewed.example.com")
+    eventually(lambda: served_serial(server, "renewed.example.com"))
+    before = served_serial(server, "renewed.example.com")
+    acm.renew_certificate(CertificateArn=arn)
+    assert served_serial(server, "renewed.example.com") != before
+    shown = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    assert shown["RenewalSummary"]["RenewalStatus"] == "SUCCESS" and shown["RenewalEligibility"] == "ELIGIBLE"
+
+
+def test_export_and_revoke(acm, server, pki, tmp_path):
+    arn = acm.request_certificate(
+        DomainName="exported.example.com", KeyAlgorithm="EC_prime256v1", Options={"Export": "ENABLED"})["CertificateArn"]
+    assert refused(acm.revoke_certificate, CertificateArn=arn, RevocationReason="KEY_COMPROMISE") == "ValidationException"
+    exported = acm.export_certificate(CertificateArn=arn, Passphrase=b"correct horse")
+    (tmp_path / "key.pem").write_text(exported["PrivateKey"])
+    (tmp_path / "leaf.pem").write_text(exported["Certificate"])
+    assert "ENCRYPTED PRIVATE KEY" in exported["PrivateKey"]
+    public = [
+        subprocess.run(["openssl", *command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for command in (["pkey", "-in", "key.pem", "-passin", "pass:correct horse", "-pubout"], ["x509", "-in", "leaf.pem", "-noout", "-pubkey"])]
+    assert public[0] == public[1]
+    wrong = subprocess.run(["openssl", "pkey", "-in", "key.pem", "-passin", "pass:wrong"], cwd=tmp_path, capture_output=True)
+    assert wrong.returncode != 0
+    shown = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    assert shown["Options"]["Export"] == "ENABLED" and shown["RenewalEligibility"] == "ELIGIBLE"
+
+    serial = x509.load_pem_x509_certificate(exported["Certificate"].encode()).serial_number
+    assert acm.revoke_certificate(CertificateArn=arn, RevocationReason="KEY_COMPROMISE")["CertificateArn"] == arn
+    shown = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    assert (shown["Status"], shown["RevocationReason"]) == ("REVOKED", "KEY_COMPROMISE") and shown["RevokedAt"]
+    with urllib.request.urlopen(f"{server.control}/_countersign/local-ca.crl", timeout=10) as answer:
+        listed = x509.load_der_x509_crl(answer.read())
+    root = x509.load_pem_x509_certificate(open(server.ca_file, "rb").read())
+    assert listed.is_signature_valid(root.public_key())
+    assert listed.get_revoked_certificate_by_serial_number(serial) is not None
+    assert refused(acm.revoke_certificate, CertificateArn=arn, RevocationReason="KEY_COMPROMISE") == "ConflictException"
+    for call in (acm.renew_certificate, lambda **input: acm.export_certificate(Passphrase=b"again", **input)):
+        assert refused(call, CertificateArn=arn) == "ValidationException"
+    assert refused(
+        server.client("apigatewayv2").create_domain_name, DomainName="exported.example.com",
+        DomainNameConfigurations=[{"CertificateArn": arn, "EndpointType": "REGIONAL"}]) == "BadRequestException"
+
+
+def test_what_cannot_be_exported_or_revoked(acm, server, pki):
+    plain = acm.request_certificate(DomainName="plain.example.com", KeyAlgorithm="EC_prime256v1")["CertificateArn"]
+    imported = import_identity(acm, pki.server("no-export", "no-export.example.com"))
+    for arn in (plain, imported):
+        assert refused(acm.export_certificate, CertificateArn=arn, Passphrase=b"secret") == "ValidationException"
+    assert refused(acm.renew_certificate, CertificateArn=imported) == "ValidationException"
+    assert refused(acm.update_certificate_options, CertificateArn=imported, Options={"Export": "ENABLED"}) == "InvalidStateException"
+    assert refused(acm.update_certificate_options, CertificateArn=plain, Options={"Export": "ENABLED"}) == "ValidationException"
+    acm.update_certificate_options(CertificateArn=plain, Options={"CertificateTransparencyLoggingPreference": "ENABLED"})
+    assert acm.describe_certificate(CertificateArn=plain)["Certificate"]["Options"]["CertificateTransparencyLoggingPreference"] == "ENABLED"
+
+
+def test_in_use_is_not_revoked(acm, server):
+    arn = acm.request_certificate(
+        DomainName="used.example.com", KeyAlgorithm="EC_prime256v1", Options={"Export": "ENABLED"})["CertificateArn"]
+    acm.export_certificate(CertificateArn=arn, Passphrase=b"secret")
+    domain_with(server, arn, "used.example.com")
+    assert refused(acm.revoke_certificate, CertificateArn=arn, RevocationReason="UNSPECIFIED") == "ResourceInUseException"
+
+
+def test_tags_by_either_name(acm):
+    arn = acm.request_certificate(DomainName="tags.example.com", KeyAlgorithm="EC_prime256v1")["CertificateArn"]
+    acm.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
+    acm.untag_resource(ResourceArn=arn, TagKeys=["b"])
+    assert acm.list_tags_for_resource(ResourceArn=arn)["Tags"] == acm.list_tags_for_certificate(CertificateArn=arn)["Tags"] == [{"Key": "a", "Value": "1"}]
+
+
+def test_lists_are_filtered_and_sorted(acm, pki):
+    arns = [acm.request_certificate(
+        DomainName="sorted.example.com", KeyAlgorithm="EC_prime256v1", Options={"Export": option})["CertificateArn"]
+        for option in ("ENABLED", "DISABLED")]
+    imported = import_identity(acm, pki.server("sorted", "sorted.example.com"))
+    listed = acm.list_certificates(SortBy="CREATED_AT", SortOrder="DESCENDING", MaxItems=3)["CertificateSummaryList"]
+    assert [c["CertificateArn"] for c in listed] == [imported, *reversed(arns)]
+    assert [c.get("ExportOption") for c in listed] == [None, "DISABLED", "ENABLED"]
+    exportable = acm.list_certificates(Includes={"exportOption": "ENABLED"}, MaxItems=1000)["CertificateSummaryList"]
+    assert arns[0] in [c["CertificateArn"] for c in exportable] and arns[1] not in [c["CertificateArn"] for c in exportable]
+    own = acm.list_certificates(CertificateKeyPairOrigins=["CUSTOMER_PROVIDED"], MaxItems=1000)["CertificateSummaryList"]
+    assert imported in [c["CertificateArn"] for c in own] and arns[0] not in [c["CertificateArn"] for c in own]
+    assert refused(acm.list_certificates, SortBy="CREATED_AT") == "ValidationException"

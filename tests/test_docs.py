@@ -76,15 +76,17 @@ def test_the_reference_has_every_command():
 @pytest.mark.parametrize("source, names", [
     ("crates/trust/src/code.rs", r'=> "(ClientCert\w+)"'),
     ("crates/model/src/template/variable.rs", r'^    \w+ = "([\w.]+)",$'),
-    ("crates/countersign/src/config.rs", r"^    pub\(crate\) (\w+): (?!Audit|Control|Expiry|Lambda|Limits|ProxyProtocol|Records|Revocation|SealingKey|Upstream)"),
+    ("crates/countersign/src/config.rs", r"^    pub\(crate\) (\w+): (?!Audit|Control|Dns|Expiry|Lambda|Limits|ProxyProtocol|Records|Revocation|SealingKey|Upstream)"),
     ("crates/countersign/src/config/limits.rs", r"^    (\w+): u64,$"),
+    ("crates/countersign/src/config/certificates.rs", r"^    pub\(crate\) (\w+): "),
+    ("crates/countersign/src/config/dns.rs", r"^    pub\(crate\) (\w+): "),
     ("crates/countersign/src/config/records.rs", r"^    pub\(crate\) (\w+): "),
     ("crates/countersign/src/config/sinks.rs", r"^    (?:r#)?(\w+): (?:String|Type|Start|Option<.+>),$"),
     ("crates/countersign/src/config/lambda.rs", r"^    (?:pub\(super\) )?(endpoint|credentials|credentials_file|profile): "),
     ("crates/edge/src/counters.rs", r'^            Self::\w+ => "(\w+)",$'),
     ("crates/model/src/tags.rs", r'^ +"(countersign:[\w-]+)" =>'),
     ("crates/journal/src/record/connection.rs", r'=> "([\w-]+)",$'),
-], ids=["reasons", "variables", "keys", "limits", "records", "sinks", "functions", "bounds", "tags", "ends"])
+], ids=["reasons", "variables", "keys", "limits", "certificates", "dns", "records", "sinks", "functions", "bounds", "tags", "ends"])
 def test_the_reference_is_complete(source, names):
     found = set(re.findall(names, (ROOT / source).read_text(), re.M))
     assert found

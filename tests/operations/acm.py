@@ -22,3 +22,18 @@ def tags(aws):
     acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
     acm.remove_tags_from_certificate(CertificateArn=arn, Tags=[{"Key": "a"}])
     assert [tag["Key"] for tag in acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]] == ["b"]
+
+
+def life(aws):
+    acm = aws.acm
+    arn = acm.request_certificate(
+        DomainName="life.acm.example.com", KeyAlgorithm="EC_prime256v1", Options={"Export": "ENABLED"})["CertificateArn"]
+    acm.update_certificate_options(CertificateArn=arn, Options={"CertificateTransparencyLoggingPreference": "ENABLED"})
+    acm.renew_certificate(CertificateArn=arn)
+    assert "ENCRYPTED" in acm.export_certificate(CertificateArn=arn, Passphrase=b"a passphrase")["PrivateKey"]
+    acm.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b"}])
+    acm.untag_resource(ResourceArn=arn, TagKeys=["b"])
+    assert acm.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "1"}]
+    assert acm.revoke_certificate(CertificateArn=arn, RevocationReason="SUPERSEDED")["CertificateArn"] == arn
+    assert acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "REVOKED"
+    acm.delete_certificate(CertificateArn=arn)

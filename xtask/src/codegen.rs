@@ -19,6 +19,7 @@ const SERVICES: &[(&str, &str)] = &[
     ("apigateway", "BadRequestException"),
     ("apigatewayv2", "BadRequestException"),
     ("logs", "InvalidParameterException"),
+    ("route53", "InvalidInput"),
     ("sts", "ValidationError"),
 ];
 

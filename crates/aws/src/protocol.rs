@@ -19,6 +19,8 @@ pub enum Protocol {
     Json11,
     /// `Action` in a form, answers in XML (STS).
     Query,
+    /// Paths and XML bodies (Route 53).
+    RestXml,
 }
 
 impl Service {
@@ -42,7 +44,7 @@ impl Protocol {
     }
 
     fn rendered(self, xml_namespace: &str, error: &Error, request_id: &str) -> Response<Bytes> {
-        if self == Self::Query {
+        if self.speaks_xml() {
             let body = xml::error(xml_namespace, error, request_id);
             return self.response(error.status, Bytes::from(body), request_id);
         }
@@ -75,7 +77,11 @@ impl Protocol {
             // Dates, scopes, headers and payloads that do not fit are all signatures that do not hold.
             _ => ("InvalidSignatureException", "SignatureDoesNotMatch", StatusCode::FORBIDDEN),
         };
-        Error::new(status, if self == Self::Query { query } else { json }, error.to_string())
+        Error::new(status, if self.speaks_xml() { query } else { json }, error.to_string())
+    }
+
+    fn speaks_xml(self) -> bool {
+        matches!(self, Self::Query | Self::RestXml)
     }
 
     /// A response with the protocol's content type; none where there is no body.
@@ -83,7 +89,7 @@ impl Protocol {
         let content_type = match self {
             Self::RestJson => "application/json",
             Self::Json11 => "application/x-amz-json-1.1",
-            Self::Query => "text/xml",
+            Self::Query | Self::RestXml => "text/xml",
         };
         let empty = body.is_empty();
         let mut response = Response::new(body);

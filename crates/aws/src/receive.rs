@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::schema::{Location, Member, Shape};
 use crate::validation::validate;
-use crate::{Error, Operation, Protocol, Service, xml};
+use crate::{Error, Operation, Protocol, Service, xml, xml_input};
 
 impl Service {
     /// The operation that a request asks for, served or not; `None` when AWS has no such operation.
@@ -37,10 +38,11 @@ impl Service {
         let mut input = match self.protocol {
             Protocol::Query => form_structure(operation.input, "", &outside)?,
             Protocol::RestJson | Protocol::Json11 => json_object(operation.input, body)?,
+            Protocol::RestXml => xml_input::structure(operation.input, body)?,
         };
         for member in operation.input.iter().filter(|member| member.location != Location::Body) {
             input.remove(member.name);
-            if let Some(value) = outside_value(member, &outside, body)? {
+            if let Some(value) = outside_value(member, parts, &outside, body)? {
                 input.insert(member.name.to_owned(), value);
             }
         }
@@ -56,14 +58,20 @@ impl Service {
     ) -> Response<Bytes> {
         let rendered = result.and_then(|(operation, json)| {
             let status = StatusCode::from_u16(operation.status).map_err(|_| broken("status"))?;
-            let body = match &operation.output {
-                Some(output) => {
-                    let value = serde_json::from_slice(&json).map_err(|_| broken("output"))?;
-                    xml::answer(self, operation.name, output, &value, request_id).into_bytes()
-                }
-                None => json,
+            let Some(output) = &operation.output else {
+                return Ok(self.protocol.response(status, Bytes::from(json), request_id));
             };
-            Ok(self.protocol.response(status, Bytes::from(body), request_id))
+            let value: Value = serde_json::from_slice(&json).map_err(|_| broken("output"))?;
+            let body = xml::answer(self, operation.name, output, &value, request_id);
+            let mut response = self.protocol.response(status, Bytes::from(body), request_id);
+            for member in output.members.iter().filter(|member| member.location == Location::Header) {
+                let text = value.get(member.name).and_then(Value::as_str);
+                if let Some(text) = text.and_then(|text| HeaderValue::from_str(text).ok()) {
+                    let name = HeaderName::try_from(member.name).map_err(|_| broken("header"))?;
+                    response.headers_mut().insert(name, text);
+                }
+            }
+            Ok(response)
         });
         rendered.unwrap_or_else(|error| self.render_error(&error, request_id))
     }
@@ -74,25 +82,36 @@ impl Service {
         match self.protocol {
             Protocol::Query => Error::client("InvalidAction", message),
             Protocol::Json11 => Error::client("UnknownOperationException", message),
-            Protocol::RestJson => Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", message),
+            Protocol::RestJson | Protocol::RestXml => {
+                Error::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
+            }
         }
     }
 
     fn route(&'static self, parts: &Parts, body: &[u8]) -> Result<(&'static Operation, Outside), Error> {
         match self.protocol {
-            Protocol::RestJson => self.route_by_path(parts),
+            Protocol::RestJson | Protocol::RestXml => self.route_by_path(parts),
             Protocol::Json11 => self.route_by_target(parts),
             Protocol::Query => self.route_by_action(parts, body),
         }
     }
 
     fn route_by_path(&'static self, parts: &Parts) -> Result<(&'static Operation, Outside), Error> {
-        let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+        let mut path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+        // Of Route 53's models, botocore's has a slash at the end of a path that others' have not.
+        if self.protocol == Protocol::RestXml {
+            path.pop_if(|last| last.is_empty());
+        }
         let query = parts.uri.query();
         let candidates = self.operations.iter().filter(|operation| operation.method == parts.method.as_str());
         let (operation, labels, _) = candidates
             .filter_map(|operation| {
-                match_path(operation.path, &path, query).map(|(labels, fixed)| (operation, labels, fixed))
+                let template = if self.protocol == Protocol::RestXml {
+                    operation.path.trim_end_matches('/')
+                } else {
+                    operation.path
+                };
+                match_path(template, &path, query).map(|(labels, fixed)| (operation, labels, fixed))
             })
             .max_by_key(|(_, _, fixed)| *fixed)
             .ok_or_else(|| {
@@ -213,9 +232,13 @@ fn json_object(members: &[Member], body: &[u8]) -> Result<Map<String, Value>, Er
     }
 }
 
-fn outside_value(member: &Member, outside: &Outside, body: &[u8]) -> Result<Option<Value>, Error> {
+fn outside_value(member: &Member, parts: &Parts, outside: &Outside, body: &[u8]) -> Result<Option<Value>, Error> {
     let values = match member.location {
         Location::Payload => return Ok(Some(Value::String(BASE64.encode(body)))),
+        Location::Header => {
+            let text = parts.headers.get(member.name).and_then(|value| value.to_str().ok());
+            return text.map(|text| scalar(member.shape, member.name, text)).transpose();
+        }
         Location::Path => outside.get(&label_key(member.name)),
         Location::Query | Location::Body => outside.get(member.name),
     };
@@ -230,7 +253,7 @@ fn outside_value(member: &Member, outside: &Outside, body: &[u8]) -> Result<Opti
 }
 
 /// Text as the type that the model says.
-fn scalar(shape: &Shape, name: &str, text: &str) -> Result<Value, Error> {
+pub(crate) fn scalar(shape: &Shape, name: &str, text: &str) -> Result<Value, Error> {
     let value: Cow<'_, str> = match shape {
         Shape::Boolean | Shape::Integer { .. } | Shape::Long { .. } | Shape::Double => Cow::Borrowed(text),
         _ => return Ok(Value::String(text.to_owned())),
@@ -451,7 +474,7 @@ mod tests {
     fn forms_are_read_by_the_shape() {
         static TEXT: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
         static NUMBER: Shape = Shape::Integer { min: None, max: None };
-        static LIST: Shape = Shape::List { of: &TEXT, min: None, max: None };
+        static LIST: Shape = Shape::List { of: &TEXT, element: "member", min: None, max: None };
         static MAP: Shape = Shape::Map { key: &TEXT, value: &NUMBER, min: None, max: None };
         static INNER: Shape = Shape::Structure(&[member("Number", &NUMBER), member("Again", &INNER)]);
         const fn member(name: &'static str, shape: &'static Shape) -> Member {
@@ -477,6 +500,51 @@ mod tests {
                       <Inner><Number>1</Number><Again><Number>2</Number></Again></Inner>";
         assert!(xml.contains(&format!("<XResult>{inside}</XResult>")), "{xml}");
         assert!(xml.contains("<RequestId>id&lt;</RequestId>"), "{xml}");
+    }
+
+    #[test]
+    fn xml_in_and_out() {
+        use crate::route53::{ChangeResourceRecordSetsRequest, CreateHostedZoneResponse, HostedZone, SERVICE};
+        let body = "<?xml version=\"1.0\"?><ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+            <ChangeBatch><Changes><Change><Action>UPSERT</Action><ResourceRecordSet><Name>a&amp;b</Name><Type>TXT</Type><TTL>60</TTL>\
+            <ResourceRecords><ResourceRecord><Value>\"x\"</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes>\
+            </ChangeBatch></ChangeResourceRecordSetsRequest>";
+        for path in ["/2013-04-01/hostedzone/Z1/rrset", "/2013-04-01/hostedzone/Z1/rrset/"] {
+            let received = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_| Ok(()));
+            let input: ChangeResourceRecordSetsRequest =
+                received.and_then(|(_, input)| parse(input)).expect("an input");
+            let set = &input.change_batch.changes[0].resource_record_set;
+            assert_eq!((input.hosted_zone_id.as_str(), set.name.as_str(), set.ttl), ("Z1", "a&b", Some(60)));
+            assert_eq!(set.resource_records.as_ref().map(|records| records[0].value.as_str()), Some("\"x\""));
+        }
+        for (path, body, code, text) in [
+            ("/2013-04-01/hostedzone/Z1/rrset", "<x/>", "InvalidInput", "Value null at 'changeBatch'"),
+            ("/2013-04-01/hostedzone/Z1/rrset", "{}", "MalformedInput", "not XML"),
+            ("/2013-04-01/healthcheck", "", "UnknownOperationException", "CreateHealthCheck"),
+        ] {
+            let error = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_| Ok(())).expect_err("no input");
+            assert!(error.code == code && error.message.contains(text), "{error}");
+            let shown = SERVICE.respond(Err(error), "id");
+            let expected =
+                format!("<ErrorResponse xmlns=\"{}\"><Error><Type>Sender</Type><Code>", SERVICE.xml_namespace);
+            assert!(String::from_utf8_lossy(shown.body()).starts_with(&expected), "{shown:?}");
+        }
+        let output = CreateHostedZoneResponse {
+            hosted_zone: Some(HostedZone { name: Some("<a>".to_owned()), ..HostedZone::default() }),
+            location: Some("https://x/Z1".to_owned()),
+            ..CreateHostedZoneResponse::default()
+        };
+        let operation = SERVICE.operation("CreateHostedZone").expect("a name of the model");
+        let response = SERVICE.respond(answer(&output).map(|json| (operation, json)), "id");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["location"]),
+            (201, &HeaderValue::from_static("https://x/Z1"))
+        );
+        assert_eq!(
+            String::from_utf8_lossy(response.body()),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CreateHostedZoneResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <HostedZone><Name>&lt;a&gt;</Name></HostedZone></CreateHostedZoneResponse>"
+        );
     }
 
     #[test]

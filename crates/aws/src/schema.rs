@@ -15,7 +15,7 @@ pub struct Service {
     pub protocol: Protocol,
     /// Of `X-Amz-Target` (json 1.1), else empty.
     pub target_prefix: &'static str,
-    /// Of the XML answers (query), else empty.
+    /// Of the XML answers (query, rest-xml), else empty.
     pub xml_namespace: &'static str,
     /// Code of the error for input that breaks a constraint.
     pub validation_code: &'static str,
@@ -38,7 +38,7 @@ pub struct Operation {
     pub status: u16,
     /// Of a served operation.
     pub(crate) input: &'static [Member],
-    /// Of a served operation of the query protocol, whose answers are written from it.
+    /// Of a served operation of a protocol with XML, whose answers are written from it.
     pub(crate) output: Option<Output>,
 }
 
@@ -67,7 +67,7 @@ impl Operation {
     }
 }
 
-/// The answer of an operation of the query protocol.
+/// The answer of an operation in XML.
 #[derive(Debug)]
 pub(crate) struct Output {
     /// Element around the members.
@@ -100,6 +100,8 @@ pub(crate) enum Location {
     Path,
     /// A parameter of the query string.
     Query,
+    /// A header.
+    Header,
 }
 
 /// A type of the model with its constraints. `min` and `max` count characters, bytes, elements or are the value's.
@@ -108,6 +110,8 @@ pub(crate) enum Shape {
     Structure(&'static [Member]),
     List {
         of: &'static Shape,
+        /// The element of an item in XML; empty where it has the list's own name.
+        element: &'static str,
         min: Option<i64>,
         max: Option<i64>,
     },

@@ -67,7 +67,7 @@ impl Check {
     fn value(&mut self, shape: &Shape, value: &Value, path: &str) -> Result<(), Invalid> {
         match (shape, value) {
             (Shape::Structure(members), Value::Object(values)) => self.structure(members, values, path)?,
-            (Shape::List { of, min, max }, Value::Array(items)) => {
+            (Shape::List { of, min, max, .. }, Value::Array(items)) => {
                 self.length(items.len(), *min, *max, path, value);
                 for (index, item) in items.iter().enumerate() {
                     self.value(of, item, &join(path, &format!("{}.member", index + 1)))?;

@@ -1,14 +1,23 @@
-//! The XML of the query protocol.
+//! The XML that answers and errors are written in: the query protocol's and rest-xml's.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::schema::{Member, Output, Shape};
-use crate::{Error, Service};
+use crate::schema::{Location, Member, Output, Shape};
+use crate::{Error, Protocol, Service};
 
-/// The answer of an operation: its members within the wrapper, then the request's id.
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// The answer of an operation: its members within the wrapper, which rest-xml has alone; then, in the query protocol, the
+/// request's id.
 pub(crate) fn answer(service: &Service, operation: &str, output: &Output, value: &Value, request_id: &str) -> String {
+    if service.protocol == Protocol::RestXml {
+        let mut xml = format!("{DECLARATION}<{} xmlns=\"{}\">", output.wrapper, service.xml_namespace);
+        members(&mut xml, output.members, value);
+        let _ = write!(xml, "</{}>", output.wrapper);
+        return xml;
+    }
     let mut xml = format!("<{operation}Response xmlns=\"{}\"><{}>", service.xml_namespace, output.wrapper);
     members(&mut xml, output.members, value);
     let _ = write!(xml, "</{}>", output.wrapper);
@@ -37,7 +46,7 @@ pub(crate) fn error(namespace: &str, error: &Error, request_id: &str) -> String 
 }
 
 fn members(xml: &mut String, members: &[Member], value: &Value) {
-    for member in members {
+    for member in members.iter().filter(|member| member.location == Location::Body) {
         if let Some(value) = value.get(member.name).filter(|value| !value.is_null()) {
             write_value(xml, member.name, member.shape, value);
         }
@@ -51,9 +60,12 @@ fn write_value(xml: &mut String, name: &str, shape: &Shape, value: &Value) {
             members(xml, inner, value);
             let _ = write!(xml, "</{name}>");
         }
-        (Shape::List { of, .. }, Value::Array(items)) => {
+        (Shape::List { of, element: "", .. }, Value::Array(items)) => {
+            items.iter().for_each(|item| write_value(xml, name, of, item));
+        }
+        (Shape::List { of, element, .. }, Value::Array(items)) => {
             let _ = write!(xml, "<{name}>");
-            items.iter().for_each(|item| write_value(xml, "member", of, item));
+            items.iter().for_each(|item| write_value(xml, element, of, item));
             let _ = write!(xml, "</{name}>");
         }
         (Shape::Map { value: of, .. }, Value::Object(entries)) => {

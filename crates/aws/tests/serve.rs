@@ -89,6 +89,51 @@ impl Acm for Echo {
     ) -> Result<ListTagsForCertificateResponse, Error> {
         Ok(ListTagsForCertificateResponse::default())
     }
+
+    async fn tag_resource(&self, _: &Caller, _: acm::TagResourceRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn untag_resource(&self, _: &Caller, _: acm::UntagResourceRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn list_tags_for_resource(
+        &self,
+        _: &Caller,
+        _: acm::ListTagsForResourceRequest,
+    ) -> Result<acm::ListTagsForResourceResponse, Error> {
+        Ok(acm::ListTagsForResourceResponse::default())
+    }
+
+    async fn renew_certificate(&self, _: &Caller, _: acm::RenewCertificateRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn export_certificate(
+        &self,
+        _: &Caller,
+        input: acm::ExportCertificateRequest,
+    ) -> Result<acm::ExportCertificateResponse, Error> {
+        assert!(!format!("{input:?}").contains("secret"), "{input:?}");
+        Ok(acm::ExportCertificateResponse::default())
+    }
+
+    async fn revoke_certificate(
+        &self,
+        _: &Caller,
+        _: acm::RevokeCertificateRequest,
+    ) -> Result<acm::RevokeCertificateResponse, Error> {
+        Ok(acm::RevokeCertificateResponse::default())
+    }
+
+    async fn update_certificate_options(
+        &self,
+        _: &Caller,
+        _: acm::UpdateCertificateOptionsRequest,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl Sts for Echo {
@@ -143,11 +188,11 @@ fn json_errors() {
         ),
         ("Logs_20140328.CreateLogGroup", json!({}), 400, "UnknownOperationException", "There is no operation"),
         (
-            "CertificateManager.ExportCertificate",
+            "CertificateManager.SearchCertificates",
             json!({}),
             400,
             "UnknownOperationException",
-            "Countersign does not have the operation ExportCertificate of acm.",
+            "Countersign does not have the operation SearchCertificates of acm.",
         ),
         (
             "CertificateManager.GetCertificate",

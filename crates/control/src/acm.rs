@@ -1,7 +1,10 @@
 //! AWS Certificate Manager: the certificates that domains show, imported or issued by the local CA.
 
 mod detail;
+mod export;
+mod files;
 mod import;
+mod life;
 mod request;
 
 use std::collections::BTreeMap;
@@ -15,6 +18,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::{Control, ids};
+
+pub use files::FileCertificate;
 
 const MAX_TAGS: usize = 50;
 const MAX_PAGE: usize = 1_000;
@@ -45,6 +50,7 @@ impl Acm for Control {
             origin: CertificateOrigin::Imported,
             key_algorithm: material.key_algorithm.to_owned(),
             created: at,
+            life: Default::default(),
             tags,
             arn,
         };
@@ -52,6 +58,7 @@ impl Acm for Control {
             let mut made = made.clone();
             if replaced.is_some() {
                 let old = find(state, caller, &made.arn)?;
+                files::is_not_of_files(old)?;
                 if old.origin != CertificateOrigin::Imported {
                     return Err(validation(format!("The certificate {} was not imported.", made.arn)));
                 }
@@ -104,6 +111,9 @@ impl Acm for Control {
         let (state, now) = (self.settings().state(), self.now());
         let mut found: Vec<_> = state.certificates.values().filter(|c| c.region == caller.region).collect();
         found.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
+        if input.sort_by.is_some() != input.sort_order.is_some() {
+            return Err(validation("SortBy and SortOrder belong together: specify both."));
+        }
         if input.sort_order == Some(SortOrder::Descending) {
             found.reverse();
         }
@@ -116,6 +126,12 @@ impl Acm for Control {
             .into_iter()
             .map(|certificate| detail::summary(&state, certificate, now))
             .filter(|summary| detail::wanted(summary, input.certificate_statuses.as_deref(), input.includes.as_ref()))
+            .filter(|summary| {
+                input
+                    .certificate_key_pair_origins
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.iter().any(|one| Some(*one) == summary.certificate_key_pair_origin))
+            })
             .collect();
         let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
         let more = list.len() > limit;
@@ -128,6 +144,7 @@ impl Acm for Control {
         let arn = input.certificate_arn;
         let rule = |state: &State| {
             let found = find(state, caller, &arn)?;
+            files::is_not_of_files(found)?;
             if !detail::in_use_by(state, &arn).is_empty() {
                 let message = format!("Certificate {arn} in account {} is in use.", caller.account);
                 return Err(Error::client("ResourceInUseException", message));
@@ -170,14 +187,65 @@ impl Acm for Control {
         caller: &Caller,
         input: ListTagsForCertificateRequest,
     ) -> Result<ListTagsForCertificateResponse, Error> {
-        let state = self.settings().state();
-        let tags = find(&state, caller, &input.certificate_arn)?.tags.clone();
-        let tags = tags.into_iter().map(|(key, value)| Tag { key, value: Some(value) });
-        Ok(ListTagsForCertificateResponse { tags: Some(tags.collect()) })
+        Ok(ListTagsForCertificateResponse { tags: Some(self.tags_of(caller, &input.certificate_arn)?) })
+    }
+
+    /// AWS has this for other things than certificates, of which there are none here.
+    async fn tag_resource(&self, caller: &Caller, input: TagResourceRequest) -> Result<(), Error> {
+        let TagResourceRequest { resource_arn: certificate_arn, tags } = input;
+        self.add_tags_to_certificate(caller, AddTagsToCertificateRequest { certificate_arn, tags }).await
+    }
+
+    async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
+        let tags = input.tag_keys.into_iter().map(|key| Tag { key, value: None }).collect();
+        let input = RemoveTagsFromCertificateRequest { certificate_arn: input.resource_arn, tags };
+        self.remove_tags_from_certificate(caller, input).await
+    }
+
+    async fn list_tags_for_resource(
+        &self,
+        caller: &Caller,
+        input: ListTagsForResourceRequest,
+    ) -> Result<ListTagsForResourceResponse, Error> {
+        Ok(ListTagsForResourceResponse { tags: Some(self.tags_of(caller, &input.resource_arn)?) })
+    }
+
+    async fn renew_certificate(&self, caller: &Caller, input: RenewCertificateRequest) -> Result<(), Error> {
+        self.renew_now(caller, &input.certificate_arn).await
+    }
+
+    async fn export_certificate(
+        &self,
+        caller: &Caller,
+        input: ExportCertificateRequest,
+    ) -> Result<ExportCertificateResponse, Error> {
+        self.export(caller, input).await
+    }
+
+    async fn revoke_certificate(
+        &self,
+        caller: &Caller,
+        input: RevokeCertificateRequest,
+    ) -> Result<RevokeCertificateResponse, Error> {
+        self.revoke(caller, &input.certificate_arn, input.revocation_reason).await
+    }
+
+    async fn update_certificate_options(
+        &self,
+        caller: &Caller,
+        input: UpdateCertificateOptionsRequest,
+    ) -> Result<(), Error> {
+        self.update_options(caller, input).await
     }
 }
 
 impl Control {
+    fn tags_of(&self, caller: &Caller, arn: &str) -> Result<Vec<Tag>, Error> {
+        let state = self.settings().state();
+        let tags = find(&state, caller, arn)?.tags.clone();
+        Ok(tags.into_iter().map(|(key, value)| Tag { key, value: Some(value) }).collect())
+    }
+
     fn new_certificate_arn(&self, caller: &Caller) -> Result<String, Error> {
         Ok(certificate_arn(caller, &ids::uuid()?))
     }

@@ -39,6 +39,7 @@ use crate::authorization::{Action, authorize};
 use crate::control::blocking;
 use crate::local_ca::endpoint_change;
 use crate::{By, Control};
+pub(crate) use domain::HOSTED_ZONE_ID;
 use draft::Draft;
 use object::{Loaded, Newest, ObjectRef, Readings};
 use source::{Location, Sources};

@@ -21,6 +21,7 @@ use crate::authorization::{Action, authorize};
 use crate::health::OfHealth;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
+use crate::route53::DnsOptions;
 use crate::s3::{S3Handler, S3Options, S3Surroundings, Stranger, Write};
 use crate::trail::{Attempt, Trail};
 use crate::{By, Settings, ids};
@@ -72,6 +73,8 @@ pub struct ControlConfig {
     pub execute_api_suffix: String,
     /// AWS's own behaviour where it differs from the guide.
     pub aws_exact: bool,
+    /// What hosted zones say of this server.
+    pub dns: DnsOptions,
     /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
     pub revocation_directory: Option<PathBuf>,
     /// The time, in milliseconds since 1970.
@@ -99,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) previews: Arc<Mutex<()>>,
     /// The server is about to stop.
     draining: AtomicBool,
+    /// A certificate cannot be taken from the files that it is kept in.
+    pub(crate) certificate_files_fail: AtomicBool,
 }
 
 /// What S3 asks of the control API that it is a part of.
@@ -154,6 +159,7 @@ impl Control {
                 uses: Uses::default(),
                 previews: Arc::default(),
                 draining: AtomicBool::new(false),
+                certificate_files_fail: AtomicBool::new(false),
             }
         });
         Self { shared }
@@ -162,6 +168,11 @@ impl Control {
     /// From now on health says that the server is about to stop. Everything else is answered as before.
     pub fn announce_drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a certificate cannot be taken from the files that it is kept in: health says so.
+    pub fn certificate_files_fail(&self, fail: bool) {
+        self.shared.certificate_files_fail.store(fail, Ordering::Relaxed);
     }
 
     /// Whether the server is about to stop.
@@ -309,6 +320,7 @@ pub(crate) mod tests {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || 1_763_830_800_000,
         }

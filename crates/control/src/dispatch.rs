@@ -22,7 +22,7 @@ use crate::host::{Named, named};
 use crate::metrics::{self, Unwelcome};
 use crate::own_api::{self, OwnRequest};
 use crate::trail::{Attempt, OfError as _, Stranger, resource};
-use crate::{By, Control, ids};
+use crate::{By, Control, ids, local_ca};
 
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -48,6 +48,7 @@ enum Served {
     ApiGatewayV2,
     Acm,
     Logs,
+    Route53,
     Sts,
 }
 
@@ -207,6 +208,7 @@ impl Control {
             Served::ApiGatewayV2 => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
             Served::Acm => aws::acm::serve(self, caller, parts, body, may).await,
             Served::Logs => aws::logs::serve(self, caller, parts, body, may).await,
+            Served::Route53 => aws::route53::serve(self, caller, parts, body, may).await,
             Served::Sts => aws::sts::serve(self, caller, parts, body, may).await,
         }
     }
@@ -245,11 +247,21 @@ impl Control {
                 Ok(()) => self.told().await,
                 Err(unwelcome) => unwelcome.answer(),
             },
-            (_, "/_countersign/health" | "/_countersign/metrics") => {
+            (Method::GET | Method::HEAD, "/_countersign/local-ca.crl") => self.revocation_list(),
+            (_, "/_countersign/health" | "/_countersign/metrics" | "/_countersign/local-ca.crl") => {
                 json(StatusCode::METHOD_NOT_ALLOWED, &message("Method Not Allowed"))
             }
             _ => json(StatusCode::NOT_FOUND, &message("Not Found")),
         }
+    }
+
+    /// The local CA's revocation list, as of now (RFC 5280 section 4.2.1.13).
+    fn revocation_list(&self) -> Response<Body> {
+        let list = local_ca::revocation_list(&self.settings().state(), self.keyring(), self.now());
+        let Ok(list) = list else { return plain(StatusCode::INTERNAL_SERVER_ERROR, "the list cannot be signed") };
+        let mut response = Response::new(full(Bytes::from(list)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/pkix-crl"));
+        response
     }
 
     /// The metrics, as of now.
@@ -296,6 +308,7 @@ impl Served {
             "apigateway" => Some(Self::ApiGateway),
             "acm" => Some(Self::Acm),
             "logs" => Some(Self::Logs),
+            "route53" => Some(Self::Route53),
             "sts" => Some(Self::Sts),
             _ => None,
         }
@@ -307,6 +320,7 @@ impl Served {
             Self::ApiGatewayV2 => &aws::apigatewayv2::SERVICE,
             Self::Acm => &aws::acm::SERVICE,
             Self::Logs => &aws::logs::SERVICE,
+            Self::Route53 => &aws::route53::SERVICE,
             Self::Sts => &aws::sts::SERVICE,
         }
     }

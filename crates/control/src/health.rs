@@ -1,6 +1,7 @@
 //! How the server is: whether it is about to stop, and what is wrong with it while it serves all the same.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 
@@ -10,6 +11,8 @@ use crate::metrics::{Collector, DescriptorEncoder, counter, gauge};
 /// A part that does not do what it is there for. Requests of clients are served meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// A certificate cannot be taken from the files that it is kept in.
+    Certificates,
     /// Clients that are seen are not noted in the ledger.
     Clients,
     /// A domain or an API cannot be served as it is set.
@@ -29,7 +32,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
+        Self::Certificates,
         Self::Clients,
         Self::Domains,
         Self::Records,
@@ -42,6 +46,7 @@ impl Fault {
 
     fn as_str(self) -> &'static str {
         match self {
+            Self::Certificates => "certificates",
             Self::Clients => "clients",
             Self::Domains => "domains",
             Self::Records => "records",
@@ -56,6 +61,7 @@ impl Fault {
     fn is_in(self, control: &Control) -> bool {
         let shared = &control.shared;
         match self {
+            Self::Certificates => shared.certificate_files_fail.load(Ordering::Relaxed),
             Self::Clients => shared.ledger.stats().error.is_some(),
             Self::Domains => !shared.snapshots.borrow().faults.is_empty(),
             Self::Records => shared.journal.stats().error.is_some(),

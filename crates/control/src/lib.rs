@@ -1,7 +1,7 @@
 //! The control API: AWS's own management operations on the settings, and S3.
 //!
 //! Here live the way of a request to its service ([`Control`]: Host, signature, authorisation), the operations of API
-//! Gateway v2, ACM, CloudWatch Logs and STS, S3 with its objects, and the local CA. All of them change the settings
+//! Gateway v2, ACM, CloudWatch Logs, Route 53 and STS, S3 with its objects, and the local CA. All of them change the settings
 //! through [`Settings::change`], with pure rules over a [`model::State`].
 //!
 //! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod objects;
 mod own_api;
 mod page_token;
+pub mod route53;
 pub mod s3;
 mod server;
 mod settings;
@@ -30,6 +31,7 @@ mod sts;
 mod trail;
 pub mod usage;
 
+pub use acm::FileCertificate;
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};
 pub use server::{serve, serve_connection, serve_tls};

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use aws::Error;
-use model::resource::{self, Certificate, CertificateOrigin, Endpoint};
+use model::resource::{self, Certificate, CertificateLife, CertificateOrigin, Endpoint};
 use model::{Change, Keyring, State, UnixMillis};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RevocationReason, RevokedCertParams, RsaKeySize, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -54,6 +55,8 @@ pub const ID: &str = "default";
 const NAME: &str = "Countersign Local CA";
 const ROOT_LIFE: Duration = Duration::days(3_650);
 const LEAF_LIFE: Duration = Duration::days(90);
+/// Until when whoever has fetched the revocation list may rely on it.
+const LIST_LIFE: Duration = Duration::days(1);
 /// Clocks of clients may be behind.
 const BACKDATED: Duration = Duration::hours(1);
 /// X.520's bound of a common name.
@@ -199,6 +202,64 @@ impl KeyKind {
     }
 }
 
+/// A certificate signed again, with a new key, under the same ARN.
+pub(crate) fn renewed(
+    old: &Certificate,
+    ca: &LocalCa,
+    keyring: &Keyring,
+    at: UnixMillis,
+) -> Result<Certificate, Error> {
+    let kind = KeyKind::of(&old.key_algorithm).unwrap_or(KeyKind::Rsa2048);
+    let issued = ca.issue(&old.alternative_names, kind, at)?;
+    let sealed = keyring.seal(&old.arn, issued.private_key.as_bytes());
+    Ok(Certificate {
+        certificate: issued.certificate,
+        chain: Some(issued.chain),
+        private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
+        life: CertificateLife { renewed: Some(at), ..old.life.clone() },
+        ..old.clone()
+    })
+}
+
+/// The revocation list of the CA, DER: what was revoked and has not expired.
+pub(crate) fn revocation_list(state: &State, keyring: &Keyring, at: UnixMillis) -> Result<Vec<u8>, Error> {
+    let ca = LocalCa::open(state, keyring)?;
+    let entries = state.local_ca.get(ID).into_iter().flat_map(|ca| &ca.revoked);
+    let entries = entries.filter(|entry| entry.until.saturating_mul(1000) >= at).map(|entry| {
+        let serial = data_encoding::HEXLOWER.decode(entry.serial.as_bytes());
+        Ok(RevokedCertParams {
+            serial_number: SerialNumber::from(serial.map_err(|_| Error::internal("A serial number cannot be read."))?),
+            revocation_time: time_of(entry.at),
+            reason_code: reason_code(&entry.reason),
+            invalidity_date: None,
+        })
+    });
+    let list = CertificateRevocationListParams {
+        this_update: time_of(at) - BACKDATED,
+        next_update: time_of(at) + LIST_LIFE,
+        // Lists that are made in one millisecond are the same.
+        crl_number: SerialNumber::from(u64::try_from(at).unwrap_or_default()),
+        issuing_distribution_point: None,
+        revoked_certs: entries.collect::<Result<_, Error>>()?,
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    Ok(list.signed_by(&ca.issuer).map_err(failed)?.der().to_vec())
+}
+
+/// RFC 5280 section 5.3.1; what is unspecified is left out.
+fn reason_code(reason: &str) -> Option<RevocationReason> {
+    match reason {
+        "KEY_COMPROMISE" => Some(RevocationReason::KeyCompromise),
+        "CA_COMPROMISE" => Some(RevocationReason::CaCompromise),
+        "AFFILIATION_CHANGED" => Some(RevocationReason::AffiliationChanged),
+        "SUPERCEDED" | "SUPERSEDED" => Some(RevocationReason::Superseded),
+        "CESSATION_OF_OPERATION" => Some(RevocationReason::CessationOfOperation),
+        "PRIVILEGE_WITHDRAWN" => Some(RevocationReason::PrivilegeWithdrawn),
+        "A_A_COMPROMISE" => Some(RevocationReason::AaCompromise),
+        _ => None,
+    }
+}
+
 /// What is to be signed again.
 enum Due {
     Endpoint(Arc<Endpoint>),
@@ -208,6 +269,7 @@ enum Due {
 fn due(state: &State, at: UnixMillis) -> Vec<Due> {
     let endpoints = state.endpoints.values().filter(|e| ends_soon(&e.certificate, at));
     let issued = state.certificates.values().filter(|c| c.origin == CertificateOrigin::AmazonIssued);
+    let issued = issued.filter(|c| c.life.revoked.is_none());
     let issued = issued.filter(|c| ends_soon(&c.certificate, at));
     endpoints.cloned().map(Due::Endpoint).chain(issued.cloned().map(Due::Certificate)).collect()
 }
@@ -224,17 +286,7 @@ impl Due {
     fn renewed(self, ca: &LocalCa, keyring: &Keyring, suffix: &str, at: UnixMillis) -> Result<(Self, Change), Error> {
         let change = match &self {
             Self::Endpoint(old) => Change::put(&ca.endpoint(keyring, &old.region, suffix, at)?),
-            Self::Certificate(old) => {
-                let kind = KeyKind::of(&old.key_algorithm).unwrap_or(KeyKind::Rsa2048);
-                let issued = ca.issue(&old.alternative_names, kind, at)?;
-                let sealed = keyring.seal(&old.arn, issued.private_key.as_bytes());
-                Change::put(&Certificate {
-                    certificate: issued.certificate,
-                    chain: Some(issued.chain),
-                    private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
-                    ..Certificate::clone(old)
-                })
-            }
+            Self::Certificate(old) => Change::put(&renewed(old, ca, keyring, at)?),
         };
         Ok((self, change))
     }
@@ -258,6 +310,7 @@ fn new_root(keyring: &Keyring, at: UnixMillis) -> Result<resource::LocalCa, Erro
         id: ID.to_owned(),
         certificate: certificate.pem(),
         private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
+        revoked: Vec::new(),
     })
 }
 

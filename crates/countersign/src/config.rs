@@ -1,5 +1,7 @@
 //! `countersign.toml`: what belongs to the server as a whole.
 
+mod certificates;
+mod dns;
 mod lambda;
 mod limits;
 mod records;
@@ -9,6 +11,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub(crate) use certificates::CertificateFiles;
+pub(crate) use dns::Dns;
 use edge::Network;
 pub(crate) use lambda::Lambda;
 pub(crate) use limits::Limits;
@@ -47,7 +51,9 @@ pub(crate) struct Config {
     /// Then what was begun has so long to end.
     pub(crate) drain_timeout_seconds: u32,
     pub(crate) audit: Audit,
+    pub(crate) certificates: Vec<CertificateFiles>,
     pub(crate) control: Control,
+    pub(crate) dns: Dns,
     pub(crate) expiry: Expiry,
     pub(crate) lambda: Lambda,
     pub(crate) limits: Limits,
@@ -150,6 +156,9 @@ impl Config {
         config.sinks.iter_mut().for_each(|sink| sink.target.place(base));
         config.audit.witness.iter_mut().for_each(|Witness(target)| target.place(base));
         Sink::check(&config.sinks).map_err(Failure::new)?;
+        config.certificates.iter_mut().for_each(|files| files.place(base));
+        CertificateFiles::check(&config.certificates).map_err(Failure::new)?;
+        config.dns.check().map_err(Failure::new)?;
         config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;
         config.limits.check().map_err(Failure::new)?;
@@ -187,7 +196,9 @@ impl Config {
             drain_delay_seconds,
             drain_timeout_seconds,
             audit,
+            certificates,
             control,
+            dns,
             expiry,
             lambda,
             limits,
@@ -210,7 +221,9 @@ impl Config {
             ("drain_delay_seconds", *drain_delay_seconds != other.drain_delay_seconds),
             ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
             ("audit", *audit != other.audit),
+            ("certificates", *certificates != other.certificates),
             ("control", *control != other.control),
+            ("dns", *dns != other.dns),
             ("expiry", *expiry != other.expiry),
             ("lambda", *lambda != other.lambda),
             ("limits", *limits != other.limits),
@@ -277,7 +290,9 @@ impl Default for Config {
             drain_delay_seconds: 0,
             drain_timeout_seconds: 30,
             audit: Audit::default(),
+            certificates: Vec::new(),
             control: Control::default(),
+            dns: Dns::default(),
             expiry: Expiry::default(),
             lambda: Lambda::default(),
             limits: Limits::default(),
@@ -341,6 +356,10 @@ mod tests {
             certificate = "c.pem"
             key = "/keys/c.key"
             names = ["gw.internal"]
+            [dns]
+            listen = "127.0.0.1:5353"
+            addresses = ["192.0.2.1", "2001:db8::1"]
+            name_servers = ["ns1.example.com"]
             [expiry]
             days = 14
             [lambda]
@@ -367,6 +386,8 @@ mod tests {
         assert_eq!(config.control.key.as_deref(), Some(Path::new("/keys/c.key")));
         assert_eq!(config.rejection(), Rejection::Aws);
         assert_eq!((config.drain_delay_seconds, config.drain_timeout_seconds), (20, 60));
+        assert_eq!(config.dns.listen.map(|address| address.port()), Some(5353));
+        assert_eq!(config.dns.options("127.0.0.1".parse().unwrap()).addresses.len(), 2);
         assert_eq!(config.expiry.days, 14);
         assert_eq!(config.lambda.credentials_file.as_deref(), Some(Path::new("/etc/countersign/aws")));
         assert_eq!(config.limits.edge().connections_per_address, 7);
@@ -394,6 +415,11 @@ mod tests {
             ("[proxy_protocol]\nfrom = [\"all\"]", "`all` is no network"),
             ("[expiry]\ndays = -1", "invalid value"),
             ("drain_delay_seconds = -1", "invalid value"),
+            ("[[certificates]]\nname = \"a\"\ncertificate = \"c\"", "missing field `key`"),
+            ("[[certificates]]\nname = \"\"\ncertificate = \"c\"\nkey = \"k\"", "a name of its own"),
+            ("[dns]\nlisten = \"localhost\"", "invalid socket address"),
+            ("[dns]\nname_servers = []", "needs one at least"),
+            ("[dns]\nname_servers = [\"ns\"]", "ns is no name of a host"),
             ("[control]\nkey = \"k\"", "belong together"),
             ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
             ("[sealing_key]\nfile = \"k\"\ncommand = [\"c\"]", "keep one"),

@@ -36,6 +36,9 @@ pub(crate) struct Run {
     pub(crate) https: String,
     /// Default region of its clients.
     pub(crate) region: String,
+    /// `IP:PORT` of the DNS responder, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dns: Option<String>,
 }
 
 /// Takes `run.json` away when the server ends, unless it is another's by then.
@@ -358,6 +361,7 @@ mod tests {
             control: "http://127.0.0.1:1".into(),
             https: "127.0.0.1:2".into(),
             region: "eu-west-1".into(),
+            dns: None,
         };
         assert!(dir.running().unwrap_err().to_string().contains("countersign up"));
         let lock = dir.try_lock().unwrap().unwrap();

@@ -64,6 +64,7 @@ mod tests {
             control: "http://127.0.0.1:4566".into(),
             https: "127.0.0.1:8443".into(),
             region: "us-east-1".into(),
+            dns: None,
         };
         let credentials = Credentials { access_key_id: "AKIA".into(), secret_access_key: "a/b+c'\"$(x)".into() };
         script(&run, &credentials, ca_file, function)

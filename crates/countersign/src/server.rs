@@ -3,7 +3,9 @@
 //! The data plane has threads of its own. Everything else runs on the runtime that the server is started on, and on that runtime's
 //! pool for what blocks.
 
+mod certificates;
 mod chores;
+mod dns;
 mod drift;
 mod expiry;
 mod files;
@@ -53,6 +55,7 @@ use crate::systemd::Notifier;
 use crate::takeover::{Door, Successor};
 use crate::up::Signals;
 use chores::Chores;
+use dns::Responder;
 use expiry::Expiry;
 use files::{Files, Held};
 use follow::Publisher;
@@ -133,6 +136,7 @@ impl Server {
         let witness = witness.transpose()?.map(Arc::new);
         let sinks = Sinks::open(&config.sinks, &dir.sinks(), &files.journal)?;
         let sockets = Sockets::open(config, inherited)?;
+        let responder = config.dns.listen.map(Responder::open).transpose()?;
         let (https_addr, control_addr) = (sockets.https_addr()?, sockets.control_addr()?);
 
         let http = UpstreamTls::new(&[]).map(|tls| Http::new(tls, &config.revocation.allow));
@@ -207,14 +211,18 @@ impl Server {
             metrics,
         });
         let credentials = begin(dir, &control).await?;
-        let chores = Chores::start(&control, config.revocation.directory.as_deref());
+        let chores = Chores::start(&control, config);
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
             control: format!("{scheme}://{}", reachable(control_addr)),
             https: reachable(https_addr).to_string(),
             region: config.region.clone(),
+            dns: responder.as_ref().map(|responder| reachable(responder.address()).to_string()),
         };
+        if let Some(responder) = responder {
+            background.spawn(responder.run(control.clone()));
+        }
         let serving = Serving::new(sockets.control, acceptor);
         Ok(Self {
             run: run.clone(),
@@ -413,6 +421,7 @@ impl Config {
             https_port: https.port(),
             execute_api_suffix: self.execute_api_suffix.clone(),
             aws_exact: self.aws_exact,
+            dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
             clock: now,
         }

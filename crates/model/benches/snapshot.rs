@@ -84,6 +84,7 @@ fn certificate(keyring: &Keyring) -> Certificate {
         origin: CertificateOrigin::Imported,
         key_algorithm: "EC_prime256v1".into(),
         created: 0,
+        life: Default::default(),
         tags: BTreeMap::new(),
     }
 }

@@ -4,8 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer,
-    RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
+    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -101,9 +101,11 @@ resources! {
     Domain = "domains" [name];
     Endpoint = "endpoints" [region];
     GatewayResponse = "gateway-responses" [api_id, response_type];
+    HostedZone = "hosted-zones" [id];
     Integration = "integrations" [api_id, id];
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
+    RecordSet = "record-sets" [zone_id, key];
     Route = "routes" [api_id, id];
     RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];
@@ -114,4 +116,5 @@ resources! {
     UpstreamCa = "upstream-cas" [api_id];
     UsagePlan = "usage-plans" [id];
     UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
+    ZoneChange = "zone-changes" [id];
 }

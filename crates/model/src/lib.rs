@@ -9,6 +9,7 @@
 mod blob;
 mod change;
 mod client_limits;
+pub mod dns;
 mod function;
 mod gateway_response;
 mod identity_source;

@@ -75,10 +75,15 @@ impl<V> Map<V> {
 
     /// Those whose names come after this one, in order: a page costs what is on it.
     pub fn after(&self, name: &str) -> Iter<'_, V> {
-        let (piece, index) = match self.find(name) {
-            Ok((piece, index)) => (piece, index + 1),
-            Err(place) => place,
-        };
+        self.beginning(self.find(name).map_or_else(|place| place, |(piece, index)| (piece, index + 1)))
+    }
+
+    /// Those whose names are this one or come after it, in order.
+    pub fn at_or_after(&self, name: &str) -> Iter<'_, V> {
+        self.beginning(self.find(name).unwrap_or_else(|place| place))
+    }
+
+    fn beginning(&self, (piece, index): (usize, usize)) -> Iter<'_, V> {
         let mut pieces = self.pieces[piece..].iter();
         let piece = pieces.next().map_or(&[][..], |piece| &piece[index..]);
         Iter { pieces, piece: piece.iter() }

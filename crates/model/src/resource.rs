@@ -2,6 +2,8 @@
 //!
 //! Ids are unique over all regions, so keys and references need no region; `region` says where a resource is listed.
 
+mod certificate;
+mod dns;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
 
+pub use certificate::{
+    Certificate, CertificateLife, CertificateOrigin, CertificateRevocation, ClientCertificate, Endpoint, LocalCa,
+    RevokedSerial,
+};
+pub use dns::{HostedZone, RecordAnswer, RecordSet, ZoneChange};
 pub use rest::{
     Account, ApiKey, GatewayResponse, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization,
     RestAuthorizer, RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
@@ -467,63 +474,6 @@ pub struct HeaderMatch {
     pub value_glob: String,
 }
 
-/// A certificate in ACM, with its private key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certificate {
-    /// `arn:aws:acm:{region}:{account}:certificate/{uuid}`
-    pub arn: String,
-    /// Where it is listed.
-    pub region: String,
-    /// `DomainName`: the first name, lowercase.
-    pub domain_name: String,
-    /// `SubjectAlternativeNames`
-    pub alternative_names: Vec<String>,
-    /// The leaf, PEM.
-    pub certificate: String,
-    /// The certificates above it, PEM.
-    pub chain: Option<String>,
-    /// PKCS#8 (or as imported), PEM; sealed with `arn` as additional data.
-    pub private_key: Sealed,
-    /// `IMPORTED` or `AMAZON_ISSUED` (issued by the local CA).
-    pub origin: CertificateOrigin,
-    /// `KeyAlgorithm`, e.g. `RSA_2048`, `EC_prime256v1`.
-    pub key_algorithm: String,
-    /// When it was imported or issued.
-    pub created: UnixMillis,
-    /// `tags`
-    #[serde(default)]
-    pub tags: Tags,
-}
-
-/// A certificate that API Gateway has made, which a stage of a REST API shows to its backends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientCertificate {
-    /// `clientCertificateId`: six lowercase letters and digits.
-    pub id: String,
-    /// Where it is listed.
-    pub region: String,
-    /// `description`
-    pub description: Option<String>,
-    /// `pemEncodedCertificate`
-    pub certificate: String,
-    /// PKCS#8 PEM, sealed with `client-certificates/{id}`.
-    pub private_key: Sealed,
-    /// `createdDate`
-    pub created: UnixMillis,
-    /// `expirationDate`
-    pub expires: UnixMillis,
-    /// `tags`
-    #[serde(default)]
-    pub tags: Tags,
-}
-
-impl ClientCertificate {
-    /// The additional data that the key of the certificate with this id is sealed with.
-    pub fn sealed_for(id: &str) -> String {
-        format!("client-certificates/{id}")
-    }
-}
-
 /// What `countersign:policy` of an API names: the Cedar policies that its requests are held against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiPolicy {
@@ -540,45 +490,6 @@ pub struct UpstreamCa {
     pub api_id: String,
     /// PEM.
     pub object: NamedObject,
-}
-
-impl Certificate {
-    /// PEM of the leaf and what is above it.
-    pub fn whole_chain(&self) -> String {
-        format!("{}\n{}", self.certificate.trim_end(), self.chain.as_deref().unwrap_or_default())
-    }
-}
-
-/// Where a certificate of ACM comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum CertificateOrigin {
-    /// `import-certificate`
-    Imported,
-    /// `request-certificate`
-    AmazonIssued,
-}
-
-/// The CA that signs what `request-certificate` asks for, and the execute-api endpoints' certificates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocalCa {
-    /// `default`
-    pub id: String,
-    /// The root, PEM.
-    pub certificate: String,
-    /// PKCS#8 PEM, sealed with `local-ca/{id}`.
-    pub private_key: Sealed,
-}
-
-/// Certificate of a region's execute-api endpoints (`*.execute-api.{region}.{suffix}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// Its region.
-    pub region: String,
-    /// Leaf and the certificates above it, PEM.
-    pub certificate: String,
-    /// PKCS#8 PEM, sealed with `endpoints/{region}`.
-    pub private_key: Sealed,
 }
 
 /// A group of CloudWatch Logs: a view on the records since its creation.

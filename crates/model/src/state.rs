@@ -7,8 +7,8 @@ use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, Integration, LocalCa, LogGroup, RequestValidator, RestApi, RestAuthorizer,
-    RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
+    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -43,12 +43,16 @@ pub struct State {
     pub endpoints: Table<Endpoint>,
     /// By API id, then response type.
     pub gateway_responses: Nested<GatewayResponse>,
+    /// By id.
+    pub hosted_zones: Table<HostedZone>,
     /// By API id, then id.
     pub integrations: Nested<Integration>,
     /// By id.
     pub local_ca: Table<LocalCa>,
     /// By region, then name.
     pub log_groups: Nested<LogGroup>,
+    /// By zone id, then key.
+    pub record_sets: Nested<RecordSet>,
     /// By API id, then id.
     pub request_validators: Nested<RequestValidator>,
     /// By id.
@@ -69,6 +73,8 @@ pub struct State {
     pub usage_plan_keys: Nested<UsagePlanKey>,
     /// By id.
     pub usage_plans: Table<UsagePlan>,
+    /// By id.
+    pub zone_changes: Table<ZoneChange>,
     /// By API id, then domain name: of how many mappings and routing rules of the domain lead to the API. Follows from them.
     leading: Map<Map<usize>>,
 }
@@ -115,9 +121,11 @@ impl State {
             Domain::KIND => one(&mut self.domains, change),
             Endpoint::KIND => one(&mut self.endpoints, change),
             GatewayResponse::KIND => two(&mut self.gateway_responses, change),
+            HostedZone::KIND => one(&mut self.hosted_zones, change),
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
+            RecordSet::KIND => two(&mut self.record_sets, change),
             RequestValidator::KIND => two(&mut self.request_validators, change),
             RestApi::KIND => one(&mut self.rest_apis, change),
             RestAuthorizer::KIND => two(&mut self.rest_authorizers, change),
@@ -128,6 +136,7 @@ impl State {
             UpstreamCa::KIND => one(&mut self.upstream_cas, change),
             UsagePlan::KIND => one(&mut self.usage_plans, change),
             UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
+            ZoneChange::KIND => one(&mut self.zone_changes, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }
     }

@@ -69,6 +69,20 @@ impl Model {
         self.operations.get(operation)?["input"]["shape"].as_str()
     }
 
+    /// The namespace of the service's XML; empty where it speaks JSON. Where the metadata has none, inputs name it.
+    pub(crate) fn xml_namespace(&self) -> &str {
+        let of_inputs = || self.operations.values().find_map(|o| o["input"]["xmlNamespace"]["uri"].as_str());
+        match self.metadata("xmlNamespace") {
+            "" => of_inputs().unwrap_or_default(),
+            namespace => namespace,
+        }
+    }
+
+    /// Whether answers are XML, which is written by the shapes.
+    pub(crate) fn answers_xml(&self) -> bool {
+        matches!(self.metadata("protocol"), "query" | "rest-xml")
+    }
+
     /// The structure that an operation answers.
     pub(crate) fn output(&self, operation: &str) -> Option<&str> {
         self.operations.get(operation)?["output"]["shape"].as_str()

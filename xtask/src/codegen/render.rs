@@ -41,6 +41,7 @@ fn protocol(model: &Model) -> Result<&'static str, String> {
         "rest-json" => Ok("RestJson"),
         "json" if model.metadata("jsonVersion") == "1.1" => Ok("Json11"),
         "query" => Ok("Query"),
+        "rest-xml" => Ok("RestXml"),
         other => Err(format!("{}: the protocol {other} is not known to the code generator", model.name)),
     }
 }
@@ -57,7 +58,7 @@ fn table(text: &mut String, model: &Model, validation_code: &str) -> Result<(), 
         signing.unwrap_or(model.metadata("endpointPrefix")),
         model.metadata("apiVersion"),
         model.metadata("targetPrefix"),
-        model.metadata("xmlNamespace"),
+        model.xml_namespace(),
     );
     text.push_str("/// All of AWS's operations.\npub static ALL_OPERATIONS: &[Operation] = &[");
     for (name, operation) in &model.operations {
@@ -73,7 +74,7 @@ fn table(text: &mut String, model: &Model, validation_code: &str) -> Result<(), 
             http["requestUri"].as_str().unwrap_or("/"),
             http["responseCode"].as_u64().unwrap_or(200),
             input.map_or("&[]".to_owned(), |shape| format!("shape::{}", members_constant(shape))),
-            output(model, name, served && protocol == "Query"),
+            output(model, name, served && model.answers_xml()),
         );
     }
     text.push_str("];\n\n");
@@ -85,7 +86,8 @@ fn output(model: &Model, operation: &str, wanted: bool) -> String {
         return "None".to_owned();
     }
     let wrapper = model.operations[operation]["output"]["resultWrapper"].as_str();
-    let wrapper = wrapper.map_or(format!("{operation}Result"), str::to_owned);
+    let suffix = if model.metadata("protocol") == "query" { "Result" } else { "Response" };
+    let wrapper = wrapper.map_or(format!("{operation}{suffix}"), str::to_owned);
     let members = model.output(operation).map_or("&[]".to_owned(), |s| format!("shape::{}", members_constant(s)));
     format!("Some(crate::schema::Output {{ wrapper: {wrapper:?}, members: {members} }})")
 }
@@ -210,7 +212,7 @@ impl<'a> Types<'a> {
 
     fn timestamp_format(&self, name: &str) -> Result<&'static str, String> {
         match (self.model.shape(name)?["timestampFormat"].as_str(), self.model.metadata("protocol")) {
-            (Some("iso8601"), _) | (None, "query") => Ok("iso8601"),
+            (Some("iso8601"), _) | (None, "query" | "rest-xml") => Ok("iso8601"),
             (Some("unixTimestamp"), _) | (None, _) => Ok("epoch_seconds"),
             (Some(other), _) => Err(format!("{}: the timestamp format {other} is not known", self.model.name)),
         }
@@ -307,8 +309,7 @@ fn members_constant(shape: &str) -> String {
 /// The constraints of what comes in, and of what goes out in XML.
 fn shapes(text: &mut String, model: &Model) -> Result<(), String> {
     text.push_str("mod shape {\nuse crate::schema::{Location, Member, Shape};\n\n");
-    let query = model.metadata("protocol") == "query";
-    let outputs = model.outputs.iter().filter(|_| query);
+    let outputs = model.outputs.iter().filter(|_| model.answers_xml());
     let wanted: BTreeSet<&String> = model.inputs.iter().chain(outputs).collect();
     for name in wanted {
         let shape = model.shape(name)?;
@@ -341,6 +342,7 @@ fn structure_members(model: &Model, structure: &str) -> Result<String, String> {
             None => "Body",
             Some("uri") => "Path",
             Some("querystring") => "Query",
+            Some("header") => "Header",
             Some(other) => return Err(format!("{}: {structure}.{name} is in the {other}", model.name)),
         };
         let _ = write!(
@@ -361,7 +363,9 @@ fn shape_value(model: &Model, name: &str) -> Result<String, String> {
     let to = |part: &str| format!("&{}", constant(target(&shape[part])));
     Ok(match shape["type"].as_str().unwrap_or_default() {
         "structure" => format!("Shape::Structure({})", members_constant(name)),
-        "list" => format!("Shape::List {{ of: {}, min: {min}, max: {max} }}", to("member")),
+        "list" => {
+            format!("Shape::List {{ of: {}, element: {:?}, min: {min}, max: {max} }}", to("member"), element(shape))
+        }
         "map" => format!("Shape::Map {{ key: {}, value: {}, min: {min}, max: {max} }}", to("key"), to("value")),
         "string" => {
             let values: Vec<&str> = shape["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -379,4 +383,12 @@ fn shape_value(model: &Model, name: &str) -> Result<String, String> {
         "timestamp" => "Shape::Timestamp".to_owned(),
         other => return Err(format!("{}: {name} is a {other}, unknown to the code generator", model.name)),
     })
+}
+
+/// The element of an item of a list in XML; empty where the items have the list's own name.
+fn element(list: &Value) -> &str {
+    match list["flattened"] == true {
+        true => "",
+        false => list["member"]["locationName"].as_str().unwrap_or("member"),
+    }
 }

@@ -147,11 +147,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ExportCertificate",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::EXPORT_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -246,11 +246,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListTagsForResource",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::LIST_TAGS_FOR_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -273,11 +273,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RenewCertificate",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::RENEW_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -318,11 +318,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "RevokeCertificate",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::REVOKE_CERTIFICATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -336,20 +336,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TagResource",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::TAG_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UntagResource",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::UNTAG_RESOURCE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -372,11 +372,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateCertificateOptions",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_CERTIFICATE_OPTIONS_REQUEST_MEMBERS,
         output: None,
     },
 ];
@@ -398,6 +398,11 @@ pub trait Acm: Sync {
         caller: &Caller,
         input: DescribeCertificateRequest,
     ) -> impl Future<Output = Result<DescribeCertificateResponse, Error>> + Send;
+    fn export_certificate(
+        &self,
+        caller: &Caller,
+        input: ExportCertificateRequest,
+    ) -> impl Future<Output = Result<ExportCertificateResponse, Error>> + Send;
     fn get_certificate(
         &self,
         caller: &Caller,
@@ -418,16 +423,46 @@ pub trait Acm: Sync {
         caller: &Caller,
         input: ListTagsForCertificateRequest,
     ) -> impl Future<Output = Result<ListTagsForCertificateResponse, Error>> + Send;
+    fn list_tags_for_resource(
+        &self,
+        caller: &Caller,
+        input: ListTagsForResourceRequest,
+    ) -> impl Future<Output = Result<ListTagsForResourceResponse, Error>> + Send;
     fn remove_tags_from_certificate(
         &self,
         caller: &Caller,
         input: RemoveTagsFromCertificateRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn renew_certificate(
+        &self,
+        caller: &Caller,
+        input: RenewCertificateRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn request_certificate(
         &self,
         caller: &Caller,
         input: RequestCertificateRequest,
     ) -> impl Future<Output = Result<RequestCertificateResponse, Error>> + Send;
+    fn revoke_certificate(
+        &self,
+        caller: &Caller,
+        input: RevokeCertificateRequest,
+    ) -> impl Future<Output = Result<RevokeCertificateResponse, Error>> + Send;
+    fn tag_resource(
+        &self,
+        caller: &Caller,
+        input: TagResourceRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn untag_resource(
+        &self,
+        caller: &Caller,
+        input: UntagResourceRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn update_certificate_options(
+        &self,
+        caller: &Caller,
+        input: UpdateCertificateOptionsRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Answers a request; `authorize` is asked once the operation is known, before its input is read.
@@ -450,14 +485,23 @@ async fn dispatch<S: Acm>(service: &S, caller: &Caller, operation: &Operation, i
         "AddTagsToCertificate" => service.add_tags_to_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteCertificate" => service.delete_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
         "DescribeCertificate" => answer(&service.describe_certificate(caller, parse(input)?).await?),
+        "ExportCertificate" => answer(&service.export_certificate(caller, parse(input)?).await?),
         "GetCertificate" => answer(&service.get_certificate(caller, parse(input)?).await?),
         "ImportCertificate" => answer(&service.import_certificate(caller, parse(input)?).await?),
         "ListCertificates" => answer(&service.list_certificates(caller, parse(input)?).await?),
         "ListTagsForCertificate" => answer(&service.list_tags_for_certificate(caller, parse(input)?).await?),
+        "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
         "RemoveTagsFromCertificate" => {
             service.remove_tags_from_certificate(caller, parse(input)?).await.map(|()| Vec::new())
         }
+        "RenewCertificate" => service.renew_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
         "RequestCertificate" => answer(&service.request_certificate(caller, parse(input)?).await?),
+        "RevokeCertificate" => answer(&service.revoke_certificate(caller, parse(input)?).await?),
+        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "UpdateCertificateOptions" => {
+            service.update_certificate_options(caller, parse(input)?).await.map(|()| Vec::new())
+        }
         _ => Err(broken("method")),
     }
 }
@@ -692,6 +736,24 @@ pub struct DomainValidationOption {
     pub validation_domain: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ExportCertificateRequest {
+    #[serde(rename = "CertificateArn")]
+    pub certificate_arn: String,
+    #[serde(rename = "Passphrase")]
+    pub passphrase: Sensitive<Blob>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ExportCertificateResponse {
+    #[serde(rename = "Certificate", skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    #[serde(rename = "CertificateChain", skip_serializing_if = "Option::is_none")]
+    pub certificate_chain: Option<String>,
+    #[serde(rename = "PrivateKey", skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<Sensitive<String>>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct ExtendedKeyUsage {
     #[serde(rename = "Name", skip_serializing_if = "Option::is_none")]
@@ -801,11 +863,25 @@ pub struct ListTagsForCertificateResponse {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ListTagsForResourceRequest {
+    #[serde(rename = "ResourceArn")]
+    pub resource_arn: String,
+}
+
+pub type ListTagsForResourceResponse = ListTagsForCertificateResponse;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct RemoveTagsFromCertificateRequest {
     #[serde(rename = "CertificateArn")]
     pub certificate_arn: String,
     #[serde(rename = "Tags")]
     pub tags: Vec<Tag>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct RenewCertificateRequest {
+    #[serde(rename = "CertificateArn")]
+    pub certificate_arn: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -861,12 +937,46 @@ pub struct ResourceRecord {
     pub value: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RevokeCertificateRequest {
+    #[serde(rename = "CertificateArn")]
+    pub certificate_arn: String,
+    #[serde(rename = "RevocationReason")]
+    pub revocation_reason: RevocationReason,
+}
+
+pub type RevokeCertificateResponse = ImportCertificateResponse;
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tag {
     #[serde(rename = "Key")]
     pub key: String,
     #[serde(rename = "Value", skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct TagResourceRequest {
+    #[serde(rename = "ResourceArn")]
+    pub resource_arn: String,
+    #[serde(rename = "Tags")]
+    pub tags: Vec<Tag>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UntagResourceRequest {
+    #[serde(rename = "ResourceArn")]
+    pub resource_arn: String,
+    #[serde(rename = "TagKeys")]
+    pub tag_keys: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateCertificateOptionsRequest {
+    #[serde(rename = "CertificateArn")]
+    pub certificate_arn: String,
+    #[serde(rename = "Options")]
+    pub options: CertificateOptions,
 }
 
 wire_enum! { pub enum CertificateExport {
@@ -955,7 +1065,7 @@ mod shape {
     };
 
     static CERTIFICATE_KEY_PAIR_ORIGINS: Shape =
-        Shape::List { of: &CERTIFICATE_KEY_PAIR_ORIGIN, min: Some(1), max: Some(3) };
+        Shape::List { of: &CERTIFICATE_KEY_PAIR_ORIGIN, element: "member", min: Some(1), max: Some(3) };
 
     static CERTIFICATE_MANAGED_BY: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["CLOUDFRONT"], sensitive: false };
@@ -980,7 +1090,8 @@ mod shape {
         sensitive: false,
     };
 
-    static CERTIFICATE_STATUSES: Shape = Shape::List { of: &CERTIFICATE_STATUS, min: None, max: None };
+    static CERTIFICATE_STATUSES: Shape =
+        Shape::List { of: &CERTIFICATE_STATUS, element: "member", min: None, max: None };
 
     static CERTIFICATE_TRANSPARENCY_LOGGING_PREFERENCE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ENABLED", "DISABLED"], sensitive: false };
@@ -991,7 +1102,8 @@ mod shape {
     pub(super) static DESCRIBE_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
 
-    static DOMAIN_LIST: Shape = Shape::List { of: &DOMAIN_NAME_STRING, min: Some(1), max: Some(100) };
+    static DOMAIN_LIST: Shape =
+        Shape::List { of: &DOMAIN_NAME_STRING, element: "member", min: Some(1), max: Some(100) };
 
     static DOMAIN_NAME_STRING: Shape = Shape::String {
         min: Some(1),
@@ -1009,9 +1121,15 @@ mod shape {
     static DOMAIN_VALIDATION_OPTION: Shape = Shape::Structure(DOMAIN_VALIDATION_OPTION_MEMBERS);
 
     static DOMAIN_VALIDATION_OPTION_LIST: Shape =
-        Shape::List { of: &DOMAIN_VALIDATION_OPTION, min: Some(1), max: Some(100) };
+        Shape::List { of: &DOMAIN_VALIDATION_OPTION, element: "member", min: Some(1), max: Some(100) };
 
-    static EXTENDED_KEY_USAGE_FILTER_LIST: Shape = Shape::List { of: &EXTENDED_KEY_USAGE_NAME, min: None, max: None };
+    pub(super) static EXPORT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
+        Member { name: "Passphrase", location: Location::Body, required: true, shape: &PASSPHRASE_BLOB },
+    ];
+
+    static EXTENDED_KEY_USAGE_FILTER_LIST: Shape =
+        Shape::List { of: &EXTENDED_KEY_USAGE_NAME, element: "member", min: None, max: None };
 
     static EXTENDED_KEY_USAGE_NAME: Shape = Shape::String {
         min: None,
@@ -1071,9 +1189,9 @@ mod shape {
         sensitive: false,
     };
 
-    static KEY_ALGORITHM_LIST: Shape = Shape::List { of: &KEY_ALGORITHM, min: None, max: None };
+    static KEY_ALGORITHM_LIST: Shape = Shape::List { of: &KEY_ALGORITHM, element: "member", min: None, max: None };
 
-    static KEY_USAGE_FILTER_LIST: Shape = Shape::List { of: &KEY_USAGE_NAME, min: None, max: None };
+    static KEY_USAGE_FILTER_LIST: Shape = Shape::List { of: &KEY_USAGE_NAME, element: "member", min: None, max: None };
 
     static KEY_USAGE_NAME: Shape = Shape::String {
         min: None,
@@ -1113,6 +1231,9 @@ mod shape {
     pub(super) static LIST_TAGS_FOR_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
 
+    pub(super) static LIST_TAGS_FOR_RESOURCE_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "ResourceArn", location: Location::Body, required: true, shape: &ARN }];
+
     static MAX_ITEMS: Shape = Shape::Integer { min: Some(1), max: Some(1000) };
 
     static NEXT_TOKEN: Shape = Shape::String {
@@ -1122,6 +1243,8 @@ mod shape {
         values: &[],
         sensitive: false,
     };
+
+    static PASSPHRASE_BLOB: Shape = Shape::Blob { min: Some(4), max: Some(128) };
 
     static PCA_ARN: Shape = Shape::String {
         min: Some(20),
@@ -1137,6 +1260,9 @@ mod shape {
         Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
         Member { name: "Tags", location: Location::Body, required: true, shape: &TAG_LIST },
     ];
+
+    pub(super) static RENEW_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
 
     pub(super) static REQUEST_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "CertificateAuthorityArn", location: Location::Body, required: false, shape: &PCA_ARN },
@@ -1154,6 +1280,31 @@ mod shape {
         Member { name: "SubjectAlternativeNames", location: Location::Body, required: false, shape: &DOMAIN_LIST },
         Member { name: "Tags", location: Location::Body, required: false, shape: &TAG_LIST },
         Member { name: "ValidationMethod", location: Location::Body, required: false, shape: &VALIDATION_METHOD },
+    ];
+
+    static REVOCATION_REASON: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &[
+            "UNSPECIFIED",
+            "KEY_COMPROMISE",
+            "CA_COMPROMISE",
+            "AFFILIATION_CHANGED",
+            "SUPERCEDED",
+            "SUPERSEDED",
+            "CESSATION_OF_OPERATION",
+            "CERTIFICATE_HOLD",
+            "REMOVE_FROM_CRL",
+            "PRIVILEGE_WITHDRAWN",
+            "A_A_COMPROMISE",
+        ],
+        sensitive: false,
+    };
+
+    pub(super) static REVOKE_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
+        Member { name: "RevocationReason", location: Location::Body, required: true, shape: &REVOCATION_REASON },
     ];
 
     static SORT_BY: Shape =
@@ -1177,7 +1328,14 @@ mod shape {
         sensitive: false,
     };
 
-    static TAG_LIST: Shape = Shape::List { of: &TAG, min: Some(1), max: Some(50) };
+    static TAG_KEY_LIST: Shape = Shape::List { of: &TAG_KEY, element: "member", min: Some(1), max: Some(50) };
+
+    static TAG_LIST: Shape = Shape::List { of: &TAG, element: "member", min: Some(1), max: Some(50) };
+
+    pub(super) static TAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "ResourceArn", location: Location::Body, required: true, shape: &ARN },
+        Member { name: "Tags", location: Location::Body, required: true, shape: &TAG_LIST },
+    ];
 
     static TAG_VALUE: Shape = Shape::String {
         min: Some(0),
@@ -1186,6 +1344,16 @@ mod shape {
         values: &[],
         sensitive: false,
     };
+
+    pub(super) static UNTAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "ResourceArn", location: Location::Body, required: true, shape: &ARN },
+        Member { name: "TagKeys", location: Location::Body, required: true, shape: &TAG_KEY_LIST },
+    ];
+
+    pub(super) static UPDATE_CERTIFICATE_OPTIONS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
+        Member { name: "Options", location: Location::Body, required: true, shape: &CERTIFICATE_OPTIONS },
+    ];
 
     static VALIDATION_METHOD: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["EMAIL", "DNS", "HTTP"], sensitive: false };

@@ -3762,17 +3762,18 @@ mod shape {
     static IP_ADDRESS_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ipv4", "dualstack"], sensitive: false };
 
-    static LIST_OF_AR_NS: Shape = Shape::List { of: &PROVIDER_ARN, min: None, max: None };
+    static LIST_OF_AR_NS: Shape = Shape::List { of: &PROVIDER_ARN, element: "member", min: None, max: None };
 
-    static LIST_OF_API_STAGE: Shape = Shape::List { of: &API_STAGE, min: None, max: None };
+    static LIST_OF_API_STAGE: Shape = Shape::List { of: &API_STAGE, element: "member", min: None, max: None };
 
-    static LIST_OF_ENDPOINT_TYPE: Shape = Shape::List { of: &ENDPOINT_TYPE, min: None, max: None };
+    static LIST_OF_ENDPOINT_TYPE: Shape = Shape::List { of: &ENDPOINT_TYPE, element: "member", min: None, max: None };
 
-    static LIST_OF_PATCH_OPERATION: Shape = Shape::List { of: &PATCH_OPERATION, min: None, max: None };
+    static LIST_OF_PATCH_OPERATION: Shape =
+        Shape::List { of: &PATCH_OPERATION, element: "member", min: None, max: None };
 
-    static LIST_OF_STAGE_KEYS: Shape = Shape::List { of: &STAGE_KEY, min: None, max: None };
+    static LIST_OF_STAGE_KEYS: Shape = Shape::List { of: &STAGE_KEY, element: "member", min: None, max: None };
 
-    static LIST_OF_STRING: Shape = Shape::List { of: &STRING, min: None, max: None };
+    static LIST_OF_STRING: Shape = Shape::List { of: &STRING, element: "member", min: None, max: None };
 
     static MAP_OF_API_STAGE_THROTTLE_SETTINGS: Shape =
         Shape::Map { key: &STRING, value: &THROTTLE_SETTINGS, min: None, max: None };

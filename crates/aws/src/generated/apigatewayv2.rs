@@ -2512,7 +2512,8 @@ mod shape {
 
     static ARN: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
-    static AUTHORIZATION_SCOPES: Shape = Shape::List { of: &STRING_WITH_LENGTH_BETWEEN1_AND64, min: None, max: None };
+    static AUTHORIZATION_SCOPES: Shape =
+        Shape::List { of: &STRING_WITH_LENGTH_BETWEEN1_AND64, element: "member", min: None, max: None };
 
     static AUTHORIZATION_TYPE: Shape = Shape::String {
         min: None,
@@ -2552,11 +2553,12 @@ mod shape {
 
     static CORS: Shape = Shape::Structure(CORS_MEMBERS);
 
-    static CORS_HEADER_LIST: Shape = Shape::List { of: &__STRING, min: None, max: None };
+    static CORS_HEADER_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
 
-    static CORS_METHOD_LIST: Shape = Shape::List { of: &STRING_WITH_LENGTH_BETWEEN1_AND64, min: None, max: None };
+    static CORS_METHOD_LIST: Shape =
+        Shape::List { of: &STRING_WITH_LENGTH_BETWEEN1_AND64, element: "member", min: None, max: None };
 
-    static CORS_ORIGIN_LIST: Shape = Shape::List { of: &__STRING, min: None, max: None };
+    static CORS_ORIGIN_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
 
     pub(super) static CREATE_API_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Body, required: true, shape: &ID },
@@ -2886,7 +2888,8 @@ mod shape {
 
     static DOMAIN_NAME_CONFIGURATION: Shape = Shape::Structure(DOMAIN_NAME_CONFIGURATION_MEMBERS);
 
-    static DOMAIN_NAME_CONFIGURATIONS: Shape = Shape::List { of: &DOMAIN_NAME_CONFIGURATION, min: None, max: None };
+    static DOMAIN_NAME_CONFIGURATIONS: Shape =
+        Shape::List { of: &DOMAIN_NAME_CONFIGURATION, element: "member", min: None, max: None };
 
     static DOMAIN_NAME_STATUS: Shape = Shape::String {
         min: None,
@@ -2992,7 +2995,7 @@ mod shape {
 
     static ID: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
-    static IDENTITY_SOURCE_LIST: Shape = Shape::List { of: &__STRING, min: None, max: None };
+    static IDENTITY_SOURCE_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
 
     static INTEGER_WITH_LENGTH_BETWEEN0_AND3600: Shape = Shape::Integer { min: Some(0), max: Some(3600) };
 
@@ -3462,16 +3465,18 @@ mod shape {
 
     static __INTEGER: Shape = Shape::Integer { min: None, max: None };
 
-    static __LIST_OF_ROUTING_RULE_ACTION: Shape = Shape::List { of: &ROUTING_RULE_ACTION, min: None, max: None };
+    static __LIST_OF_ROUTING_RULE_ACTION: Shape =
+        Shape::List { of: &ROUTING_RULE_ACTION, element: "member", min: None, max: None };
 
-    static __LIST_OF_ROUTING_RULE_CONDITION: Shape = Shape::List { of: &ROUTING_RULE_CONDITION, min: None, max: None };
+    static __LIST_OF_ROUTING_RULE_CONDITION: Shape =
+        Shape::List { of: &ROUTING_RULE_CONDITION, element: "member", min: None, max: None };
 
     static __LIST_OF_ROUTING_RULE_MATCH_HEADER_VALUE: Shape =
-        Shape::List { of: &ROUTING_RULE_MATCH_HEADER_VALUE, min: None, max: None };
+        Shape::List { of: &ROUTING_RULE_MATCH_HEADER_VALUE, element: "member", min: None, max: None };
 
-    static __LIST_OF_SELECTION_KEY: Shape = Shape::List { of: &SELECTION_KEY, min: None, max: None };
+    static __LIST_OF_SELECTION_KEY: Shape = Shape::List { of: &SELECTION_KEY, element: "member", min: None, max: None };
 
-    static __LIST_OF__STRING: Shape = Shape::List { of: &__STRING, min: None, max: None };
+    static __LIST_OF__STRING: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
 
     static __STRING: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 

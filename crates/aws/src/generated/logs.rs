@@ -1591,7 +1591,7 @@ mod shape {
     static ACCOUNT_ID: Shape =
         Shape::String { min: Some(12), max: Some(12), pattern: Some("^\\d{12}$"), values: &[], sensitive: false };
 
-    static ACCOUNT_IDS: Shape = Shape::List { of: &ACCOUNT_ID, min: Some(0), max: Some(20) };
+    static ACCOUNT_IDS: Shape = Shape::List { of: &ACCOUNT_ID, element: "member", min: Some(0), max: Some(20) };
 
     static AMAZON_RESOURCE_NAME: Shape =
         Shape::String { min: Some(1), max: Some(1011), pattern: Some("[\\w+=/:,.@-]*"), values: &[], sensitive: false };
@@ -1634,7 +1634,7 @@ mod shape {
     static DESCRIBE_LIMIT: Shape = Shape::Integer { min: Some(1), max: Some(50) };
 
     static DESCRIBE_LOG_GROUPS_LOG_GROUP_IDENTIFIERS: Shape =
-        Shape::List { of: &LOG_GROUP_IDENTIFIER, min: Some(1), max: Some(50) };
+        Shape::List { of: &LOG_GROUP_IDENTIFIER, element: "member", min: Some(1), max: Some(50) };
 
     pub(super) static DESCRIBE_LOG_GROUPS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "accountIdentifiers", location: Location::Body, required: false, shape: &ACCOUNT_IDS },
@@ -1741,9 +1741,11 @@ mod shape {
 
     static INPUT_LOG_EVENT: Shape = Shape::Structure(INPUT_LOG_EVENT_MEMBERS);
 
-    static INPUT_LOG_EVENTS: Shape = Shape::List { of: &INPUT_LOG_EVENT, min: Some(1), max: Some(10000) };
+    static INPUT_LOG_EVENTS: Shape =
+        Shape::List { of: &INPUT_LOG_EVENT, element: "member", min: Some(1), max: Some(10000) };
 
-    static INPUT_LOG_STREAM_NAMES: Shape = Shape::List { of: &LOG_STREAM_NAME, min: Some(1), max: Some(100) };
+    static INPUT_LOG_STREAM_NAMES: Shape =
+        Shape::List { of: &LOG_STREAM_NAME, element: "member", min: Some(1), max: Some(100) };
 
     static INTERLEAVED: Shape = Shape::Boolean;
 
@@ -1827,9 +1829,9 @@ mod shape {
         sensitive: false,
     };
 
-    static TAG_KEY_LIST: Shape = Shape::List { of: &TAG_KEY, min: Some(0), max: Some(50) };
+    static TAG_KEY_LIST: Shape = Shape::List { of: &TAG_KEY, element: "member", min: Some(0), max: Some(50) };
 
-    static TAG_LIST: Shape = Shape::List { of: &TAG_KEY, min: Some(1), max: None };
+    static TAG_LIST: Shape = Shape::List { of: &TAG_KEY, element: "member", min: Some(1), max: None };
 
     pub(super) static TAG_LOG_GROUP_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },

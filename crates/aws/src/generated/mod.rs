@@ -5,4 +5,5 @@ pub mod acm;
 pub mod apigateway;
 pub mod apigatewayv2;
 pub mod logs;
+pub mod route53;
 pub mod sts;

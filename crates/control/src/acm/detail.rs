@@ -31,7 +31,7 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
     let in_use_by = in_use_by(state, &certificate.arn);
     let created = Timestamp(certificate.created);
     let extended = leaf.extended_key_usages.iter();
-    let eligible = issued && !in_use_by.is_empty();
+    let eligible = is_eligible(certificate, &in_use_by);
     CertificateDetail {
         certificate_arn: Some(certificate.arn.clone()),
         domain_name: Some(certificate.domain_name.clone()),
@@ -43,7 +43,15 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
         created_at: Some(created),
         issued_at: issued.then_some(created),
         imported_at: (!issued).then_some(created),
-        status: Some(leaf.status(now)),
+        status: Some(leaf.status(certificate, now)),
+        revoked_at: certificate.life.revoked.as_ref().map(|revoked| Timestamp(revoked.at)),
+        revocation_reason: certificate
+            .life
+            .revoked
+            .as_ref()
+            .and_then(|revoked| RevocationReason::parse(&revoked.reason)),
+        renewal_summary: renewal(certificate),
+        certificate_key_pair_origin: Some(key_pair_origin(certificate)),
         not_before: leaf.not_before,
         not_after: leaf.not_after,
         key_algorithm: KeyAlgorithm::parse(&certificate.key_algorithm),
@@ -56,9 +64,11 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
         ),
         renewal_eligibility: Some(if eligible { RenewalEligibility::Eligible } else { RenewalEligibility::Ineligible }),
         options: issued.then(|| CertificateOptions {
-            // The local CA has no log.
-            certificate_transparency_logging_preference: Some(CertificateTransparencyLoggingPreference::Disabled),
-            ..CertificateOptions::default()
+            certificate_transparency_logging_preference: Some(match certificate.life.logged {
+                true => CertificateTransparencyLoggingPreference::Enabled,
+                false => CertificateTransparencyLoggingPreference::Disabled,
+            }),
+            export: Some(export_option(certificate)),
         }),
         ..CertificateDetail::default()
     }
@@ -70,19 +80,22 @@ pub(super) fn summary(state: &State, certificate: &Certificate, now: UnixMillis)
     let issued = certificate.origin == CertificateOrigin::AmazonIssued;
     let created = Timestamp(certificate.created);
     let in_use_by = in_use_by(state, &certificate.arn);
-    let eligible = issued && !in_use_by.is_empty();
+    let eligible = is_eligible(certificate, &in_use_by);
     CertificateSummary {
         certificate_arn: Some(certificate.arn.clone()),
         domain_name: Some(certificate.domain_name.clone()),
         subject_alternative_name_summaries: Some(certificate.alternative_names.clone()),
         has_additional_subject_alternative_names: Some(false),
-        status: Some(leaf.status(now)),
+        status: Some(leaf.status(certificate, now)),
+        revoked_at: certificate.life.revoked.as_ref().map(|revoked| Timestamp(revoked.at)),
+        export_option: issued.then(|| export_option(certificate)),
+        certificate_key_pair_origin: Some(key_pair_origin(certificate)),
         r#type: Some(if issued { CertificateType::AmazonIssued } else { CertificateType::Imported }),
         key_algorithm: KeyAlgorithm::parse(&certificate.key_algorithm),
         key_usages: Some(leaf.key_usages.clone()),
         extended_key_usages: Some(leaf.extended_key_usages.iter().map(|(name, _)| *name).collect()),
         in_use: Some(!in_use_by.is_empty()),
-        exported: Some(false),
+        exported: Some(certificate.life.exported),
         renewal_eligibility: Some(if eligible { RenewalEligibility::Eligible } else { RenewalEligibility::Ineligible }),
         not_before: leaf.not_before,
         not_after: leaf.not_after,
@@ -91,6 +104,35 @@ pub(super) fn summary(state: &State, certificate: &Certificate, now: UnixMillis)
         imported_at: (!issued).then_some(created),
         ..CertificateSummary::default()
     }
+}
+
+/// ACM renews what it has issued and what is in use, or was exported and so may be.
+fn is_eligible(certificate: &Certificate, in_use_by: &[String]) -> bool {
+    let life = &certificate.life;
+    let issued = certificate.origin == CertificateOrigin::AmazonIssued && life.revoked.is_none();
+    issued && (!in_use_by.is_empty() || life.exported)
+}
+
+fn export_option(certificate: &Certificate) -> CertificateExport {
+    if certificate.life.exportable { CertificateExport::Enabled } else { CertificateExport::Disabled }
+}
+
+fn key_pair_origin(certificate: &Certificate) -> CertificateKeyPairOrigin {
+    match certificate.origin {
+        CertificateOrigin::AmazonIssued => CertificateKeyPairOrigin::AwsManaged,
+        CertificateOrigin::Imported => CertificateKeyPairOrigin::CustomerProvided,
+    }
+}
+
+/// Of the last renewal; none before the first.
+fn renewal(certificate: &Certificate) -> Option<RenewalSummary> {
+    let renewed = certificate.life.renewed?;
+    Some(RenewalSummary {
+        renewal_status: Some(RenewalStatus::Success),
+        domain_validation_options: Some(validated(&certificate.alternative_names)),
+        updated_at: Some(Timestamp(renewed)),
+        renewal_status_reason: None,
+    })
 }
 
 /// Whether the filters of a list let a certificate through.
@@ -110,6 +152,7 @@ pub(super) fn wanted(
         && any(one(summary.key_algorithm).as_deref(), includes.key_types.as_deref())
         && any(summary.key_usages.as_deref(), includes.key_usage.as_deref())
         && any(summary.extended_key_usages.as_deref(), includes.extended_key_usage.as_deref())
+        && includes.export_option.is_none_or(|option| summary.export_option == Some(option))
         && includes.managed_by.is_none()
 }
 
@@ -154,8 +197,9 @@ impl Leaf {
         }
     }
 
-    fn status(&self, now: UnixMillis) -> CertificateStatus {
+    fn status(&self, certificate: &Certificate, now: UnixMillis) -> CertificateStatus {
         match self.not_after {
+            _ if certificate.life.revoked.is_some() => CertificateStatus::Revoked,
             Some(Timestamp(end)) if now > end => CertificateStatus::Expired,
             _ => CertificateStatus::Issued,
         }

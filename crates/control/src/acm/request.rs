@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use aws::acm::RequestCertificateRequest;
+use aws::acm::{CertificateExport, CertificateTransparencyLoggingPreference, RequestCertificateRequest};
 use aws::{Caller, Error};
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{Certificate, CertificateOrigin, Tags};
+use model::resource::{Certificate, CertificateLife, CertificateOrigin, Tags};
 use model::{Change, State, UnixMillis};
 
 use super::{certificate_arn, checked_tags, validation};
@@ -32,6 +32,13 @@ impl Control {
         let kind = KeyKind::of(algorithm).ok_or_else(|| {
             validation(format!("The key algorithm {algorithm} is not supported for certificates that are requested."))
         })?;
+        let options = input.options.clone().unwrap_or_default();
+        let logged = CertificateTransparencyLoggingPreference::Enabled;
+        let life = CertificateLife {
+            exportable: options.export == Some(CertificateExport::Enabled),
+            logged: options.certificate_transparency_logging_preference == Some(logged),
+            ..CertificateLife::default()
+        };
         let tags = checked_tags(Tags::new(), input.tags.unwrap_or_default())?;
         let at = self.now();
         let mut arn = self.new_certificate_arn(caller)?;
@@ -63,6 +70,7 @@ impl Control {
             origin: CertificateOrigin::AmazonIssued,
             key_algorithm: algorithm.to_owned(),
             created: at,
+            life,
             tags,
             arn: arn.clone(),
         };

@@ -106,6 +106,7 @@ fn stored(pem: String, origin: CertificateOrigin) -> Certificate {
         origin,
         key_algorithm: "EC_prime256v1".into(),
         created: NOW,
+        life: Default::default(),
         tags: Tags::new(),
     }
 }

@@ -17,10 +17,10 @@ use super::draft::Draft;
 use super::named::{Wanted, not_followed, read_tagged};
 use super::page;
 use super::tags::domain_arn;
+use crate::acm::first_certificate;
 
-/// Hosted zone that aliases to regional endpoints have on AWS (us-east-1). Nothing here resolves it; it has to be there for templates that make
-/// alias records.
-const HOSTED_ZONE_ID: &str = "Z1UJRXOUMOOFQ8";
+/// Hosted zone that aliases to regional endpoints have on AWS (us-east-1), and name here.
+pub(crate) const HOSTED_ZONE_ID: &str = "Z1UJRXOUMOOFQ8";
 /// How long a truststore is kept after another took its place: 90 days.
 const HISTORY_MILLIS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// How many of them are kept.
@@ -141,11 +141,14 @@ pub(crate) struct Enforced {
 }
 
 pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> wire::DomainName {
-    let status = match enforced.applied >= domain.revision {
-        true => wire::DomainNameStatus::Available,
-        false => wire::DomainNameStatus::Updating,
+    let certificate = draft.state.certificates.get(&domain.certificate_arn);
+    let unfit = certificate.and_then(|found| unfit(found, &domain.name, draft.at));
+    let status = match (enforced.applied >= domain.revision, &unfit) {
+        (true, None) => wire::DomainNameStatus::Available,
+        (true, Some(_)) => wire::DomainNameStatus::PendingCertificateReimport,
+        (false, _) => wire::DomainNameStatus::Updating,
     };
-    let uploaded = draft.state.certificates.get(&domain.certificate_arn).map(|found| Timestamp(found.created));
+    let uploaded = certificate.map(|found| Timestamp(found.created));
     let suffix = &draft.config.execute_api_suffix;
     let configuration = wire::DomainNameConfiguration {
         api_gateway_domain_name: Some(format!("{}.execute-api.{}.{suffix}", domain.target_id, domain.region)),
@@ -153,7 +156,7 @@ pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> w
         certificate_name: None,
         certificate_upload_date: uploaded,
         domain_name_status: Some(status),
-        domain_name_status_message: None,
+        domain_name_status_message: unfit,
         endpoint_type: wire::EndpointType::parse(&domain.endpoint_type),
         hosted_zone_id: Some(domain.hosted_zone_id.clone()),
         ip_address_type: Some(wire::IpAddressType::Ipv4),
@@ -170,6 +173,19 @@ pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> w
         routing_mode: wire::RoutingMode::parse(&domain.routing_mode),
         tags: Some(domain.tags.clone()),
     }
+}
+
+/// Why a certificate that was imported has to be imported again: it is shown to clients all the same.
+fn unfit(certificate: &Certificate, name: &str, at: UnixMillis) -> Option<String> {
+    let arn = &certificate.arn;
+    let leaf =
+        first_certificate(&certificate.certificate).filter(|_| certificate.origin == CertificateOrigin::Imported)?;
+    if at.div_euclid(1000) > leaf.not_after() {
+        return Some(format!("The certificate {arn} has expired: import it again under its ARN."));
+    }
+    let message =
+        format!("The certificate {arn} was imported again, and is not for {name} any more: import one that is.");
+    (!covers(certificate, name)).then_some(message)
 }
 
 /// With its truststore, its log group and its revision.
@@ -307,9 +323,13 @@ pub(super) fn certificate(draft: &Draft<'_>, arn: &str) -> Result<Arc<Certificat
         return Err(Error::bad_request(message));
     }
     let found = draft.state.certificates.get(arn).filter(|found| found.region == region);
-    found.cloned().ok_or_else(|| {
+    let found = found.cloned().ok_or_else(|| {
         Error::bad_request(format!("Invalid certificate ARN: {arn}. There is no such certificate in ACM."))
-    })
+    })?;
+    match found.life.revoked {
+        None => Ok(found),
+        Some(_) => Err(Error::bad_request(format!("Invalid certificate ARN: {arn}. The certificate is revoked."))),
+    }
 }
 
 /// AWS wants to see a public certificate where the server's own was imported and clients are asked for theirs. Nobody

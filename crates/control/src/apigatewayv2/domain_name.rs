@@ -93,6 +93,7 @@ mod tests {
             origin: CertificateOrigin::Imported,
             key_algorithm: "RSA_2048".into(),
             created: 0,
+            life: Default::default(),
             tags: Default::default(),
         };
         for (name, covered) in [

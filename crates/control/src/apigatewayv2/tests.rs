@@ -232,6 +232,7 @@ fn start() -> State {
         origin: CertificateOrigin::Imported,
         key_algorithm: "RSA_2048".into(),
         created: 0,
+        life: Default::default(),
         tags: Default::default(),
     };
     let mut state = State::default();

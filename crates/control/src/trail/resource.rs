@@ -14,6 +14,7 @@ pub(crate) fn of(service: &Service, parts: &Parts, body: &[u8], region: &str, ac
     let named = match service.protocol {
         Protocol::RestJson => Some(of_path(parts.uri.path(), region)),
         Protocol::Json11 => of_json(body, region, account),
+        Protocol::RestXml => of_zone(parts.uri.path()),
         Protocol::Query => None,
     };
     named.unwrap_or_else(|| "*".to_owned())
@@ -25,6 +26,16 @@ fn of_path(path: &str, region: &str) -> String {
     match path.strip_prefix("/tags/") {
         Some(arn) => percent_decode_str(arn).decode_utf8_lossy().into_owned(),
         None => format!("arn:aws:apigateway:{region}::{path}"),
+    }
+}
+
+/// Route 53's are global. A path is a version, what there is, and its id.
+fn of_zone(path: &str) -> Option<String> {
+    let path: Vec<&str> = path.split('/').skip(2).collect();
+    match path[..] {
+        ["hostedzone", id, ..] | ["tags", "hostedzone", id, ..] => Some(format!("arn:aws:route53:::hostedzone/{id}")),
+        ["change", id] => Some(format!("arn:aws:route53:::change/{id}")),
+        _ => None,
     }
 }
 
@@ -44,11 +55,15 @@ mod tests {
         let at = |uri: &str| http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
         let of = |service, uri: &str, body: &str| of(service, &at(uri), body.as_bytes(), "eu-west-1", "123456789012");
         let (v2, logs, acm) = (&aws::apigatewayv2::SERVICE, &aws::logs::SERVICE, &aws::acm::SERVICE);
+        let zones = &aws::route53::SERVICE;
         for (service, uri, body, expected) in [
             (v2, "/v2/domainnames/a.test?x=y", "", "arn:aws:apigateway:eu-west-1::/domainnames/a.test"),
             (v2, "/v2/tags/arn%3Aaws%3Ax%3A%2Fapis%2Fa", "", "arn:aws:x:/apis/a"),
             (logs, "/", r#"{"logGroupName":"g"}"#, "arn:aws:logs:eu-west-1:123456789012:log-group:g"),
             (acm, "/", r#"{"CertificateArn":"arn:aws:acm:x"}"#, "arn:aws:acm:x"),
+            (zones, "/2013-04-01/hostedzone/Z1/rrset/", "<x/>", "arn:aws:route53:::hostedzone/Z1"),
+            (zones, "/2013-04-01/tags/hostedzone/Z1", "", "arn:aws:route53:::hostedzone/Z1"),
+            (zones, "/2013-04-01/hostedzonecount", "", "*"),
             (acm, "/", r#"{"CertificateArn":7}"#, "*"),
             (acm, "/", "[", "*"),
         ] {

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 
 use crate::server::{NOW, REGION, Server};
 
-const SERVICES: [&Service; 5] = [
+const SERVICES: [&Service; 6] = [
     &aws::acm::SERVICE,
     &aws::apigateway::SERVICE,
     &aws::apigatewayv2::SERVICE,
     &aws::logs::SERVICE,
+    &aws::route53::SERVICE,
     &aws::sts::SERVICE,
 ];
 
@@ -75,7 +76,7 @@ impl Server {
             Protocol::Query => {
                 headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
             }
-            Protocol::RestJson => {}
+            Protocol::RestJson | Protocol::RestXml => {}
         }
         sigv4::sign(&mut request, &body, &self.credentials, REGION, service.signing_name, NOW / 1000).unwrap();
         self.send(request).await

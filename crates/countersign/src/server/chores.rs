@@ -1,14 +1,15 @@
 //! What is done to the settings now and then, without being asked.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use control::{Control, local_ca};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::certificates;
 use crate::answer::warn;
+use crate::config::Config;
 use crate::revocation::follow;
 
 /// Runs until it is stopped.
@@ -24,16 +25,17 @@ const CATCHING_UP: Duration = Duration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Chores {
-    /// `lists` is the directory of the revocation lists that domains name by file.
-    pub(super) fn start(control: &Control, lists: Option<&Path>) -> Self {
+    /// With the revocation lists and certificates that the configuration has in files.
+    pub(super) fn start(control: &Control, config: &Config) -> Self {
         let mut chores = JoinSet::new();
         chores.spawn(renew(control.clone()));
         chores.spawn(forget(control.clone()));
         chores.spawn(catch_up(control.clone()));
         chores.spawn(tell_of_strangers(control.clone()));
-        if let Some(lists) = lists {
-            chores.spawn(follow(control.clone(), lists.to_owned()));
+        if let Some(lists) = &config.revocation.directory {
+            chores.spawn(follow(control.clone(), lists.clone()));
         }
+        chores.spawn(certificates::follow(control.clone(), config.certificates.clone()));
         Self(chores)
     }
 

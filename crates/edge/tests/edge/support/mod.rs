@@ -110,6 +110,7 @@ impl World {
             origin: CertificateOrigin::Imported,
             key_algorithm: "EC_prime256v1".into(),
             created: 0,
+            life: Default::default(),
             tags: BTreeMap::new(),
         };
         let endpoint = Endpoint {
