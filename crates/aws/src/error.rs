@@ -13,7 +13,7 @@ pub struct Error {
     /// For people.
     pub message: String,
     /// Further members of a JSON error body, e.g. `resourceType`.
-    pub extras: Vec<(&'static str, String)>,
+    pub extras: Vec<(&'static str, serde_json::Value)>,
 }
 
 impl Error {
@@ -69,7 +69,7 @@ impl Error {
 
     /// The same with another member in the body.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
         self.extras.push((name, value.into()));
         self
     }

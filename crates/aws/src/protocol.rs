@@ -54,7 +54,7 @@ impl Protocol {
         }
         body.insert("message".to_owned(), error.message.as_str().into());
         for (name, value) in &error.extras {
-            body.insert((*name).to_owned(), value.as_str().into());
+            body.insert((*name).to_owned(), value.clone());
         }
         let mut response = self.response(error.status, Bytes::from(Value::Object(body).to_string()), request_id);
         response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(error.code));

@@ -62,8 +62,9 @@ impl Operation {
     /// Whether it may change something. Those of which nobody knows better do.
     pub fn is_write(&self) -> bool {
         const READS: [&str; 5] = ["Describe", "Filter", "Get", "List", "Test"];
-        // Log lines are what is recorded, not how.
-        !READS.iter().any(|verb| self.name.starts_with(verb)) && self.name != "PutLogEvents"
+        // Log lines are what is recorded, not how; and a query over them only reads, however it is begun and ended.
+        let reads = READS.iter().any(|verb| self.name.starts_with(verb));
+        !reads && !matches!(self.name, "PutLogEvents" | "StartQuery" | "StopQuery")
     }
 }
 

@@ -19,6 +19,7 @@ use crate::apigatewayv2::Uses;
 use crate::authentication::OpenedKeys;
 use crate::authorization::{Action, authorize};
 use crate::health::OfHealth;
+use crate::logs::Queries;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
 use crate::route53::DnsOptions;
@@ -79,6 +80,8 @@ pub struct ControlConfig {
     pub revocation_directory: Option<PathBuf>,
     /// The time, in milliseconds since 1970.
     pub clock: fn() -> UnixMillis,
+    /// Takes a line for the operator: about what a caller may not notice.
+    pub warn: fn(&str),
 }
 
 pub(crate) struct Shared {
@@ -98,6 +101,8 @@ pub(crate) struct Shared {
     /// Held while a newer version of a truststore's object is noted.
     pub(crate) object_notes: Mutex<()>,
     pub(crate) uses: Uses,
+    /// Of CloudWatch Logs Insights.
+    pub(crate) queries: Queries,
     /// Held while clients are judged for a preview.
     pub(crate) previews: Arc<Mutex<()>>,
     /// The server is about to stop.
@@ -157,6 +162,7 @@ impl Control {
                 keys: OpenedKeys::default(),
                 object_notes: Mutex::new(()),
                 uses: Uses::default(),
+                queries: Queries::default(),
                 previews: Arc::default(),
                 draining: AtomicBool::new(false),
                 certificate_files_fail: AtomicBool::new(false),
@@ -173,6 +179,11 @@ impl Control {
     /// Whether a certificate cannot be taken from the files that it is kept in: health says so.
     pub fn certificate_files_fail(&self, fail: bool) {
         self.shared.certificate_files_fail.store(fail, Ordering::Relaxed);
+    }
+
+    /// Queries over log groups that were asked.
+    pub(crate) fn queries(&self) -> &Queries {
+        &self.shared.queries
     }
 
     /// Whether the server is about to stop.
@@ -286,6 +297,12 @@ impl S3Surroundings for AroundS3 {
         if is_done { completed.map_err(|error| error.message) } else { Ok(()) }
     }
 
+    fn warn(&self, text: &str) {
+        if let Some(shared) = self.0.upgrade() {
+            (shared.config.warn)(text);
+        }
+    }
+
     fn refused(&self, stranger: Stranger<'_>) {
         if let Some(shared) = self.0.upgrade() {
             shared.settings.trail().refuse(stranger);
@@ -323,6 +340,7 @@ pub(crate) mod tests {
             dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || 1_763_830_800_000,
+            warn: |_| {},
         }
     }
 }

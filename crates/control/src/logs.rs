@@ -1,11 +1,18 @@
 //! CloudWatch Logs: log groups are views on the journal's records, from when a group was made and as far back as its
-//! retention allows. Two are there without being made, of what is in nobody's group: [`own`].
+//! retention allows. Some are there without being made: two of what is in nobody's group ([`own`]), and one of each stage of a REST
+//! API that logs ([`execution`]).
 
 mod events;
+mod execution;
 mod groups;
+mod insights;
 mod own;
+mod record;
+mod stored;
 mod streams;
+mod view;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aws::logs::*;
@@ -14,9 +21,13 @@ use model::resource::LogGroup as Group;
 use model::{Change, State, UnixMillis};
 
 use crate::Control;
+pub(crate) use insights::Queries;
+use view::View;
 
 const DAY_MS: UnixMillis = 86_400_000;
 const MAX_TAGS: usize = 50;
+/// Of most lists, where no limit is given, and the most that one may be.
+const MAX_PAGE: usize = 50;
 
 impl CloudWatchLogs for Control {
     async fn create_log_group(&self, caller: &Caller, input: CreateLogGroupRequest) -> Result<(), Error> {
@@ -34,9 +45,183 @@ impl CloudWatchLogs for Control {
     async fn delete_log_group(&self, caller: &Caller, input: DeleteLogGroupRequest) -> Result<(), Error> {
         let rule = |state: &State| {
             let group = group(state, caller, &input.log_group_name)?;
-            Ok((vec![Change::delete(group)], ()))
+            if State::one(&state.log_groups, &caller.region, &group.name).is_none() {
+                return Err(invalid("The log group shows a stage's requests: it is gone when the stage logs nothing."));
+            }
+            if group.deletion_protection {
+                return Err(Error::client(
+                    "InvalidOperationException",
+                    "The specified log group is protected from deletion: disable its deletion protection first.",
+                ));
+            }
+            Ok((vec![Change::delete(&*group)], ()))
         };
         self.settings().change(caller, rule).await
+    }
+
+    async fn put_log_group_deletion_protection(
+        &self,
+        caller: &Caller,
+        input: PutLogGroupDeletionProtectionRequest,
+    ) -> Result<(), Error> {
+        let name = name_of(caller, &input.log_group_identifier)?;
+        self.change_group(caller, name, |group| {
+            group.deletion_protection = input.deletion_protection_enabled;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_log_groups(
+        &self,
+        caller: &Caller,
+        input: ListLogGroupsRequest,
+    ) -> Result<ListLogGroupsResponse, Error> {
+        groups::list(&self.settings().state(), caller, &input)
+    }
+
+    async fn start_query(&self, caller: &Caller, input: StartQueryRequest) -> Result<StartQueryResponse, Error> {
+        insights::start(self, caller, input).await
+    }
+
+    async fn get_query_results(
+        &self,
+        caller: &Caller,
+        input: GetQueryResultsRequest,
+    ) -> Result<GetQueryResultsResponse, Error> {
+        insights::results(self, caller, &input)
+    }
+
+    async fn stop_query(&self, caller: &Caller, input: StopQueryRequest) -> Result<StopQueryResponse, Error> {
+        insights::stop(self, caller, &input)
+    }
+
+    async fn describe_queries(
+        &self,
+        caller: &Caller,
+        input: DescribeQueriesRequest,
+    ) -> Result<DescribeQueriesResponse, Error> {
+        insights::describe(self, caller, &input)
+    }
+
+    async fn list_log_groups_for_query(
+        &self,
+        caller: &Caller,
+        input: ListLogGroupsForQueryRequest,
+    ) -> Result<ListLogGroupsForQueryResponse, Error> {
+        insights::groups(self, caller, &input)
+    }
+
+    async fn get_log_record(&self, caller: &Caller, input: GetLogRecordRequest) -> Result<GetLogRecordResponse, Error> {
+        record::get(self, caller, input).await
+    }
+
+    async fn get_log_group_fields(
+        &self,
+        caller: &Caller,
+        input: GetLogGroupFieldsRequest,
+    ) -> Result<GetLogGroupFieldsResponse, Error> {
+        record::fields(self, caller, input).await
+    }
+
+    async fn put_query_definition(
+        &self,
+        caller: &Caller,
+        input: PutQueryDefinitionRequest,
+    ) -> Result<PutQueryDefinitionResponse, Error> {
+        stored::put_definition(self, caller, input).await
+    }
+
+    async fn delete_query_definition(
+        &self,
+        caller: &Caller,
+        input: DeleteQueryDefinitionRequest,
+    ) -> Result<DeleteQueryDefinitionResponse, Error> {
+        stored::delete_definition(self, caller, input).await
+    }
+
+    async fn describe_query_definitions(
+        &self,
+        caller: &Caller,
+        input: DescribeQueryDefinitionsRequest,
+    ) -> Result<DescribeQueryDefinitionsResponse, Error> {
+        stored::definitions(&self.settings().state(), caller, &input)
+    }
+
+    async fn put_metric_filter(&self, caller: &Caller, input: PutMetricFilterRequest) -> Result<(), Error> {
+        let now = self.now();
+        self.change_group(caller, &input.log_group_name, |group| stored::put_metric_filter(group, &input, now)).await
+    }
+
+    async fn delete_metric_filter(&self, caller: &Caller, input: DeleteMetricFilterRequest) -> Result<(), Error> {
+        let name = &input.filter_name;
+        self.change_group(caller, &input.log_group_name, |group| stored::delete_metric_filter(group, name)).await
+    }
+
+    async fn describe_metric_filters(
+        &self,
+        caller: &Caller,
+        input: DescribeMetricFiltersRequest,
+    ) -> Result<DescribeMetricFiltersResponse, Error> {
+        let state = self.settings().state();
+        let groups = match &input.log_group_name {
+            Some(name) => vec![readable_group(&state, caller, name)?],
+            None => State::of(&state.log_groups, &caller.region).map(|group| Cow::Borrowed(&**group)).collect(),
+        };
+        let groups: Vec<&Group> = groups.iter().map(AsRef::as_ref).collect();
+        stored::metric_filters(&groups, &input)
+    }
+
+    async fn test_metric_filter(
+        &self,
+        _: &Caller,
+        input: TestMetricFilterRequest,
+    ) -> Result<TestMetricFilterResponse, Error> {
+        stored::test_metric_filter(input)
+    }
+
+    async fn put_subscription_filter(&self, caller: &Caller, input: PutSubscriptionFilterRequest) -> Result<(), Error> {
+        let now = self.now();
+        let put = |group: &mut Group| stored::put_subscription_filter(group, &input, now);
+        self.change_group(caller, &input.log_group_name, put).await
+    }
+
+    async fn delete_subscription_filter(
+        &self,
+        caller: &Caller,
+        input: DeleteSubscriptionFilterRequest,
+    ) -> Result<(), Error> {
+        let name = &input.filter_name;
+        self.change_group(caller, &input.log_group_name, |group| stored::delete_subscription_filter(group, name)).await
+    }
+
+    async fn describe_subscription_filters(
+        &self,
+        caller: &Caller,
+        input: DescribeSubscriptionFiltersRequest,
+    ) -> Result<DescribeSubscriptionFiltersResponse, Error> {
+        let state = self.settings().state();
+        stored::subscription_filters(&*readable_group(&state, caller, &input.log_group_name)?, &input)
+    }
+
+    async fn put_resource_policy(
+        &self,
+        caller: &Caller,
+        input: PutResourcePolicyRequest,
+    ) -> Result<PutResourcePolicyResponse, Error> {
+        stored::put_policy(self, caller, input).await
+    }
+
+    async fn delete_resource_policy(&self, caller: &Caller, input: DeleteResourcePolicyRequest) -> Result<(), Error> {
+        stored::delete_policy(self, caller, input).await
+    }
+
+    async fn describe_resource_policies(
+        &self,
+        caller: &Caller,
+        input: DescribeResourcePoliciesRequest,
+    ) -> Result<DescribeResourcePoliciesResponse, Error> {
+        stored::policies(&self.settings().state(), caller, &input)
     }
 
     async fn put_retention_policy(&self, caller: &Caller, input: PutRetentionPolicyRequest) -> Result<(), Error> {
@@ -134,7 +319,7 @@ impl Control {
         change: impl Fn(&mut Group) -> Result<(), Error> + Send + Sync,
     ) -> Result<(), Error> {
         let rule = |state: &State| {
-            let mut group = group(state, caller, name)?.clone();
+            let mut group = group(state, caller, name)?.into_owned();
             change(&mut group)?;
             Ok((vec![Change::put(&group)], ()))
         };
@@ -142,41 +327,56 @@ impl Control {
     }
 }
 
-/// A group that can be changed.
-fn group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<&'s Group, Error> {
+/// A group that can be changed: a stage's becomes one that was made.
+fn group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<Cow<'s, Group>, Error> {
     own::refuse(name)?;
     readable_group(state, caller, name)
 }
 
-fn readable_group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<&'s Group, Error> {
+fn readable_group<'s>(state: &'s State, caller: &Caller, name: &str) -> Result<Cow<'s, Group>, Error> {
     if let Some(own) = own::group(name) {
-        return Ok(own);
+        return Ok(Cow::Borrowed(own));
     }
-    let group = State::one(&state.log_groups, &caller.region, name);
-    group.map(AsRef::as_ref).ok_or_else(|| Error::resource_not_found("The specified log group does not exist."))
+    if let Some(group) = State::one(&state.log_groups, &caller.region, name) {
+        return Ok(Cow::Borrowed(&**group));
+    }
+    let of_stage = execution::Execution::named(state, &caller.region, name);
+    let group = of_stage.map(|stage| Cow::Owned(Group::new(caller.region.as_str(), name, stage.created)));
+    group.ok_or_else(|| Error::resource_not_found("The specified log group does not exist."))
 }
 
-/// The group that `logGroupName` or `logGroupIdentifier` (a name or an ARN) names.
-fn named_group<'s>(
-    state: &'s State,
+/// What is shown of the group that `logGroupName` or `logGroupIdentifier` (a name or an ARN) names.
+fn named_view(
+    state: &State,
     caller: &Caller,
     name: Option<&str>,
     identifier: Option<&str>,
-) -> Result<&'s Group, Error> {
+    now: UnixMillis,
+) -> Result<View, Error> {
     match (name, identifier) {
-        (Some(name), None) => readable_group(state, caller, name),
-        (None, Some(arn)) if arn.starts_with("arn:") => {
-            let name = name_of_arn(caller, arn);
-            name.map_or_else(|| Err(no_such_resource()), |name| readable_group(state, caller, name))
-        }
-        (None, Some(name)) => readable_group(state, caller, name),
+        (Some(name), None) => viewed(state, caller, name, now),
+        (None, Some(identifier)) => viewed(state, caller, name_of(caller, identifier)?, now),
         (Some(_), Some(_)) => Err(invalid("LogGroup name and LogGroup ARN are mutually exclusive parameters.")),
         (None, None) => Err(invalid("Either logGroupName or logGroupIdentifier must be specified.")),
     }
 }
 
-fn group_arn(caller: &Caller, group: &Group) -> String {
-    format!("arn:aws:logs:{}:{}:log-group:{}", caller.region, caller.account, group.name)
+/// What is shown of a group.
+fn viewed(state: &State, caller: &Caller, name: &str, now: UnixMillis) -> Result<View, Error> {
+    let group = readable_group(state, caller, name)?;
+    Ok(View::of(&group, execution::Execution::named(state, &caller.region, name), now))
+}
+
+/// The name that an identifier (a name or an ARN) is of.
+fn name_of<'i>(caller: &Caller, identifier: &'i str) -> Result<&'i str, Error> {
+    if identifier.starts_with("arn:") {
+        return name_of_arn(caller, identifier).ok_or_else(no_such_resource);
+    }
+    Ok(identifier)
+}
+
+fn group_arn(caller: &Caller, name: &str) -> String {
+    format!("arn:aws:logs:{}:{}:log-group:{name}", caller.region, caller.account)
 }
 
 /// The name in a group's ARN, with or without `:*`; `None` where it is of another account or region.
@@ -218,6 +418,14 @@ fn after_token<T>(items: &mut Vec<T>, token: Option<&str>, name: impl Fn(&T) -> 
         items.drain(..=last);
     }
     Ok(())
+}
+
+/// Cuts a list to a page; the answer is the token of the next.
+fn page_of<T>(items: &mut Vec<T>, limit: Option<i32>, name: impl Fn(&T) -> &str) -> Option<String> {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAX_PAGE).max(1);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    items.last().filter(|_| more).map(|last| name(last).to_owned())
 }
 
 fn bad_token() -> Error {

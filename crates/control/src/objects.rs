@@ -7,24 +7,28 @@
 //! All functions block on the disk: call them outside of an async runtime's own threads.
 
 mod blobs;
+mod checksum;
+mod error;
 mod index;
 mod listing;
 mod upload;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::rand;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use md5::{Digest, Md5};
 use model::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 pub use blobs::StagedBlob;
 use blobs::{BlobFault, Blobs};
+pub use checksum::{Algorithm, Sums};
+pub use error::{ObjectError, StorageError};
 use index::{Index, Tables};
 pub use listing::{Listed, ObjectPage, Scan, VersionPage};
-pub use upload::CompletedPart;
+pub use upload::{CompletedPart, Completion, Part, Upload, UploadPage, UploadScan};
 
 /// The largest object, bytes. Truststores are at most 1 MB; this is for whatever else is kept beside them.
 pub const MAX_OBJECT_BYTES: u64 = 64 << 20;
@@ -56,6 +60,9 @@ pub struct Bucket {
     /// Tags of the bucket.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// What was set about it and is only kept, by what it is about: documents, as they are given back.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// `VersioningConfiguration.Status`; once on, it is never `Unversioned` again.
@@ -91,6 +98,21 @@ pub struct Content {
     pub etag: String,
     /// What was given with it.
     pub metadata: Metadata,
+    /// What it was put together of; empty where it was put as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<ObjectPart>,
+}
+
+/// A part that an object was put together of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectPart {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Bytes.
+    pub size: u64,
+    /// By algorithm, base64.
+    #[serde(default)]
+    pub checksums: BTreeMap<String, String>,
 }
 
 /// What a client says about an object, and gets back with it.
@@ -114,6 +136,15 @@ pub struct Metadata {
     /// Checksums of the whole object by algorithm (`CRC32`, …), base64; they were compared when it was put.
     #[serde(default)]
     pub checksums: BTreeMap<String, String>,
+    /// The checksums are of the checksums of the parts (`COMPOSITE`), not of the bytes.
+    #[serde(default)]
+    pub composite: bool,
+    /// `x-amz-storage-class`, where it is not `STANDARD`.
+    #[serde(default)]
+    pub storage_class: Option<String>,
+    /// `x-amz-website-redirect-location`
+    #[serde(default)]
+    pub redirect: Option<String>,
     /// Tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -128,7 +159,7 @@ pub struct Written {
     pub delete_marker: bool,
 }
 
-/// What must hold of the present version for a put to happen.
+/// What must hold of the present version for a put or a delete to happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing.
@@ -136,118 +167,10 @@ pub enum Precondition {
     None,
     /// `If-None-Match: *`
     Absent,
+    /// `If-Match: *`
+    Present,
     /// `If-Match`: the ETag, without quotes.
     Matches(String),
-}
-
-/// The request cannot be answered as it was made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ObjectError {
-    /// There is no such bucket.
-    #[error("The specified bucket does not exist")]
-    NoSuchBucket(String),
-    /// The bucket was made before.
-    #[error("Your previous request to create the named bucket succeeded and you already own it.")]
-    BucketAlreadyOwnedByYou(String),
-    /// A bucket is deleted that holds versions, delete markers included.
-    #[error("The bucket you tried to delete is not empty")]
-    BucketNotEmpty(String),
-    /// There are [`MAX_BUCKETS`] already.
-    #[error("You have attempted to create more buckets than allowed")]
-    TooManyBuckets,
-    /// There is no such object, or its newest version is the delete marker with this id.
-    #[error("The specified key does not exist.")]
-    NoSuchKey {
-        /// The key.
-        key: String,
-        /// Version id of the delete marker.
-        marker: Option<String>,
-    },
-    /// There is no such version.
-    #[error("The specified version does not exist.")]
-    NoSuchVersion {
-        /// The key.
-        key: String,
-        /// The version id that was asked for.
-        version: String,
-    },
-    /// The version that was asked for is a delete marker.
-    #[error("The specified method is not allowed against this resource.")]
-    IsDeleteMarker {
-        /// Its version id.
-        version: String,
-        /// When it was made.
-        modified: UnixMillis,
-    },
-    /// The text is no version id at all.
-    #[error("Invalid version id specified")]
-    InvalidVersionId(String),
-    /// More bytes than allowed.
-    #[error("Your proposed upload exceeds the maximum allowed size")]
-    TooLarge {
-        /// Bytes; what was seen of it where it was still being sent.
-        size: u64,
-        /// Bytes.
-        limit: u64,
-    },
-    /// The precondition does not hold.
-    #[error("At least one of the pre-conditions you specified did not hold")]
-    PreconditionFailed,
-    /// There is no such upload (any more).
-    #[error(
-        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
-    )]
-    NoSuchUpload(String),
-    /// Too many uploads were begun in the bucket and neither completed nor aborted.
-    #[error("Too many uploads were begun in this bucket: complete or abort some of them first")]
-    TooManyUploads,
-    /// A part was not uploaded, or has another ETag.
-    #[error(
-        "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."
-    )]
-    InvalidPart(u16),
-    /// The parts are not in ascending order.
-    #[error("The list of parts was not in ascending order. Parts must be ordered by part number.")]
-    InvalidPartOrder,
-    /// A part but the last is smaller than 5 MB.
-    #[error("Your proposed upload is smaller than the minimum allowed size")]
-    PartTooSmall(u16),
-    /// The data directory failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// The data directory holds something else than what was written, or cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StorageError {
-    /// The file with an object's content is not as it was written.
-    #[error("{path}, the content of s3://{object}, {fault}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Bucket, key and version of (one of) the objects that it belongs to.
-        object: String,
-        /// What is wrong with it.
-        fault: BlobFault,
-    },
-    /// The index is damaged or was lost.
-    #[error("the index of objects {path} {why}")]
-    Index {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// File or directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 type Result<T, E = ObjectError> = std::result::Result<T, E>;
@@ -293,7 +216,13 @@ impl Objects {
     }
 
     /// Makes a bucket.
-    pub fn create_bucket(&self, name: &str, region: &str, at: UnixMillis) -> Result<()> {
+    pub fn create_bucket(
+        &self,
+        name: &str,
+        region: &str,
+        settings: BTreeMap<String, String>,
+        at: UnixMillis,
+    ) -> Result<()> {
         self.write(|tables| {
             if tables.bucket(name)?.is_some() {
                 return Err(ObjectError::BucketAlreadyOwnedByYou(name.to_owned()));
@@ -307,6 +236,7 @@ impl Objects {
                 created: at,
                 versioning: Versioning::Unversioned,
                 tags: BTreeMap::new(),
+                settings,
             })?)
         })
     }
@@ -344,7 +274,7 @@ impl Objects {
         Ok(self.index.buckets()?)
     }
 
-    /// Changes a bucket's versioning or tags.
+    /// Changes a bucket's versioning, tags or settings.
     pub fn change_bucket(&self, name: &str, change: impl FnOnce(&mut Bucket)) -> Result<()> {
         self.write(|tables| {
             let mut bucket = tables.existing_bucket(name)?;
@@ -366,30 +296,38 @@ impl Objects {
         let staged = staged.finish()?;
         self.write(|tables| {
             let etag = HEXLOWER.encode(staged.md5());
-            let content = Content { digest: staged.digest().to_owned(), size: staged.size(), etag, metadata };
+            let (digest, size) = (staged.digest().to_owned(), staged.size());
+            let content = Content { digest, size, etag, metadata, parts: Vec::new() };
             self.blobs.keep(staged)?;
             let written = put_version(tables, bucket, key, content.clone(), precondition, at)?;
             Ok((written, content))
         })
     }
 
-    /// Puts the content of another object, without copying its bytes.
+    /// Puts the content of another object, without copying its bytes; `change` says with what other metadata, `algorithm` with what
+    /// other checksum. It is an object as if it were put as a whole.
     pub fn copy(
         &self,
         (bucket, key): (&str, &str),
         source: (&str, &str, Option<&str>),
-        metadata: Option<Metadata>,
+        change: impl FnOnce(&mut Metadata),
+        algorithm: Option<Algorithm>,
+        precondition: &Precondition,
         at: UnixMillis,
-    ) -> Result<(Written, Version)> {
+    ) -> Result<(Written, Content)> {
         self.write(|tables| {
             tables.existing_bucket(source.0)?;
             let version = tables.version(source.0, source.1, source.2)?;
             let mut content = content_of(&version, source.1, source.2)?.clone();
-            if let Some(metadata) = metadata {
-                content.metadata = Metadata { checksums: content.metadata.checksums, ..metadata };
+            change(&mut content.metadata);
+            let has = |algorithm: Algorithm| content.metadata.checksums.contains_key(algorithm.name());
+            if !content.parts.is_empty() || algorithm.is_some_and(|algorithm| !has(algorithm)) {
+                let bytes = self.blobs.read(&content.digest, content.size);
+                let bytes = bytes.map_err(|fault| self.content_fault(source.0, source.1, &version, fault))?;
+                content.joined(&bytes, algorithm);
             }
-            let written = put_version(tables, bucket, key, content, &Precondition::None, at)?;
-            Ok((written, version))
+            let written = put_version(tables, bucket, key, content.clone(), precondition, at)?;
+            Ok((written, content))
         })
     }
 
@@ -433,10 +371,21 @@ impl Objects {
     }
 
     /// Deletes a version, or, where none is named, what a `GET` without a version would have answered: that leaves a
-    /// delete marker in a bucket with versioning. Deleting what is not there succeeds.
-    pub fn delete(&self, bucket: &str, key: &str, version: Option<&str>, at: UnixMillis) -> Result<Written> {
+    /// delete marker in a bucket with versioning. Deleting what is not there succeeds, unless a precondition says otherwise.
+    pub fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        precondition: &Precondition,
+        at: UnixMillis,
+    ) -> Result<Written> {
         self.write(|tables| {
             let versioning = tables.existing_bucket(bucket)?.versioning;
+            let present = tables.newest(bucket, key)?.and_then(|version| version.content);
+            if !precondition.holds(present.as_ref()) {
+                return Err(ObjectError::PreconditionFailed);
+            }
             if let Some(id) = version {
                 check_version_id(id)?;
                 let removed = tables.remove_version(bucket, key, id)?;
@@ -500,6 +449,31 @@ impl Objects {
     }
 }
 
+impl Content {
+    /// As it would be had it been put as a whole, with a checksum of this algorithm, or of those that it has.
+    fn joined(&mut self, bytes: &[u8], algorithm: Option<Algorithm>) {
+        self.parts.clear();
+        self.metadata.composite = false;
+        self.etag = HEXLOWER.encode(&Md5::digest(bytes));
+        let had = &self.metadata.checksums;
+        let mut sums =
+            Sums::new(|one| algorithm.map_or_else(|| had.contains_key(one.name()), |algorithm| one == algorithm));
+        sums.update(bytes);
+        self.metadata.checksums = sums.finish();
+    }
+}
+
+impl Precondition {
+    fn holds(&self, present: Option<&Content>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Absent => present.is_none(),
+            Self::Present => present.is_some(),
+            Self::Matches(etag) => present.is_some_and(|content| content.etag == *etag),
+        }
+    }
+}
+
 fn put_version(
     tables: &mut Tables<'_>,
     bucket: &str,
@@ -510,13 +484,12 @@ fn put_version(
 ) -> Result<Written> {
     let versioning = tables.existing_bucket(bucket)?.versioning;
     let present = tables.newest(bucket, key)?.and_then(|version| version.content);
-    let holds = match precondition {
-        Precondition::None => true,
-        Precondition::Absent => present.is_none(),
-        Precondition::Matches(etag) => present.is_some_and(|content| content.etag == *etag),
-    };
-    if !holds {
-        return Err(ObjectError::PreconditionFailed);
+    if !precondition.holds(present.as_ref()) {
+        // Who says what is to be replaced is told that there is nothing (S3, "conditional writes").
+        return Err(match (precondition, present) {
+            (Precondition::Matches(_), None) => ObjectError::NoSuchKey { key: key.to_owned(), marker: None },
+            _ => ObjectError::PreconditionFailed,
+        });
     }
     let id = if versioning == Versioning::Enabled { random_id() } else { NULL_VERSION.to_owned() };
     tables.retain(&content.digest, content.size)?;

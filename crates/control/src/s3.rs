@@ -3,13 +3,21 @@
 //! `s3s` reads and writes S3's wire forms and verifies signatures; here is what may reach it, what the operations do,
 //! and S3's own codes and texts. Operations that are not here are answered with `NotImplemented`.
 
+mod acl;
+mod bucket;
 mod call;
 mod conditions;
+mod copy;
 mod errors;
 mod gate;
 mod listing;
+mod metadata;
 mod multipart;
+mod object;
 mod operations;
+mod policy;
+mod selection;
+mod settings;
 mod tags;
 mod upload;
 
@@ -64,6 +72,9 @@ pub trait S3Surroundings: Send + Sync + 'static {
     /// Has it on disk what became of a write. The error, which the caller is told, says why that could not be.
     async fn complete(&self, write: &Write, changed: Vec<String>, outcome: Outcome<'static>) -> Result<(), String>;
 
+    /// Tells the operator something that a caller may not notice.
+    fn warn(&self, text: &str);
+
     /// Told of a request of somebody who has not proved who they are.
     fn refused(&self, stranger: Stranger<'_>);
 }
@@ -100,7 +111,7 @@ impl S3Handler {
         let mut service = S3ServiceBuilder::new(operations);
         service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         service.set_auth(Keys(Arc::clone(&surroundings)));
-        service.set_access(Access(Arc::clone(&surroundings)));
+        service.set_access(Access { surroundings: Arc::clone(&surroundings), account: options.account });
         service.set_host(Hosts(options.hosts));
         Self { service: service.build(), surroundings }
     }
@@ -121,6 +132,7 @@ impl S3Handler {
         let response = match gate::check(&parts) {
             Err(refused) => errors::response(refused),
             Ok(()) => {
+                gate::unhoist(&mut parts);
                 let answer = self.service.call(Request::from_parts(parts, body)).await;
                 answer.unwrap_or_else(|_| errors::response(s3_error!(InternalError)))
             }
@@ -199,7 +211,10 @@ impl S3Auth for Keys {
 }
 
 /// Who may do what.
-struct Access(Arc<dyn S3Surroundings>);
+struct Access {
+    surroundings: Arc<dyn S3Surroundings>,
+    account: String,
+}
 
 #[async_trait]
 impl S3Access for Access {
@@ -214,11 +229,16 @@ impl S3Access for Access {
         let call = cx.extensions_mut().get::<Arc<Call>>().cloned();
         let call = call.ok_or(S3ErrorCode::InternalError)?;
         let write = call.identified(&access_key, cx, &resource);
-        let authorized = self.0.authorize(&access_key, cx.s3_op().name(), &resource);
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            if cx.headers().get(name).is_some_and(|owner| owner.as_bytes() != self.account.as_bytes()) {
+                return Err(S3ErrorCode::AccessDenied.into());
+            }
+        }
+        let authorized = self.surroundings.authorize(&access_key, cx.s3_op().name(), &resource);
         authorized.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))?;
         match write {
             None => Ok(()),
-            Some(write) => self.0.intend(write).await.map_err(|why| s3_error!(ServiceUnavailable, "{why}")),
+            Some(write) => self.surroundings.intend(write).await.map_err(|why| s3_error!(ServiceUnavailable, "{why}")),
         }
     }
 }

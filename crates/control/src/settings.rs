@@ -247,23 +247,13 @@ fn unavailable(error: &StoreError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use model::resource::LogGroup;
     use store::{Follower, Memory};
 
     use super::*;
 
     fn group(name: &str, retention_days: u32) -> LogGroup {
-        LogGroup {
-            region: "us-east-1".into(),
-            name: name.into(),
-            created: 1,
-            retention_days: Some(retention_days),
-            streams: BTreeMap::new(),
-            deleted_streams: BTreeMap::new(),
-            tags: BTreeMap::new(),
-        }
+        LogGroup { retention_days: Some(retention_days), ..LogGroup::new("us-east-1", name, 1) }
     }
 
     async fn settings(store: &Arc<dyn Store>) -> (Settings, Follower, tempfile::TempDir) {

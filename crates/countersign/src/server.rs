@@ -424,6 +424,7 @@ impl Config {
             dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
             clock: now,
+            warn,
         }
     }
 

@@ -13,6 +13,8 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use cursor::Cursor;
 use fields::Fields;
 use json::JsonTest;
@@ -67,6 +69,18 @@ impl Pattern {
         };
         cursor.end()?;
         Ok(Self(kind))
+    }
+
+    /// What a message has of the fields that the pattern names, by name: `$ip`, `$.status`.
+    pub fn extracted(&self, message: &str) -> BTreeMap<String, String> {
+        match &self.0 {
+            Kind::All | Kind::Terms(_) => BTreeMap::new(),
+            Kind::Fields(fields) => fields.values(message),
+            Kind::Json(expression) => match serde_json::from_str::<serde_json::Value>(message) {
+                Ok(document) => expression.tests().into_iter().filter_map(|test| test.value(&document)).collect(),
+                Err(_) => BTreeMap::new(),
+            },
+        }
     }
 
     /// Whether a message matches.

@@ -2,7 +2,7 @@
 //!
 //! Here live the records ([`AccessRecord`], [`ConnectionRecord`], [`AdmissionRecord`], [`RefusalsRecord`]), the way to disk ([`Writer`], one per core, without locks; one thread behind
 //! them that writes and syncs), segments that tell when they were damaged ([`Notice`]), queries in the terms of
-//! CloudWatch Logs ([`Query`], [`Page`]) and its filter patterns ([`filter::Pattern`]); the [`ledger`] of the clients that
+//! CloudWatch Logs ([`Query`], [`Page`]), its filter patterns ([`filter::Pattern`]) and its query language ([`insights`]); the [`ledger`] of the clients that
 //! were seen, and the book of what API keys have used of their plans ([`usage`]).
 //!
 //! What must not live here: HTTP, AWS's wire forms, settings, and the decision what is to be recorded.
@@ -21,6 +21,7 @@
 
 pub mod audit;
 pub mod filter;
+pub mod insights;
 pub mod ledger;
 pub mod note;
 pub mod request_id;

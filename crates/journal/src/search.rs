@@ -24,6 +24,8 @@ pub struct Search<'a> {
     pub client: Option<&'a str>,
     /// Of a domain.
     pub domain: Option<&'a str>,
+    /// Of an API's stage.
+    pub api: Option<(&'a str, &'a str)>,
     /// Of clients that were not trusted.
     pub refused: bool,
     /// First millisecond that is wanted.
@@ -94,6 +96,7 @@ impl Default for Search<'_> {
             kinds: Kinds::ALL,
             client: None,
             domain: None,
+            api: None,
             refused: false,
             since_ms: i64::MIN,
             until_ms: i64::MAX,
@@ -116,6 +119,7 @@ impl Search<'_> {
         self.kinds.contain(about.kind)
             && (self.since_ms..self.until_ms).contains(&about.time_ms)
             && self.domain.is_none_or(|domain| about.domain == domain)
+            && self.api.is_none_or(|api| about.api() == api)
             && (!self.refused || about.is_refused())
             && self.client.is_none_or(|wanted| about.client.is_some_and(|client| client.is(wanted)))
     }
@@ -209,7 +213,8 @@ impl Filling<'_> {
     fn read(&mut self, block: &Block, lines: &Lines) -> Option<Position> {
         let back = self.search.newest_first;
         // Most records of most blocks are others': a look for the bytes spares reading them.
-        let needle = self.search.client.or(self.search.domain).filter(|needle| needle.bytes().all(is_plain));
+        let api = self.search.api.map(|(api, _)| api);
+        let needle = self.search.client.or(self.search.domain).or(api).filter(|needle| needle.bytes().all(is_plain));
         let finder = needle.map(memchr::memmem::Finder::new);
         for (number, json) in ordered(lines.iter().enumerate(), back) {
             let position = Position(block.first + number as u64);

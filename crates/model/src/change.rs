@@ -4,8 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
-    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, QueryDefinition,
+    RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa,
+    UsagePlan, UsagePlanKey, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -106,6 +107,8 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     RecordSet = "record-sets" [zone_id, key];
+    LogResourcePolicy = "log-resource-policies" [region, name];
+    QueryDefinition = "query-definitions" [region, id];
     Route = "routes" [api_id, id];
     RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];

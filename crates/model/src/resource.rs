@@ -4,6 +4,7 @@
 
 mod certificate;
 mod dns;
+mod logs;
 mod rest;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ pub use certificate::{
     RevokedSerial,
 };
 pub use dns::{HostedZone, RecordAnswer, RecordSet, ZoneChange};
+pub use logs::{
+    LogGroup, LogLevel, LogResourcePolicy, MetricFilter, MetricTransformation, QueryDefinition, QueryParameter,
+    SubscriptionFilter,
+};
 pub use rest::{
     Account, ApiKey, GatewayResponse, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization,
     RestAuthorizer, RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
@@ -266,6 +271,12 @@ pub struct RouteSettings {
     pub throttling_rate_limit: Option<f64>,
     /// `detailedMetricsEnabled`
     pub detailed_metrics_enabled: Option<bool>,
+    /// `loggingLevel` of a REST API's method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging_level: Option<LogLevel>,
+    /// `dataTraceEnabled` of a REST API's method.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub data_trace: bool,
 }
 
 impl Eq for RouteSettings {}
@@ -490,28 +501,6 @@ pub struct UpstreamCa {
     pub api_id: String,
     /// PEM.
     pub object: NamedObject,
-}
-
-/// A group of CloudWatch Logs: a view on the records since its creation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogGroup {
-    /// Where it is listed.
-    pub region: String,
-    /// `logGroupName`
-    pub name: String,
-    /// `creationTime`; older records are not shown.
-    pub created: UnixMillis,
-    /// `retentionInDays`
-    pub retention_days: Option<u32>,
-    /// Streams made by `create-log-stream`; those of access logs need none. Name to creation time.
-    #[serde(default)]
-    pub streams: BTreeMap<String, UnixMillis>,
-    /// Streams that `delete-log-stream` was asked to delete: what came into them until then is not shown.
-    #[serde(default)]
-    pub deleted_streams: BTreeMap<String, UnixMillis>,
-    /// `tags`
-    #[serde(default)]
-    pub tags: Tags,
 }
 
 /// An access key of the control API.

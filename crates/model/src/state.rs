@@ -7,8 +7,9 @@ use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
-    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, QueryDefinition,
+    RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa,
+    UsagePlan, UsagePlanKey, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -53,6 +54,10 @@ pub struct State {
     pub log_groups: Nested<LogGroup>,
     /// By zone id, then key.
     pub record_sets: Nested<RecordSet>,
+    /// By region, then name.
+    pub log_resource_policies: Nested<LogResourcePolicy>,
+    /// By region, then id.
+    pub query_definitions: Nested<QueryDefinition>,
     /// By API id, then id.
     pub request_validators: Nested<RequestValidator>,
     /// By id.
@@ -126,6 +131,8 @@ impl State {
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
             RecordSet::KIND => two(&mut self.record_sets, change),
+            LogResourcePolicy::KIND => two(&mut self.log_resource_policies, change),
+            QueryDefinition::KIND => two(&mut self.query_definitions, change),
             RequestValidator::KIND => two(&mut self.request_validators, change),
             RestApi::KIND => one(&mut self.rest_apis, change),
             RestAuthorizer::KIND => two(&mut self.rest_authorizers, change),
@@ -244,15 +251,7 @@ mod tests {
     use super::*;
 
     fn group(name: &str) -> LogGroup {
-        LogGroup {
-            region: "us-east-1".into(),
-            name: name.into(),
-            created: 1,
-            retention_days: None,
-            streams: BTreeMap::new(),
-            deleted_streams: BTreeMap::new(),
-            tags: BTreeMap::new(),
-        }
+        LogGroup::new("us-east-1", name, 1)
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
     const NOW: UnixMillis = 1_795_305_600_000;
 
     fn settings(rate: Option<f64>, burst: Option<u32>) -> RouteSettings {
-        RouteSettings { throttling_rate_limit: rate, throttling_burst_limit: burst, detailed_metrics_enabled: None }
+        RouteSettings { throttling_rate_limit: rate, throttling_burst_limit: burst, ..RouteSettings::default() }
     }
 
     fn throttle(rate: f64, burst: u32) -> Arc<Throttle> {

@@ -1,6 +1,6 @@
 //! One suite over the embedded stores, and what only a file can suffer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,15 +13,7 @@ use model::{Blob, Change, State};
 use crate::{CommitError, Event, Follower, Memory, Redb, Store, StoreError};
 
 fn group(name: &str) -> LogGroup {
-    LogGroup {
-        region: "us-east-1".into(),
-        name: name.into(),
-        created: 1,
-        retention_days: None,
-        streams: BTreeMap::new(),
-        deleted_streams: BTreeMap::new(),
-        tags: BTreeMap::new(),
-    }
+    LogGroup::new("us-east-1", name, 1)
 }
 
 fn put(name: &str) -> Change {

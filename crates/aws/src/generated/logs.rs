@@ -253,29 +253,29 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteMetricFilter",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DELETE_METRIC_FILTER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteQueryDefinition",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DELETE_QUERY_DEFINITION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteResourcePolicy",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DELETE_RESOURCE_POLICY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -298,11 +298,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteSubscriptionFilter",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DELETE_SUBSCRIPTION_FILTER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -451,47 +451,47 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DescribeMetricFilters",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DESCRIBE_METRIC_FILTERS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DescribeQueries",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DESCRIBE_QUERIES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DescribeQueryDefinitions",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DESCRIBE_QUERY_DEFINITIONS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DescribeResourcePolicies",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DESCRIBE_RESOURCE_POLICIES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DescribeSubscriptionFilters",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::DESCRIBE_SUBSCRIPTION_FILTERS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -604,11 +604,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetLogGroupFields",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::GET_LOG_GROUP_FIELDS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -622,11 +622,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetLogRecord",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::GET_LOG_RECORD_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -640,11 +640,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetQueryResults",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::GET_QUERY_RESULTS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -721,20 +721,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ListLogGroups",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::LIST_LOG_GROUPS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "ListLogGroupsForQuery",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::LIST_LOG_GROUPS_FOR_QUERY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -883,38 +883,38 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutLogGroupDeletionProtection",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_LOG_GROUP_DELETION_PROTECTION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "PutMetricFilter",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_METRIC_FILTER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "PutQueryDefinition",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_QUERY_DEFINITION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "PutResourcePolicy",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_RESOURCE_POLICY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -937,11 +937,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutSubscriptionFilter",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_SUBSCRIPTION_FILTER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -973,20 +973,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "StartQuery",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::START_QUERY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "StopQuery",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::STOP_QUERY_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1009,11 +1009,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "TestMetricFilter",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::TEST_METRIC_FILTER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1112,10 +1112,30 @@ pub trait CloudWatchLogs: Sync {
         caller: &Caller,
         input: DeleteLogStreamRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_metric_filter(
+        &self,
+        caller: &Caller,
+        input: DeleteMetricFilterRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_query_definition(
+        &self,
+        caller: &Caller,
+        input: DeleteQueryDefinitionRequest,
+    ) -> impl Future<Output = Result<DeleteQueryDefinitionResponse, Error>> + Send;
+    fn delete_resource_policy(
+        &self,
+        caller: &Caller,
+        input: DeleteResourcePolicyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_retention_policy(
         &self,
         caller: &Caller,
         input: DeleteRetentionPolicyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_subscription_filter(
+        &self,
+        caller: &Caller,
+        input: DeleteSubscriptionFilterRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn describe_log_groups(
         &self,
@@ -1127,6 +1147,31 @@ pub trait CloudWatchLogs: Sync {
         caller: &Caller,
         input: DescribeLogStreamsRequest,
     ) -> impl Future<Output = Result<DescribeLogStreamsResponse, Error>> + Send;
+    fn describe_metric_filters(
+        &self,
+        caller: &Caller,
+        input: DescribeMetricFiltersRequest,
+    ) -> impl Future<Output = Result<DescribeMetricFiltersResponse, Error>> + Send;
+    fn describe_queries(
+        &self,
+        caller: &Caller,
+        input: DescribeQueriesRequest,
+    ) -> impl Future<Output = Result<DescribeQueriesResponse, Error>> + Send;
+    fn describe_query_definitions(
+        &self,
+        caller: &Caller,
+        input: DescribeQueryDefinitionsRequest,
+    ) -> impl Future<Output = Result<DescribeQueryDefinitionsResponse, Error>> + Send;
+    fn describe_resource_policies(
+        &self,
+        caller: &Caller,
+        input: DescribeResourcePoliciesRequest,
+    ) -> impl Future<Output = Result<DescribeResourcePoliciesResponse, Error>> + Send;
+    fn describe_subscription_filters(
+        &self,
+        caller: &Caller,
+        input: DescribeSubscriptionFiltersRequest,
+    ) -> impl Future<Output = Result<DescribeSubscriptionFiltersResponse, Error>> + Send;
     fn filter_log_events(
         &self,
         caller: &Caller,
@@ -1137,6 +1182,31 @@ pub trait CloudWatchLogs: Sync {
         caller: &Caller,
         input: GetLogEventsRequest,
     ) -> impl Future<Output = Result<GetLogEventsResponse, Error>> + Send;
+    fn get_log_group_fields(
+        &self,
+        caller: &Caller,
+        input: GetLogGroupFieldsRequest,
+    ) -> impl Future<Output = Result<GetLogGroupFieldsResponse, Error>> + Send;
+    fn get_log_record(
+        &self,
+        caller: &Caller,
+        input: GetLogRecordRequest,
+    ) -> impl Future<Output = Result<GetLogRecordResponse, Error>> + Send;
+    fn get_query_results(
+        &self,
+        caller: &Caller,
+        input: GetQueryResultsRequest,
+    ) -> impl Future<Output = Result<GetQueryResultsResponse, Error>> + Send;
+    fn list_log_groups(
+        &self,
+        caller: &Caller,
+        input: ListLogGroupsRequest,
+    ) -> impl Future<Output = Result<ListLogGroupsResponse, Error>> + Send;
+    fn list_log_groups_for_query(
+        &self,
+        caller: &Caller,
+        input: ListLogGroupsForQueryRequest,
+    ) -> impl Future<Output = Result<ListLogGroupsForQueryResponse, Error>> + Send;
     fn list_tags_for_resource(
         &self,
         caller: &Caller,
@@ -1152,11 +1222,46 @@ pub trait CloudWatchLogs: Sync {
         caller: &Caller,
         input: PutLogEventsRequest,
     ) -> impl Future<Output = Result<PutLogEventsResponse, Error>> + Send;
+    fn put_log_group_deletion_protection(
+        &self,
+        caller: &Caller,
+        input: PutLogGroupDeletionProtectionRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn put_metric_filter(
+        &self,
+        caller: &Caller,
+        input: PutMetricFilterRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn put_query_definition(
+        &self,
+        caller: &Caller,
+        input: PutQueryDefinitionRequest,
+    ) -> impl Future<Output = Result<PutQueryDefinitionResponse, Error>> + Send;
+    fn put_resource_policy(
+        &self,
+        caller: &Caller,
+        input: PutResourcePolicyRequest,
+    ) -> impl Future<Output = Result<PutResourcePolicyResponse, Error>> + Send;
     fn put_retention_policy(
         &self,
         caller: &Caller,
         input: PutRetentionPolicyRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn put_subscription_filter(
+        &self,
+        caller: &Caller,
+        input: PutSubscriptionFilterRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn start_query(
+        &self,
+        caller: &Caller,
+        input: StartQueryRequest,
+    ) -> impl Future<Output = Result<StartQueryResponse, Error>> + Send;
+    fn stop_query(
+        &self,
+        caller: &Caller,
+        input: StopQueryRequest,
+    ) -> impl Future<Output = Result<StopQueryResponse, Error>> + Send;
     fn tag_log_group(
         &self,
         caller: &Caller,
@@ -1167,6 +1272,11 @@ pub trait CloudWatchLogs: Sync {
         caller: &Caller,
         input: TagResourceRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn test_metric_filter(
+        &self,
+        caller: &Caller,
+        input: TestMetricFilterRequest,
+    ) -> impl Future<Output = Result<TestMetricFilterResponse, Error>> + Send;
     fn untag_log_group(
         &self,
         caller: &Caller,
@@ -1205,17 +1315,43 @@ async fn dispatch<S: CloudWatchLogs>(
         "CreateLogStream" => service.create_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteLogGroup" => service.delete_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteLogStream" => service.delete_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteMetricFilter" => service.delete_metric_filter(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteQueryDefinition" => answer(&service.delete_query_definition(caller, parse(input)?).await?),
+        "DeleteResourcePolicy" => service.delete_resource_policy(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRetentionPolicy" => service.delete_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteSubscriptionFilter" => {
+            service.delete_subscription_filter(caller, parse(input)?).await.map(|()| Vec::new())
+        }
         "DescribeLogGroups" => answer(&service.describe_log_groups(caller, parse(input)?).await?),
         "DescribeLogStreams" => answer(&service.describe_log_streams(caller, parse(input)?).await?),
+        "DescribeMetricFilters" => answer(&service.describe_metric_filters(caller, parse(input)?).await?),
+        "DescribeQueries" => answer(&service.describe_queries(caller, parse(input)?).await?),
+        "DescribeQueryDefinitions" => answer(&service.describe_query_definitions(caller, parse(input)?).await?),
+        "DescribeResourcePolicies" => answer(&service.describe_resource_policies(caller, parse(input)?).await?),
+        "DescribeSubscriptionFilters" => answer(&service.describe_subscription_filters(caller, parse(input)?).await?),
         "FilterLogEvents" => answer(&service.filter_log_events(caller, parse(input)?).await?),
         "GetLogEvents" => answer(&service.get_log_events(caller, parse(input)?).await?),
+        "GetLogGroupFields" => answer(&service.get_log_group_fields(caller, parse(input)?).await?),
+        "GetLogRecord" => answer(&service.get_log_record(caller, parse(input)?).await?),
+        "GetQueryResults" => answer(&service.get_query_results(caller, parse(input)?).await?),
+        "ListLogGroups" => answer(&service.list_log_groups(caller, parse(input)?).await?),
+        "ListLogGroupsForQuery" => answer(&service.list_log_groups_for_query(caller, parse(input)?).await?),
         "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
         "ListTagsLogGroup" => answer(&service.list_tags_log_group(caller, parse(input)?).await?),
         "PutLogEvents" => answer(&service.put_log_events(caller, parse(input)?).await?),
+        "PutLogGroupDeletionProtection" => {
+            service.put_log_group_deletion_protection(caller, parse(input)?).await.map(|()| Vec::new())
+        }
+        "PutMetricFilter" => service.put_metric_filter(caller, parse(input)?).await.map(|()| Vec::new()),
+        "PutQueryDefinition" => answer(&service.put_query_definition(caller, parse(input)?).await?),
+        "PutResourcePolicy" => answer(&service.put_resource_policy(caller, parse(input)?).await?),
         "PutRetentionPolicy" => service.put_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
+        "PutSubscriptionFilter" => service.put_subscription_filter(caller, parse(input)?).await.map(|()| Vec::new()),
+        "StartQuery" => answer(&service.start_query(caller, parse(input)?).await?),
+        "StopQuery" => answer(&service.stop_query(caller, parse(input)?).await?),
         "TagLogGroup" => service.tag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "TestMetricFilter" => answer(&service.test_metric_filter(caller, parse(input)?).await?),
         "UntagLogGroup" => service.untag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         _ => Err(broken("method")),
@@ -1244,6 +1380,12 @@ pub struct CreateLogStreamRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DataSourceFilter {
+    pub name: String,
+    pub r#type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteLogGroupRequest {
     #[serde(rename = "logGroupName")]
     pub log_group_name: String,
@@ -1258,7 +1400,45 @@ pub struct DeleteLogStreamRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteMetricFilterRequest {
+    #[serde(rename = "filterName")]
+    pub filter_name: String,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteQueryDefinitionRequest {
+    #[serde(rename = "queryDefinitionId")]
+    pub query_definition_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DeleteQueryDefinitionResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteResourcePolicyRequest {
+    #[serde(rename = "expectedRevisionId")]
+    pub expected_revision_id: Option<String>,
+    #[serde(rename = "policyName")]
+    pub policy_name: Option<String>,
+    #[serde(rename = "resourceArn")]
+    pub resource_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteRetentionPolicyRequest {
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteSubscriptionFilterRequest {
+    #[serde(rename = "filterName")]
+    pub filter_name: String,
     #[serde(rename = "logGroupName")]
     pub log_group_name: String,
 }
@@ -1312,6 +1492,108 @@ pub struct DescribeLogStreamsResponse {
     pub log_streams: Option<Vec<LogStream>>,
     #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DescribeMetricFiltersRequest {
+    #[serde(rename = "filterNamePrefix")]
+    pub filter_name_prefix: Option<String>,
+    pub limit: Option<i32>,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "metricName")]
+    pub metric_name: Option<String>,
+    #[serde(rename = "metricNamespace")]
+    pub metric_namespace: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DescribeMetricFiltersResponse {
+    #[serde(rename = "metricFilters", skip_serializing_if = "Option::is_none")]
+    pub metric_filters: Option<Vec<MetricFilter>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DescribeQueriesRequest {
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryLanguage")]
+    pub query_language: Option<QueryLanguage>,
+    pub status: Option<QueryStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DescribeQueriesResponse {
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<Vec<QueryInfo>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DescribeQueryDefinitionsRequest {
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryDefinitionNamePrefix")]
+    pub query_definition_name_prefix: Option<String>,
+    #[serde(rename = "queryLanguage")]
+    pub query_language: Option<QueryLanguage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DescribeQueryDefinitionsResponse {
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryDefinitions", skip_serializing_if = "Option::is_none")]
+    pub query_definitions: Option<Vec<QueryDefinition>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DescribeResourcePoliciesRequest {
+    pub limit: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "policyScope")]
+    pub policy_scope: Option<PolicyScope>,
+    #[serde(rename = "resourceArn")]
+    pub resource_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DescribeResourcePoliciesResponse {
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "resourcePolicies", skip_serializing_if = "Option::is_none")]
+    pub resource_policies: Option<Vec<ResourcePolicy>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DescribeSubscriptionFiltersRequest {
+    #[serde(rename = "filterNamePrefix")]
+    pub filter_name_prefix: Option<String>,
+    pub limit: Option<i32>,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: String,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DescribeSubscriptionFiltersResponse {
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "subscriptionFilters", skip_serializing_if = "Option::is_none")]
+    pub subscription_filters: Option<Vec<SubscriptionFilter>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1401,9 +1683,110 @@ pub struct GetLogEventsResponse {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetLogGroupFieldsRequest {
+    #[serde(rename = "logGroupIdentifier")]
+    pub log_group_identifier: Option<String>,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: Option<String>,
+    pub time: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetLogGroupFieldsResponse {
+    #[serde(rename = "logGroupFields", skip_serializing_if = "Option::is_none")]
+    pub log_group_fields: Option<Vec<LogGroupField>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetLogRecordRequest {
+    #[serde(rename = "logRecordPointer")]
+    pub log_record_pointer: String,
+    pub unmask: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetLogRecordResponse {
+    #[serde(rename = "logRecord", skip_serializing_if = "Option::is_none")]
+    pub log_record: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetQueryResultsRequest {
+    #[serde(rename = "maxItems")]
+    pub max_items: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryId")]
+    pub query_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetQueryResultsResponse {
+    #[serde(rename = "encryptionKey", skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryLanguage", skip_serializing_if = "Option::is_none")]
+    pub query_language: Option<QueryLanguage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub results: Option<Vec<Vec<ResultField>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<QueryStatistics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<QueryStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct InputLogEvent {
     pub message: String,
     pub timestamp: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ListLogGroupsForQueryRequest {
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<i32>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "queryId")]
+    pub query_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ListLogGroupsForQueryResponse {
+    #[serde(rename = "logGroupIdentifiers", skip_serializing_if = "Option::is_none")]
+    pub log_group_identifiers: Option<Vec<String>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ListLogGroupsRequest {
+    #[serde(rename = "accountIdentifiers")]
+    pub account_identifiers: Option<Vec<String>>,
+    #[serde(rename = "dataSources")]
+    pub data_sources: Option<Vec<DataSourceFilter>>,
+    #[serde(rename = "fieldIndexNames")]
+    pub field_index_names: Option<Vec<String>>,
+    #[serde(rename = "includeLinkedAccounts")]
+    pub include_linked_accounts: Option<bool>,
+    pub limit: Option<i32>,
+    #[serde(rename = "logGroupClass")]
+    pub log_group_class: Option<LogGroupClass>,
+    #[serde(rename = "logGroupNamePattern")]
+    pub log_group_name_pattern: Option<String>,
+    #[serde(rename = "logGroupTags")]
+    pub log_group_tags: Option<Vec<TagFilter>>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ListLogGroupsResponse {
+    #[serde(rename = "logGroups", skip_serializing_if = "Option::is_none")]
+    pub log_groups: Option<Vec<LogGroupSummary>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1457,6 +1840,24 @@ pub struct LogGroup {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct LogGroupField {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct LogGroupSummary {
+    #[serde(rename = "logGroupArn", skip_serializing_if = "Option::is_none")]
+    pub log_group_arn: Option<String>,
+    #[serde(rename = "logGroupClass", skip_serializing_if = "Option::is_none")]
+    pub log_group_class: Option<LogGroupClass>,
+    #[serde(rename = "logGroupName", skip_serializing_if = "Option::is_none")]
+    pub log_group_name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct LogStream {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
@@ -1474,6 +1875,52 @@ pub struct LogStream {
     pub stored_bytes: Option<i64>,
     #[serde(rename = "uploadSequenceToken", skip_serializing_if = "Option::is_none")]
     pub upload_sequence_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct MetricFilter {
+    #[serde(rename = "applyOnTransformedLogs", skip_serializing_if = "Option::is_none")]
+    pub apply_on_transformed_logs: Option<bool>,
+    #[serde(rename = "creationTime", skip_serializing_if = "Option::is_none")]
+    pub creation_time: Option<i64>,
+    #[serde(rename = "emitSystemFieldDimensions", skip_serializing_if = "Option::is_none")]
+    pub emit_system_field_dimensions: Option<Vec<String>>,
+    #[serde(rename = "fieldSelectionCriteria", skip_serializing_if = "Option::is_none")]
+    pub field_selection_criteria: Option<String>,
+    #[serde(rename = "filterName", skip_serializing_if = "Option::is_none")]
+    pub filter_name: Option<String>,
+    #[serde(rename = "filterPattern", skip_serializing_if = "Option::is_none")]
+    pub filter_pattern: Option<String>,
+    #[serde(rename = "logGroupName", skip_serializing_if = "Option::is_none")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "metricTransformations", skip_serializing_if = "Option::is_none")]
+    pub metric_transformations: Option<Vec<MetricTransformation>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct MetricFilterMatchRecord {
+    #[serde(rename = "eventMessage", skip_serializing_if = "Option::is_none")]
+    pub event_message: Option<String>,
+    #[serde(rename = "eventNumber", skip_serializing_if = "Option::is_none")]
+    pub event_number: Option<i64>,
+    #[serde(rename = "extractedValues", skip_serializing_if = "Option::is_none")]
+    pub extracted_values: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricTransformation {
+    #[serde(rename = "defaultValue", skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<BTreeMap<String, String>>,
+    #[serde(rename = "metricName")]
+    pub metric_name: String,
+    #[serde(rename = "metricNamespace")]
+    pub metric_namespace: String,
+    #[serde(rename = "metricValue")]
+    pub metric_value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<StandardUnit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1510,11 +1957,165 @@ pub struct PutLogEventsResponse {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutLogGroupDeletionProtectionRequest {
+    #[serde(rename = "deletionProtectionEnabled")]
+    pub deletion_protection_enabled: bool,
+    #[serde(rename = "logGroupIdentifier")]
+    pub log_group_identifier: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutMetricFilterRequest {
+    #[serde(rename = "applyOnTransformedLogs")]
+    pub apply_on_transformed_logs: Option<bool>,
+    #[serde(rename = "emitSystemFieldDimensions")]
+    pub emit_system_field_dimensions: Option<Vec<String>>,
+    #[serde(rename = "fieldSelectionCriteria")]
+    pub field_selection_criteria: Option<String>,
+    #[serde(rename = "filterName")]
+    pub filter_name: String,
+    #[serde(rename = "filterPattern")]
+    pub filter_pattern: String,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: String,
+    #[serde(rename = "metricTransformations")]
+    pub metric_transformations: Vec<MetricTransformation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutQueryDefinitionRequest {
+    #[serde(rename = "clientToken")]
+    pub client_token: Option<String>,
+    #[serde(rename = "logGroupNames")]
+    pub log_group_names: Option<Vec<String>>,
+    pub name: String,
+    pub parameters: Option<Vec<QueryParameter>>,
+    #[serde(rename = "queryDefinitionId")]
+    pub query_definition_id: Option<String>,
+    #[serde(rename = "queryLanguage")]
+    pub query_language: Option<QueryLanguage>,
+    #[serde(rename = "queryString")]
+    pub query_string: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct PutQueryDefinitionResponse {
+    #[serde(rename = "queryDefinitionId", skip_serializing_if = "Option::is_none")]
+    pub query_definition_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutResourcePolicyRequest {
+    #[serde(rename = "expectedRevisionId")]
+    pub expected_revision_id: Option<String>,
+    #[serde(rename = "policyDocument")]
+    pub policy_document: Option<String>,
+    #[serde(rename = "policyName")]
+    pub policy_name: Option<String>,
+    #[serde(rename = "resourceArn")]
+    pub resource_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct PutResourcePolicyResponse {
+    #[serde(rename = "resourcePolicy", skip_serializing_if = "Option::is_none")]
+    pub resource_policy: Option<ResourcePolicy>,
+    #[serde(rename = "revisionId", skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct PutRetentionPolicyRequest {
     #[serde(rename = "logGroupName")]
     pub log_group_name: String,
     #[serde(rename = "retentionInDays")]
     pub retention_in_days: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutSubscriptionFilterRequest {
+    #[serde(rename = "applyOnTransformedLogs")]
+    pub apply_on_transformed_logs: Option<bool>,
+    #[serde(rename = "destinationArn")]
+    pub destination_arn: String,
+    pub distribution: Option<Distribution>,
+    #[serde(rename = "emitSystemFields")]
+    pub emit_system_fields: Option<Vec<String>>,
+    #[serde(rename = "fieldSelectionCriteria")]
+    pub field_selection_criteria: Option<String>,
+    #[serde(rename = "filterName")]
+    pub filter_name: String,
+    #[serde(rename = "filterPattern")]
+    pub filter_pattern: String,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: String,
+    #[serde(rename = "roleArn")]
+    pub role_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct QueryDefinition {
+    #[serde(rename = "lastModified", skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<i64>,
+    #[serde(rename = "logGroupNames", skip_serializing_if = "Option::is_none")]
+    pub log_group_names: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<QueryParameter>>,
+    #[serde(rename = "queryDefinitionId", skip_serializing_if = "Option::is_none")]
+    pub query_definition_id: Option<String>,
+    #[serde(rename = "queryLanguage", skip_serializing_if = "Option::is_none")]
+    pub query_language: Option<QueryLanguage>,
+    #[serde(rename = "queryString", skip_serializing_if = "Option::is_none")]
+    pub query_string: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct QueryInfo {
+    #[serde(rename = "bytesScanned", skip_serializing_if = "Option::is_none")]
+    pub bytes_scanned: Option<f64>,
+    #[serde(rename = "createTime", skip_serializing_if = "Option::is_none")]
+    pub create_time: Option<i64>,
+    #[serde(rename = "logGroupName", skip_serializing_if = "Option::is_none")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "queryDuration", skip_serializing_if = "Option::is_none")]
+    pub query_duration: Option<i64>,
+    #[serde(rename = "queryId", skip_serializing_if = "Option::is_none")]
+    pub query_id: Option<String>,
+    #[serde(rename = "queryLanguage", skip_serializing_if = "Option::is_none")]
+    pub query_language: Option<QueryLanguage>,
+    #[serde(rename = "queryString", skip_serializing_if = "Option::is_none")]
+    pub query_string: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<QueryStatus>,
+    #[serde(rename = "userIdentity", skip_serializing_if = "Option::is_none")]
+    pub user_identity: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct QueryParameter {
+    #[serde(rename = "defaultValue", skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct QueryStatistics {
+    #[serde(rename = "bytesScanned", skip_serializing_if = "Option::is_none")]
+    pub bytes_scanned: Option<f64>,
+    #[serde(rename = "estimatedBytesSkipped", skip_serializing_if = "Option::is_none")]
+    pub estimated_bytes_skipped: Option<f64>,
+    #[serde(rename = "estimatedRecordsSkipped", skip_serializing_if = "Option::is_none")]
+    pub estimated_records_skipped: Option<f64>,
+    #[serde(rename = "logGroupsScanned", skip_serializing_if = "Option::is_none")]
+    pub log_groups_scanned: Option<f64>,
+    #[serde(rename = "recordsMatched", skip_serializing_if = "Option::is_none")]
+    pub records_matched: Option<f64>,
+    #[serde(rename = "recordsScanned", skip_serializing_if = "Option::is_none")]
+    pub records_scanned: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -1534,11 +2135,98 @@ pub struct RejectedLogEventsInfo {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ResourcePolicy {
+    #[serde(rename = "lastUpdatedTime", skip_serializing_if = "Option::is_none")]
+    pub last_updated_time: Option<i64>,
+    #[serde(rename = "policyDocument", skip_serializing_if = "Option::is_none")]
+    pub policy_document: Option<String>,
+    #[serde(rename = "policyName", skip_serializing_if = "Option::is_none")]
+    pub policy_name: Option<String>,
+    #[serde(rename = "policyScope", skip_serializing_if = "Option::is_none")]
+    pub policy_scope: Option<PolicyScope>,
+    #[serde(rename = "resourceArn", skip_serializing_if = "Option::is_none")]
+    pub resource_arn: Option<String>,
+    #[serde(rename = "revisionId", skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ResultField {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct SearchedLogStream {
     #[serde(rename = "logStreamName", skip_serializing_if = "Option::is_none")]
     pub log_stream_name: Option<String>,
     #[serde(rename = "searchedCompletely", skip_serializing_if = "Option::is_none")]
     pub searched_completely: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct StartQueryRequest {
+    #[serde(rename = "endTime")]
+    pub end_time: i64,
+    pub limit: Option<i32>,
+    #[serde(rename = "logGroupIdentifiers")]
+    pub log_group_identifiers: Option<Vec<String>>,
+    #[serde(rename = "logGroupName")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "logGroupNames")]
+    pub log_group_names: Option<Vec<String>>,
+    #[serde(rename = "queryLanguage")]
+    pub query_language: Option<QueryLanguage>,
+    #[serde(rename = "queryString")]
+    pub query_string: String,
+    #[serde(rename = "startTime")]
+    pub start_time: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct StartQueryResponse {
+    #[serde(rename = "queryId", skip_serializing_if = "Option::is_none")]
+    pub query_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct StopQueryRequest {
+    #[serde(rename = "queryId")]
+    pub query_id: String,
+}
+
+pub type StopQueryResponse = DeleteQueryDefinitionResponse;
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct SubscriptionFilter {
+    #[serde(rename = "applyOnTransformedLogs", skip_serializing_if = "Option::is_none")]
+    pub apply_on_transformed_logs: Option<bool>,
+    #[serde(rename = "creationTime", skip_serializing_if = "Option::is_none")]
+    pub creation_time: Option<i64>,
+    #[serde(rename = "destinationArn", skip_serializing_if = "Option::is_none")]
+    pub destination_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    #[serde(rename = "emitSystemFields", skip_serializing_if = "Option::is_none")]
+    pub emit_system_fields: Option<Vec<String>>,
+    #[serde(rename = "fieldSelectionCriteria", skip_serializing_if = "Option::is_none")]
+    pub field_selection_criteria: Option<String>,
+    #[serde(rename = "filterName", skip_serializing_if = "Option::is_none")]
+    pub filter_name: Option<String>,
+    #[serde(rename = "filterPattern", skip_serializing_if = "Option::is_none")]
+    pub filter_pattern: Option<String>,
+    #[serde(rename = "logGroupName", skip_serializing_if = "Option::is_none")]
+    pub log_group_name: Option<String>,
+    #[serde(rename = "roleArn", skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct TagFilter {
+    pub key: String,
+    pub values: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1553,6 +2241,20 @@ pub struct TagResourceRequest {
     #[serde(rename = "resourceArn")]
     pub resource_arn: String,
     pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct TestMetricFilterRequest {
+    #[serde(rename = "filterPattern")]
+    pub filter_pattern: String,
+    #[serde(rename = "logEventMessages")]
+    pub log_event_messages: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct TestMetricFilterResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Vec<MetricFilterMatchRecord>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1573,6 +2275,9 @@ pub struct UntagResourceRequest {
 wire_enum! { pub enum DataProtectionStatus {
 Activated = "ACTIVATED",Deleted = "DELETED",Archived = "ARCHIVED",Disabled = "DISABLED",} }
 
+wire_enum! { pub enum Distribution {
+Random = "Random",ByLogStream = "ByLogStream",} }
+
 wire_enum! { pub enum EntityRejectionErrorType {
 InvalidEntity = "InvalidEntity",InvalidTypeValue = "InvalidTypeValue",InvalidKeyAttributes = "InvalidKeyAttributes",InvalidAttributes = "InvalidAttributes",EntitySizeTooLarge = "EntitySizeTooLarge",UnsupportedLogGroupType = "UnsupportedLogGroupType",MissingRequiredFields = "MissingRequiredFields",} }
 
@@ -1585,6 +2290,18 @@ Standard = "STANDARD",InfrequentAccess = "INFREQUENT_ACCESS",Delivery = "DELIVER
 wire_enum! { pub enum OrderBy {
 LogStreamName = "LogStreamName",LastEventTime = "LastEventTime",} }
 
+wire_enum! { pub enum PolicyScope {
+Account = "ACCOUNT",Resource = "RESOURCE",} }
+
+wire_enum! { pub enum QueryLanguage {
+Cwli = "CWLI",Sql = "SQL",Ppl = "PPL",} }
+
+wire_enum! { pub enum QueryStatus {
+Scheduled = "Scheduled",Running = "Running",Complete = "Complete",Failed = "Failed",Cancelled = "Cancelled",Timeout = "Timeout",Unknown = "Unknown",} }
+
+wire_enum! { pub enum StandardUnit {
+Seconds = "Seconds",Microseconds = "Microseconds",Milliseconds = "Milliseconds",Bytes = "Bytes",Kilobytes = "Kilobytes",Megabytes = "Megabytes",Gigabytes = "Gigabytes",Terabytes = "Terabytes",Bits = "Bits",Kilobits = "Kilobits",Megabits = "Megabits",Gigabits = "Gigabits",Terabits = "Terabits",Percent = "Percent",Count = "Count",BytesSecond = "Bytes/Second",KilobytesSecond = "Kilobytes/Second",MegabytesSecond = "Megabytes/Second",GigabytesSecond = "Gigabytes/Second",TerabytesSecond = "Terabytes/Second",BitsSecond = "Bits/Second",KilobitsSecond = "Kilobits/Second",MegabitsSecond = "Megabits/Second",GigabitsSecond = "Gigabits/Second",TerabitsSecond = "Terabits/Second",CountSecond = "Count/Second",None = "None",} }
+
 mod shape {
     use crate::schema::{Location, Member, Shape};
 
@@ -1595,6 +2312,13 @@ mod shape {
 
     static AMAZON_RESOURCE_NAME: Shape =
         Shape::String { min: Some(1), max: Some(1011), pattern: Some("[\\w+=/:,.@-]*"), values: &[], sensitive: false };
+
+    static APPLY_ON_TRANSFORMED_LOGS: Shape = Shape::Boolean;
+
+    static ARN: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static CLIENT_TOKEN: Shape =
+        Shape::String { min: Some(36), max: Some(128), pattern: Some("\\S{36,128}"), values: &[], sensitive: false };
 
     pub(super) static CREATE_LOG_GROUP_REQUEST_MEMBERS: &[Member] = &[
         Member {
@@ -1614,7 +2338,24 @@ mod shape {
         Member { name: "logStreamName", location: Location::Body, required: true, shape: &LOG_STREAM_NAME },
     ];
 
+    static DATA_SOURCE_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "name", location: Location::Body, required: true, shape: &DATA_SOURCE_NAME },
+        Member { name: "type", location: Location::Body, required: false, shape: &DATA_SOURCE_TYPE },
+    ];
+
+    static DATA_SOURCE_FILTER: Shape = Shape::Structure(DATA_SOURCE_FILTER_MEMBERS);
+
+    static DATA_SOURCE_FILTERS: Shape = Shape::List { of: &DATA_SOURCE_FILTER, min: Some(1), max: Some(5) };
+
+    static DATA_SOURCE_NAME: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static DATA_SOURCE_TYPE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
     static DAYS: Shape = Shape::Integer { min: None, max: None };
+
+    static DEFAULT_VALUE: Shape = Shape::Double;
 
     pub(super) static DELETE_LOG_GROUP_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME }];
@@ -1624,8 +2365,27 @@ mod shape {
         Member { name: "logStreamName", location: Location::Body, required: true, shape: &LOG_STREAM_NAME },
     ];
 
+    pub(super) static DELETE_METRIC_FILTER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "filterName", location: Location::Body, required: true, shape: &FILTER_NAME },
+        Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
+    ];
+
+    pub(super) static DELETE_QUERY_DEFINITION_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "queryDefinitionId", location: Location::Body, required: true, shape: &QUERY_ID }];
+
+    pub(super) static DELETE_RESOURCE_POLICY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "expectedRevisionId", location: Location::Body, required: false, shape: &EXPECTED_REVISION_ID },
+        Member { name: "policyName", location: Location::Body, required: false, shape: &POLICY_NAME },
+        Member { name: "resourceArn", location: Location::Body, required: false, shape: &ARN },
+    ];
+
     pub(super) static DELETE_RETENTION_POLICY_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME }];
+
+    pub(super) static DELETE_SUBSCRIPTION_FILTER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "filterName", location: Location::Body, required: true, shape: &FILTER_NAME },
+        Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
+    ];
 
     static DELETION_PROTECTION_ENABLED: Shape = Shape::Boolean;
 
@@ -1672,6 +2432,67 @@ mod shape {
         Member { name: "orderBy", location: Location::Body, required: false, shape: &ORDER_BY },
     ];
 
+    pub(super) static DESCRIBE_METRIC_FILTERS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "filterNamePrefix", location: Location::Body, required: false, shape: &FILTER_NAME },
+        Member { name: "limit", location: Location::Body, required: false, shape: &DESCRIBE_LIMIT },
+        Member { name: "logGroupName", location: Location::Body, required: false, shape: &LOG_GROUP_NAME },
+        Member { name: "metricName", location: Location::Body, required: false, shape: &METRIC_NAME },
+        Member { name: "metricNamespace", location: Location::Body, required: false, shape: &METRIC_NAMESPACE },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+    ];
+
+    static DESCRIBE_QUERIES_MAX_RESULTS: Shape = Shape::Integer { min: Some(1), max: Some(1000) };
+
+    pub(super) static DESCRIBE_QUERIES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "logGroupName", location: Location::Body, required: false, shape: &LOG_GROUP_NAME },
+        Member { name: "maxResults", location: Location::Body, required: false, shape: &DESCRIBE_QUERIES_MAX_RESULTS },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member { name: "queryLanguage", location: Location::Body, required: false, shape: &QUERY_LANGUAGE },
+        Member { name: "status", location: Location::Body, required: false, shape: &QUERY_STATUS },
+    ];
+
+    pub(super) static DESCRIBE_QUERY_DEFINITIONS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "maxResults", location: Location::Body, required: false, shape: &QUERY_LIST_MAX_RESULTS },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member {
+            name: "queryDefinitionNamePrefix",
+            location: Location::Body,
+            required: false,
+            shape: &QUERY_DEFINITION_NAME,
+        },
+        Member { name: "queryLanguage", location: Location::Body, required: false, shape: &QUERY_LANGUAGE },
+    ];
+
+    pub(super) static DESCRIBE_RESOURCE_POLICIES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Body, required: false, shape: &DESCRIBE_LIMIT },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member { name: "policyScope", location: Location::Body, required: false, shape: &POLICY_SCOPE },
+        Member { name: "resourceArn", location: Location::Body, required: false, shape: &ARN },
+    ];
+
+    pub(super) static DESCRIBE_SUBSCRIPTION_FILTERS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "filterNamePrefix", location: Location::Body, required: false, shape: &FILTER_NAME },
+        Member { name: "limit", location: Location::Body, required: false, shape: &DESCRIBE_LIMIT },
+        Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+    ];
+
+    static DESTINATION_ARN: Shape =
+        Shape::String { min: Some(1), max: None, pattern: None, values: &[], sensitive: false };
+
+    static DIMENSIONS: Shape = Shape::Map { key: &DIMENSIONS_KEY, value: &DIMENSIONS_VALUE, min: None, max: None };
+
+    static DIMENSIONS_KEY: Shape =
+        Shape::String { min: None, max: Some(255), pattern: None, values: &[], sensitive: false };
+
+    static DIMENSIONS_VALUE: Shape =
+        Shape::String { min: None, max: Some(255), pattern: None, values: &[], sensitive: false };
+
+    static DISTRIBUTION: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["Random", "ByLogStream"], sensitive: false };
+
+    static EMIT_SYSTEM_FIELDS: Shape = Shape::List { of: &SYSTEM_FIELD, min: None, max: None };
+
     static ENTITY_MEMBERS: &[Member] = &[
         Member { name: "attributes", location: Location::Body, required: false, shape: &ENTITY_ATTRIBUTES },
         Member { name: "keyAttributes", location: Location::Body, required: false, shape: &ENTITY_KEY_ATTRIBUTES },
@@ -1702,6 +2523,24 @@ mod shape {
 
     static EVENTS_LIMIT: Shape = Shape::Integer { min: Some(1), max: Some(10000) };
 
+    static EVENTS_LIMIT_START_QUERY: Shape = Shape::Integer { min: Some(1), max: Some(100000) };
+
+    static EXPECTED_REVISION_ID: Shape =
+        Shape::String { min: Some(1), max: None, pattern: None, values: &[], sensitive: false };
+
+    static FIELD_INDEX_NAME: Shape = Shape::String {
+        min: Some(1),
+        max: Some(512),
+        pattern: Some("[\\.\\-_/#A-Za-z0-9]+"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static FIELD_INDEX_NAMES: Shape = Shape::List { of: &FIELD_INDEX_NAME, min: Some(1), max: Some(20) };
+
+    static FIELD_SELECTION_CRITERIA: Shape =
+        Shape::String { min: Some(0), max: Some(2000), pattern: None, values: &[], sensitive: false };
+
     pub(super) static FILTER_LOG_EVENTS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "endTime", location: Location::Body, required: false, shape: &TIMESTAMP },
         Member { name: "filterPattern", location: Location::Body, required: false, shape: &FILTER_PATTERN },
@@ -1717,6 +2556,9 @@ mod shape {
         Member { name: "unmask", location: Location::Body, required: false, shape: &UNMASK },
     ];
 
+    static FILTER_NAME: Shape =
+        Shape::String { min: Some(1), max: Some(512), pattern: Some("[^:*]*"), values: &[], sensitive: false };
+
     static FILTER_PATTERN: Shape =
         Shape::String { min: Some(0), max: Some(1024), pattern: None, values: &[], sensitive: false };
 
@@ -1730,6 +2572,28 @@ mod shape {
         Member { name: "startFromHead", location: Location::Body, required: false, shape: &START_FROM_HEAD },
         Member { name: "startTime", location: Location::Body, required: false, shape: &TIMESTAMP },
         Member { name: "unmask", location: Location::Body, required: false, shape: &UNMASK },
+    ];
+
+    pub(super) static GET_LOG_GROUP_FIELDS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "logGroupIdentifier", location: Location::Body, required: false, shape: &LOG_GROUP_IDENTIFIER },
+        Member { name: "logGroupName", location: Location::Body, required: false, shape: &LOG_GROUP_NAME },
+        Member { name: "time", location: Location::Body, required: false, shape: &TIMESTAMP },
+    ];
+
+    pub(super) static GET_LOG_RECORD_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "logRecordPointer", location: Location::Body, required: true, shape: &LOG_RECORD_POINTER },
+        Member { name: "unmask", location: Location::Body, required: false, shape: &UNMASK },
+    ];
+
+    static GET_QUERY_RESULTS_MAX_ITEMS: Shape = Shape::Integer { min: Some(0), max: Some(10000) };
+
+    static GET_QUERY_RESULTS_NEXT_TOKEN: Shape =
+        Shape::String { min: None, max: Some(1024), pattern: None, values: &[], sensitive: false };
+
+    pub(super) static GET_QUERY_RESULTS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "maxItems", location: Location::Body, required: false, shape: &GET_QUERY_RESULTS_MAX_ITEMS },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &GET_QUERY_RESULTS_NEXT_TOKEN },
+        Member { name: "queryId", location: Location::Body, required: true, shape: &QUERY_ID },
     ];
 
     static INCLUDE_LINKED_ACCOUNTS: Shape = Shape::Boolean;
@@ -1751,6 +2615,43 @@ mod shape {
 
     static KMS_KEY_ID: Shape =
         Shape::String { min: None, max: Some(256), pattern: None, values: &[], sensitive: false };
+
+    static LIST_LIMIT: Shape = Shape::Integer { min: Some(1), max: Some(1000) };
+
+    static LIST_LOG_GROUPS_FOR_QUERY_MAX_RESULTS: Shape = Shape::Integer { min: Some(50), max: Some(500) };
+
+    pub(super) static LIST_LOG_GROUPS_FOR_QUERY_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "maxResults",
+            location: Location::Body,
+            required: false,
+            shape: &LIST_LOG_GROUPS_FOR_QUERY_MAX_RESULTS,
+        },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member { name: "queryId", location: Location::Body, required: true, shape: &QUERY_ID },
+    ];
+
+    pub(super) static LIST_LOG_GROUPS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "accountIdentifiers", location: Location::Body, required: false, shape: &ACCOUNT_IDS },
+        Member { name: "dataSources", location: Location::Body, required: false, shape: &DATA_SOURCE_FILTERS },
+        Member { name: "fieldIndexNames", location: Location::Body, required: false, shape: &FIELD_INDEX_NAMES },
+        Member {
+            name: "includeLinkedAccounts",
+            location: Location::Body,
+            required: false,
+            shape: &INCLUDE_LINKED_ACCOUNTS,
+        },
+        Member { name: "limit", location: Location::Body, required: false, shape: &LIST_LIMIT },
+        Member { name: "logGroupClass", location: Location::Body, required: false, shape: &LOG_GROUP_CLASS },
+        Member {
+            name: "logGroupNamePattern",
+            location: Location::Body,
+            required: false,
+            shape: &LOG_GROUP_NAME_REGEX_PATTERN,
+        },
+        Member { name: "logGroupTags", location: Location::Body, required: false, shape: &TAG_FILTERS },
+        Member { name: "nextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+    ];
 
     pub(super) static LIST_TAGS_FOR_RESOURCE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "resourceArn", location: Location::Body, required: true, shape: &AMAZON_RESOURCE_NAME }];
@@ -1774,6 +2675,8 @@ mod shape {
         sensitive: false,
     };
 
+    static LOG_GROUP_IDENTIFIERS: Shape = Shape::List { of: &LOG_GROUP_IDENTIFIER, min: None, max: None };
+
     static LOG_GROUP_NAME: Shape = Shape::String {
         min: Some(1),
         max: Some(512),
@@ -1790,8 +2693,43 @@ mod shape {
         sensitive: false,
     };
 
+    static LOG_GROUP_NAME_REGEX_PATTERN: Shape = Shape::String {
+        min: Some(3),
+        max: Some(129),
+        pattern: Some("(\\^?[\\.\\-_\\/#A-Za-z0-9]{3,24})(\\|\\^?[\\.\\-_\\/#A-Za-z0-9]{3,24}){0,4}"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static LOG_GROUP_NAMES: Shape = Shape::List { of: &LOG_GROUP_NAME, min: None, max: None };
+
+    static LOG_RECORD_POINTER: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
     static LOG_STREAM_NAME: Shape =
         Shape::String { min: Some(1), max: Some(512), pattern: Some("[^:*]*"), values: &[], sensitive: false };
+
+    static METRIC_NAME: Shape =
+        Shape::String { min: None, max: Some(255), pattern: Some("[^:*$]*"), values: &[], sensitive: false };
+
+    static METRIC_NAMESPACE: Shape =
+        Shape::String { min: None, max: Some(255), pattern: Some("[^:*$]*"), values: &[], sensitive: false };
+
+    static METRIC_TRANSFORMATION_MEMBERS: &[Member] = &[
+        Member { name: "defaultValue", location: Location::Body, required: false, shape: &DEFAULT_VALUE },
+        Member { name: "dimensions", location: Location::Body, required: false, shape: &DIMENSIONS },
+        Member { name: "metricName", location: Location::Body, required: true, shape: &METRIC_NAME },
+        Member { name: "metricNamespace", location: Location::Body, required: true, shape: &METRIC_NAMESPACE },
+        Member { name: "metricValue", location: Location::Body, required: true, shape: &METRIC_VALUE },
+        Member { name: "unit", location: Location::Body, required: false, shape: &STANDARD_UNIT },
+    ];
+
+    static METRIC_TRANSFORMATION: Shape = Shape::Structure(METRIC_TRANSFORMATION_MEMBERS);
+
+    static METRIC_TRANSFORMATIONS: Shape = Shape::List { of: &METRIC_TRANSFORMATION, min: Some(1), max: Some(1) };
+
+    static METRIC_VALUE: Shape =
+        Shape::String { min: None, max: Some(100), pattern: None, values: &[], sensitive: false };
 
     static NEXT_TOKEN: Shape = Shape::String { min: Some(1), max: None, pattern: None, values: &[], sensitive: false };
 
@@ -1803,6 +2741,14 @@ mod shape {
         sensitive: false,
     };
 
+    static POLICY_DOCUMENT: Shape =
+        Shape::String { min: Some(1), max: Some(51200), pattern: None, values: &[], sensitive: false };
+
+    static POLICY_NAME: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static POLICY_SCOPE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["ACCOUNT", "RESOURCE"], sensitive: false };
+
     pub(super) static PUT_LOG_EVENTS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "entity", location: Location::Body, required: false, shape: &ENTITY },
         Member { name: "logEvents", location: Location::Body, required: true, shape: &INPUT_LOG_EVENTS },
@@ -1811,15 +2757,234 @@ mod shape {
         Member { name: "sequenceToken", location: Location::Body, required: false, shape: &SEQUENCE_TOKEN },
     ];
 
+    pub(super) static PUT_LOG_GROUP_DELETION_PROTECTION_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "deletionProtectionEnabled",
+            location: Location::Body,
+            required: true,
+            shape: &DELETION_PROTECTION_ENABLED,
+        },
+        Member { name: "logGroupIdentifier", location: Location::Body, required: true, shape: &LOG_GROUP_IDENTIFIER },
+    ];
+
+    pub(super) static PUT_METRIC_FILTER_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "applyOnTransformedLogs",
+            location: Location::Body,
+            required: false,
+            shape: &APPLY_ON_TRANSFORMED_LOGS,
+        },
+        Member {
+            name: "emitSystemFieldDimensions",
+            location: Location::Body,
+            required: false,
+            shape: &EMIT_SYSTEM_FIELDS,
+        },
+        Member {
+            name: "fieldSelectionCriteria",
+            location: Location::Body,
+            required: false,
+            shape: &FIELD_SELECTION_CRITERIA,
+        },
+        Member { name: "filterName", location: Location::Body, required: true, shape: &FILTER_NAME },
+        Member { name: "filterPattern", location: Location::Body, required: true, shape: &FILTER_PATTERN },
+        Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
+        Member {
+            name: "metricTransformations",
+            location: Location::Body,
+            required: true,
+            shape: &METRIC_TRANSFORMATIONS,
+        },
+    ];
+
+    pub(super) static PUT_QUERY_DEFINITION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "clientToken", location: Location::Body, required: false, shape: &CLIENT_TOKEN },
+        Member { name: "logGroupNames", location: Location::Body, required: false, shape: &LOG_GROUP_NAMES },
+        Member { name: "name", location: Location::Body, required: true, shape: &QUERY_DEFINITION_NAME },
+        Member { name: "parameters", location: Location::Body, required: false, shape: &QUERY_PARAMETER_LIST },
+        Member { name: "queryDefinitionId", location: Location::Body, required: false, shape: &QUERY_ID },
+        Member { name: "queryLanguage", location: Location::Body, required: false, shape: &QUERY_LANGUAGE },
+        Member { name: "queryString", location: Location::Body, required: true, shape: &QUERY_DEFINITION_STRING },
+    ];
+
+    pub(super) static PUT_RESOURCE_POLICY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "expectedRevisionId", location: Location::Body, required: false, shape: &EXPECTED_REVISION_ID },
+        Member { name: "policyDocument", location: Location::Body, required: false, shape: &POLICY_DOCUMENT },
+        Member { name: "policyName", location: Location::Body, required: false, shape: &POLICY_NAME },
+        Member { name: "resourceArn", location: Location::Body, required: false, shape: &ARN },
+    ];
+
     pub(super) static PUT_RETENTION_POLICY_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
         Member { name: "retentionInDays", location: Location::Body, required: true, shape: &DAYS },
     ];
 
+    pub(super) static PUT_SUBSCRIPTION_FILTER_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "applyOnTransformedLogs",
+            location: Location::Body,
+            required: false,
+            shape: &APPLY_ON_TRANSFORMED_LOGS,
+        },
+        Member { name: "destinationArn", location: Location::Body, required: true, shape: &DESTINATION_ARN },
+        Member { name: "distribution", location: Location::Body, required: false, shape: &DISTRIBUTION },
+        Member { name: "emitSystemFields", location: Location::Body, required: false, shape: &EMIT_SYSTEM_FIELDS },
+        Member {
+            name: "fieldSelectionCriteria",
+            location: Location::Body,
+            required: false,
+            shape: &FIELD_SELECTION_CRITERIA,
+        },
+        Member { name: "filterName", location: Location::Body, required: true, shape: &FILTER_NAME },
+        Member { name: "filterPattern", location: Location::Body, required: true, shape: &FILTER_PATTERN },
+        Member { name: "logGroupName", location: Location::Body, required: true, shape: &LOG_GROUP_NAME },
+        Member { name: "roleArn", location: Location::Body, required: false, shape: &ROLE_ARN },
+    ];
+
+    static QUERY_DEFINITION_NAME: Shape =
+        Shape::String { min: Some(1), max: Some(255), pattern: None, values: &[], sensitive: false };
+
+    static QUERY_DEFINITION_STRING: Shape =
+        Shape::String { min: Some(1), max: Some(10000), pattern: None, values: &[], sensitive: false };
+
+    static QUERY_ID: Shape =
+        Shape::String { min: Some(1), max: Some(256), pattern: None, values: &[], sensitive: false };
+
+    static QUERY_LANGUAGE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["CWLI", "SQL", "PPL"], sensitive: false };
+
+    static QUERY_LIST_MAX_RESULTS: Shape = Shape::Integer { min: Some(1), max: Some(1000) };
+
+    static QUERY_PARAMETER_MEMBERS: &[Member] = &[
+        Member {
+            name: "defaultValue",
+            location: Location::Body,
+            required: false,
+            shape: &QUERY_PARAMETER_DEFAULT_VALUE,
+        },
+        Member { name: "description", location: Location::Body, required: false, shape: &QUERY_PARAMETER_DESCRIPTION },
+        Member { name: "name", location: Location::Body, required: true, shape: &QUERY_PARAMETER_NAME },
+    ];
+
+    static QUERY_PARAMETER: Shape = Shape::Structure(QUERY_PARAMETER_MEMBERS);
+
+    static QUERY_PARAMETER_DEFAULT_VALUE: Shape =
+        Shape::String { min: None, max: Some(1024), pattern: None, values: &[], sensitive: false };
+
+    static QUERY_PARAMETER_DESCRIPTION: Shape =
+        Shape::String { min: None, max: Some(512), pattern: None, values: &[], sensitive: false };
+
+    static QUERY_PARAMETER_LIST: Shape = Shape::List { of: &QUERY_PARAMETER, min: None, max: Some(20) };
+
+    static QUERY_PARAMETER_NAME: Shape = Shape::String {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some("^[a-zA-Z_][a-zA-Z0-9_]*"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static QUERY_STATUS: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["Scheduled", "Running", "Complete", "Failed", "Cancelled", "Timeout", "Unknown"],
+        sensitive: false,
+    };
+
+    static QUERY_STRING: Shape =
+        Shape::String { min: Some(0), max: Some(10000), pattern: None, values: &[], sensitive: false };
+
+    static ROLE_ARN: Shape = Shape::String { min: Some(1), max: None, pattern: None, values: &[], sensitive: false };
+
     static SEQUENCE_TOKEN: Shape =
         Shape::String { min: Some(1), max: None, pattern: None, values: &[], sensitive: false };
 
+    static STANDARD_UNIT: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &[
+            "Seconds",
+            "Microseconds",
+            "Milliseconds",
+            "Bytes",
+            "Kilobytes",
+            "Megabytes",
+            "Gigabytes",
+            "Terabytes",
+            "Bits",
+            "Kilobits",
+            "Megabits",
+            "Gigabits",
+            "Terabits",
+            "Percent",
+            "Count",
+            "Bytes/Second",
+            "Kilobytes/Second",
+            "Megabytes/Second",
+            "Gigabytes/Second",
+            "Terabytes/Second",
+            "Bits/Second",
+            "Kilobits/Second",
+            "Megabits/Second",
+            "Gigabits/Second",
+            "Terabits/Second",
+            "Count/Second",
+            "None",
+        ],
+        sensitive: false,
+    };
+
     static START_FROM_HEAD: Shape = Shape::Boolean;
+
+    pub(super) static START_QUERY_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "endTime", location: Location::Body, required: true, shape: &TIMESTAMP },
+        Member { name: "limit", location: Location::Body, required: false, shape: &EVENTS_LIMIT_START_QUERY },
+        Member {
+            name: "logGroupIdentifiers",
+            location: Location::Body,
+            required: false,
+            shape: &LOG_GROUP_IDENTIFIERS,
+        },
+        Member { name: "logGroupName", location: Location::Body, required: false, shape: &LOG_GROUP_NAME },
+        Member { name: "logGroupNames", location: Location::Body, required: false, shape: &LOG_GROUP_NAMES },
+        Member { name: "queryLanguage", location: Location::Body, required: false, shape: &QUERY_LANGUAGE },
+        Member { name: "queryString", location: Location::Body, required: true, shape: &QUERY_STRING },
+        Member { name: "startTime", location: Location::Body, required: true, shape: &TIMESTAMP },
+    ];
+
+    pub(super) static STOP_QUERY_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "queryId", location: Location::Body, required: true, shape: &QUERY_ID }];
+
+    static SYSTEM_FIELD: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static TAG_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "key", location: Location::Body, required: true, shape: &TAG_FILTER_KEY },
+        Member { name: "values", location: Location::Body, required: false, shape: &TAG_FILTER_VALUES },
+    ];
+
+    static TAG_FILTER: Shape = Shape::Structure(TAG_FILTER_MEMBERS);
+
+    static TAG_FILTER_KEY: Shape = Shape::String {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+)$"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static TAG_FILTER_VALUE: Shape = Shape::String {
+        min: Some(0),
+        max: Some(259),
+        pattern: Some("^!?\\*?([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)\\*?$"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static TAG_FILTER_VALUES: Shape = Shape::List { of: &TAG_FILTER_VALUE, min: Some(0), max: Some(5) };
+
+    static TAG_FILTERS: Shape = Shape::List { of: &TAG_FILTER, min: Some(1), max: Some(5) };
 
     static TAG_KEY: Shape = Shape::String {
         min: Some(1),
@@ -1852,6 +3017,13 @@ mod shape {
     };
 
     static TAGS: Shape = Shape::Map { key: &TAG_KEY, value: &TAG_VALUE, min: Some(1), max: Some(50) };
+
+    static TEST_EVENT_MESSAGES: Shape = Shape::List { of: &EVENT_MESSAGE, min: Some(1), max: Some(50) };
+
+    pub(super) static TEST_METRIC_FILTER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "filterPattern", location: Location::Body, required: true, shape: &FILTER_PATTERN },
+        Member { name: "logEventMessages", location: Location::Body, required: true, shape: &TEST_EVENT_MESSAGES },
+    ];
 
     static TIMESTAMP: Shape = Shape::Long { min: Some(0), max: None };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws::apigateway as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Deployment, RestApi, RouteSettings, Stage};
+use model::resource::{Deployment, LogLevel, RestApi, RouteSettings, Stage};
 
 use super::patch::Patch;
 use super::{Draft, client_certificate, deployment, rest_api, usage_plan};
@@ -17,6 +17,8 @@ const MAX_NAME_CHARS: usize = 128;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 const PATHS: &str = "/clientCertificateId, /deploymentId, /description, /variables/{variable_name}, /accessLogSettings, \
                      /accessLogSettings/destinationArn, /accessLogSettings/format, /tracingEnabled, \
+                     /{resourcePath}/{httpMethod}/logging/dataTrace, /{resourcePath}/{httpMethod}/logging/loglevel, \
+                     /{resourcePath}/{httpMethod}/metrics/enabled, \
                      /{resourcePath}/{httpMethod}/throttling/burstLimit, /{resourcePath}/{httpMethod}/throttling/rateLimit";
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) -> Result<wire::Stage, Error> {
@@ -104,6 +106,15 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateStageRequest) ->
                 set_limit(settings_of(&mut stage, resource, method), limit, &patch.value)?;
             }
             (wire::Op::Replace, ["tracingEnabled"]) => refuse(patch.flag()?, "tracingEnabled", NOT_HERE)?,
+            (wire::Op::Replace, [resource, method, "logging", "loglevel"]) => {
+                settings_of(&mut stage, resource, method).logging_level = Some(patch.parse(log_level)?);
+            }
+            (wire::Op::Replace, [resource, method, "logging", "dataTrace"]) => {
+                settings_of(&mut stage, resource, method).data_trace = patch.flag()?;
+            }
+            (wire::Op::Replace, [resource, method, "metrics", "enabled"]) => {
+                settings_of(&mut stage, resource, method).detailed_metrics_enabled = Some(patch.flag()?);
+            }
             (wire::Op::Remove, ["*", "*"]) => stage.default_route_settings = RouteSettings::default(),
             (wire::Op::Remove, [resource, method]) => {
                 stage.route_settings.remove(&setting_key(resource, method));
@@ -207,6 +218,15 @@ fn settings_of<'s>(stage: &'s mut Stage, resource: &str, method: &str) -> &'s mu
     }
 }
 
+fn log_level(text: &str) -> Option<LogLevel> {
+    match text {
+        "OFF" => Some(LogLevel::Off),
+        "ERROR" => Some(LogLevel::Error),
+        "INFO" => Some(LogLevel::Info),
+        _ => None,
+    }
+}
+
 /// -1 takes a limit away.
 fn set_limit(settings: &mut RouteSettings, limit: &str, value: &str) -> Result<(), Error> {
     let wrong =
@@ -254,9 +274,9 @@ fn show(stage: &Stage) -> wire::Stage {
 fn show_settings(settings: &RouteSettings) -> wire::MethodSetting {
     wire::MethodSetting {
         caching_enabled: Some(false),
-        data_trace_enabled: Some(false),
-        logging_level: Some("OFF".to_owned()),
-        metrics_enabled: Some(false),
+        data_trace_enabled: Some(settings.data_trace),
+        logging_level: Some(settings.logging_level.unwrap_or_default().as_str().to_owned()),
+        metrics_enabled: Some(settings.detailed_metrics_enabled.unwrap_or(false)),
         throttling_burst_limit: settings.throttling_burst_limit.and_then(|burst| i32::try_from(burst).ok()),
         throttling_rate_limit: settings.throttling_rate_limit,
         ..Default::default()

@@ -203,15 +203,7 @@ fn put(draft: &mut Draft<'_>, mut domain: Domain, wanted: &Wanted) -> Result<Dom
     draft.put(&domain)?;
     let group = domain_log_group(&domain.name);
     if State::one(&draft.state.log_groups, &domain.region, &group).is_none() {
-        draft.put(&LogGroup {
-            region: domain.region.clone(),
-            name: group,
-            created: draft.at,
-            retention_days: None,
-            streams: Default::default(),
-            deleted_streams: Default::default(),
-            tags: Default::default(),
-        })?;
+        draft.put(&LogGroup::new(domain.region.as_str(), group, draft.at))?;
     }
     Ok(domain)
 }

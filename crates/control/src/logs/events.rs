@@ -6,8 +6,8 @@ use journal::filter::Pattern;
 use journal::{Event, Page, Position, Query, Streams};
 use model::UnixMillis;
 
-use super::streams::{View, no_such_stream};
-use super::{DAY_MS, bad_token, blocking, group, invalid, named_group, not_before};
+use super::streams::no_such_stream;
+use super::{DAY_MS, bad_token, blocking, group, invalid, named_view, not_before};
 use crate::Control;
 
 const MAX_EVENTS: usize = 10_000;
@@ -46,7 +46,7 @@ pub(super) async fn put(
     let times: Vec<UnixMillis> = input.log_events.iter().map(|event| event.timestamp).collect();
     let bytes = input.log_events.iter().map(|event| event.message.len() + EVENT_OVERHEAD_BYTES).sum();
     check_batch(&times, bytes)?;
-    let oldest = not_before(group, now).max(now - MAX_AGE_MS);
+    let oldest = not_before(&group, now).max(now - MAX_AGE_MS);
     let taken = Taken::of(&times, oldest, now + MAX_AHEAD_MS);
     let (journal, region) = (control.journal().clone(), caller.region.clone());
     let events = input.log_events;
@@ -71,7 +71,7 @@ pub(super) async fn get(
     let token = input.next_token.as_deref().map(Token::parse).transpose()?;
     let state = control.settings().state();
     let (name, identifier) = (input.log_group_name.as_deref(), input.log_group_identifier.as_deref());
-    let view = View::of(named_group(&state, caller, name, identifier)?, control.now());
+    let view = named_view(&state, caller, name, identifier, control.now())?;
     let (after, newest_first) = match token {
         Some(Token::Forward(at)) => (Some(at), false),
         Some(Token::Backward(at)) => (Some(at), true),
@@ -80,22 +80,19 @@ pub(super) async fn get(
     let journal = control.journal().clone();
     let stream = [input.log_stream_name];
     let page = blocking(move || {
-        if !view.streams(&journal).contains_key(&stream[0]) {
+        if !view.streams(&journal).map_err(unreadable)?.contains_key(&stream[0]) {
             return Err(no_such_stream());
         }
         let query = Query {
             streams: Streams::Named(&stream),
             start_ms: input.start_time.unwrap_or(i64::MIN),
             end_ms: input.end_time.unwrap_or(i64::MAX),
-            not_before_ms: view.not_before,
             after,
             newest_first,
             limit: limit(input.limit),
-            ..Query::new(&view.region, &view.name)
+            ..view.query()
         };
-        let mut page = journal.read(&query).map_err(unreadable)?;
-        page.events.retain(|event| view.shows(&event.stream, event.ingestion_ms));
-        Ok(page)
+        view.read(&journal, &query).map_err(unreadable)
     })
     .await?;
     let (backward, forward) = Token::around(&page, token);
@@ -127,12 +124,12 @@ pub(super) async fn filter(
     let after = input.next_token.as_deref().map(str::parse).transpose().map_err(|_| bad_token())?;
     let state = control.settings().state();
     let (name, identifier) = (input.log_group_name.as_deref(), input.log_group_identifier.as_deref());
-    let view = View::of(named_group(&state, caller, name, identifier)?, control.now());
+    let view = named_view(&state, caller, name, identifier, control.now())?;
     let journal = control.journal().clone();
     let page = blocking(move || {
         let streams = match (&input.log_stream_names, &input.log_stream_name_prefix) {
             (Some(names), _) => {
-                let there = view.streams(&journal);
+                let there = view.streams(&journal).map_err(unreadable)?;
                 if names.iter().any(|name| !there.contains_key(name)) {
                     return Err(no_such_stream());
                 }
@@ -145,15 +142,12 @@ pub(super) async fn filter(
             streams,
             start_ms: input.start_time.unwrap_or(i64::MIN),
             end_ms: input.end_time.map_or(i64::MAX, |end| end.saturating_add(1)),
-            not_before_ms: view.not_before,
             pattern: pattern.as_ref(),
             after,
             limit: limit(input.limit),
-            ..Query::new(&view.region, &view.name)
+            ..view.query()
         };
-        let mut page = journal.read(&query).map_err(unreadable)?;
-        page.events.retain(|event| view.shows(&event.stream, event.ingestion_ms));
-        Ok(page)
+        view.read(&journal, &query).map_err(unreadable)
     })
     .await?;
     Ok(FilterLogEventsResponse {
@@ -239,6 +233,6 @@ fn limit(asked: Option<i32>) -> usize {
     asked.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS)
 }
 
-fn unreadable(error: std::io::Error) -> Error {
+pub(super) fn unreadable(error: std::io::Error) -> Error {
     Error::internal(format!("The records could not be read: {error}"))
 }

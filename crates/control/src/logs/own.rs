@@ -33,13 +33,5 @@ pub(super) fn refuse(name: &str) -> Result<(), Error> {
 
 /// There since ever; its records are in no region.
 fn made(name: &str) -> Group {
-    Group {
-        region: String::new(),
-        name: name.to_owned(),
-        created: 0,
-        retention_days: None,
-        streams: Default::default(),
-        deleted_streams: Default::default(),
-        tags: Default::default(),
-    }
+    Group::new("", name, 0)
 }

@@ -1,80 +1,39 @@
 //! Log streams: those that were made by `CreateLogStream`, and those that records came into.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws::logs::*;
 use aws::{Caller, Error};
-use journal::{Journal, StreamInfo};
-use model::resource::LogGroup as Group;
+use journal::StreamInfo;
 use model::{Change, State, UnixMillis};
 
-use super::{after_token, blocking, group, group_arn, invalid, named_group, not_before};
+use super::events::unreadable;
+use super::{after_token, blocking, group, group_arn, invalid, named_view, not_before, page_of, viewed};
 use crate::Control;
 
-const MAX_PAGE: usize = 50;
 const MAX_STREAMS: usize = 10_000;
-
-/// Which streams of a group there are, and since when their events are shown.
-pub(super) struct View {
-    pub(super) region: String,
-    pub(super) name: String,
-    pub(super) not_before: UnixMillis,
-    made: BTreeMap<String, UnixMillis>,
-    deleted: BTreeMap<String, UnixMillis>,
-}
 
 /// A stream, whether it has events or not.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    name: String,
-    created: UnixMillis,
-    events: Option<StreamInfo>,
-}
-
-impl View {
-    pub(super) fn of(group: &Group, now: UnixMillis) -> Self {
-        Self {
-            region: group.region.clone(),
-            name: group.name.clone(),
-            not_before: not_before(group, now),
-            made: group.streams.clone(),
-            deleted: group.deleted_streams.clone(),
-        }
-    }
-
-    /// Whether an event of a stream came in after the stream was last deleted.
-    pub(super) fn shows(&self, stream: &str, ingested: UnixMillis) -> bool {
-        self.deleted.get(stream).is_none_or(|deleted| ingested > *deleted)
-    }
-
-    /// By name. Blocks.
-    pub(super) fn streams(&self, journal: &Journal) -> BTreeMap<String, Stream> {
-        let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
-        for info in journal.streams(&self.region, &self.name, self.not_before) {
-            if self.shows(&info.name, info.last_ingestion_ms) {
-                let (name, created) = (info.name.clone(), info.first_ms);
-                streams.insert(name.clone(), Stream { name, created, events: Some(info) });
-            }
-        }
-        for (name, created) in &self.made {
-            let stream = Stream { name: name.clone(), created: *created, events: None };
-            streams.entry(name.clone()).or_insert(stream).created = *created;
-        }
-        streams
-    }
+    pub(super) name: String,
+    pub(super) created: UnixMillis,
+    pub(super) events: Option<StreamInfo>,
 }
 
 pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogStreamRequest) -> Result<(), Error> {
     let now = control.now();
     let exists = || Error::client("ResourceAlreadyExistsException", "The specified log stream already exists");
-    let view = View::of(group(&control.settings().state(), caller, &input.log_group_name)?, now);
-    let journal = control.journal().clone();
-    let there: BTreeSet<String> = blocking(move || Ok(view.streams(&journal).into_keys().collect())).await?;
+    let state = control.settings().state();
+    group(&state, caller, &input.log_group_name)?;
+    let (view, journal) = (viewed(&state, caller, &input.log_group_name, now)?, control.journal().clone());
+    let there = move || Ok(view.streams(&journal).map_err(unreadable)?.into_keys().collect());
+    let there: BTreeSet<String> = blocking(there).await?;
     if there.contains(&input.log_stream_name) {
         return Err(exists());
     }
     let rule = |state: &State| {
-        let mut group = group(state, caller, &input.log_group_name)?.clone();
+        let mut group = group(state, caller, &input.log_group_name)?.into_owned();
         if group.streams.len() >= MAX_STREAMS {
             return Err(Error::client("LimitExceededException", "Resource limit exceeded."));
         }
@@ -88,11 +47,12 @@ pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogS
 
 pub(super) async fn delete(control: &Control, caller: &Caller, input: DeleteLogStreamRequest) -> Result<(), Error> {
     let now = control.now();
-    let view = View::of(group(&control.settings().state(), caller, &input.log_group_name)?, now);
-    let journal = control.journal().clone();
+    let state = control.settings().state();
+    group(&state, caller, &input.log_group_name)?;
+    let (view, journal) = (viewed(&state, caller, &input.log_group_name, now)?, control.journal().clone());
     let name = input.log_stream_name;
     let asked = name.clone();
-    if !blocking(move || Ok(view.streams(&journal).contains_key(&asked))).await? {
+    if !blocking(move || Ok(view.streams(&journal).map_err(unreadable)?.contains_key(&asked))).await? {
         return Err(no_such_stream());
     }
     control
@@ -118,9 +78,10 @@ pub(super) async fn describe(
     }
     let state = control.settings().state();
     let (name, identifier) = (input.log_group_name.as_deref(), input.log_group_identifier.as_deref());
-    let group = named_group(&state, caller, name, identifier)?;
-    let (view, journal) = (View::of(group, control.now()), control.journal().clone());
-    let mut streams: Vec<Stream> = blocking(move || Ok(view.streams(&journal).into_values().collect())).await?;
+    let view = named_view(&state, caller, name, identifier, control.now())?;
+    let (arn, journal) = (group_arn(caller, &view.name), control.journal().clone());
+    let all = move || Ok(view.streams(&journal).map_err(unreadable)?.into_values().collect());
+    let mut streams: Vec<Stream> = blocking(all).await?;
     let prefix = input.log_stream_name_prefix.unwrap_or_default();
     streams.retain(|stream| stream.name.starts_with(&prefix));
     if by_time {
@@ -131,14 +92,9 @@ pub(super) async fn describe(
         streams.reverse();
     }
     after_token(&mut streams, input.next_token.as_deref(), |stream| &stream.name)?;
-    let limit = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let more = streams.len() > limit;
-    streams.truncate(limit);
-    let arn = group_arn(caller, group);
-    Ok(DescribeLogStreamsResponse {
-        next_token: streams.last().filter(|_| more).map(|last| last.name.clone()),
-        log_streams: Some(streams.into_iter().map(|stream| shown(&arn, stream)).collect()),
-    })
+    let next_token = page_of(&mut streams, input.limit, |stream| &stream.name);
+    let log_streams = Some(streams.into_iter().map(|stream| shown(&arn, stream)).collect());
+    Ok(DescribeLogStreamsResponse { next_token, log_streams })
 }
 
 pub(super) fn no_such_stream() -> Error {

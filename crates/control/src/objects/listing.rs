@@ -80,7 +80,7 @@ impl Index {
             if found_bucket != bucket || !found_key.starts_with(scan.prefix) {
                 break;
             }
-            if let Some(prefix) = rolled_up(found_key, scan) {
+            if let Some(prefix) = rolled_up(found_key, scan.prefix, scan.delimiter) {
                 place = after_prefix(prefix).map(|key| (key, 0));
                 // A prefix counts only with an object below it, and only once over the pages.
                 if scan.after == Some(prefix) || (only_objects && !self.any_object(bucket, prefix)?) {
@@ -143,10 +143,10 @@ impl Index {
 }
 
 /// The common prefix that a key is listed under, if any.
-fn rolled_up<'k>(key: &'k str, scan: &Scan<'_>) -> Option<&'k str> {
-    let delimiter = scan.delimiter.filter(|delimiter| !delimiter.is_empty())?;
-    let rest = key.strip_prefix(scan.prefix)?;
-    let end = scan.prefix.len() + rest.find(delimiter)? + delimiter.len();
+pub(super) fn rolled_up<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
+    let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
+    let rest = key.strip_prefix(prefix)?;
+    let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
     key.get(..end)
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 fn objects() -> (TempDir, Objects) {
     let directory = tempfile::tempdir().unwrap();
     let objects = Objects::open(directory.path()).unwrap();
-    objects.create_bucket("b", "us-east-1", 1).unwrap();
+    objects.create_bucket("b", "us-east-1", BTreeMap::new(), 1).unwrap();
     (directory, objects)
 }
 
@@ -48,10 +48,10 @@ fn a_put_replaces_without_versioning() {
     assert_eq!(get(&objects, "k", None).unwrap(), b"two");
     assert_eq!(get(&objects, "k", Some("null")).unwrap(), b"two");
     assert_eq!(files(&directory), (1, 0), "the content that was replaced is gone");
-    assert_eq!(objects.delete("b", "k", None, 3).unwrap(), Written::default());
+    assert_eq!(objects.delete("b", "k", None, &Precondition::None, 3).unwrap(), Written::default());
     assert!(matches!(get(&objects, "k", None), Err(ObjectError::NoSuchKey { marker: None, .. })));
     assert_eq!(files(&directory), (0, 0));
-    assert!(objects.delete("b", "k", None, 3).is_ok(), "deleting nothing succeeds");
+    assert!(objects.delete("b", "k", None, &Precondition::None, 3).is_ok(), "deleting nothing succeeds");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn versions_and_delete_markers() {
     assert_eq!(get(&objects, "k", None).unwrap(), b"two");
     assert_eq!(get(&objects, "k", Some(&one)).unwrap(), b"one");
 
-    let marker = objects.delete("b", "k", None, 5).unwrap();
+    let marker = objects.delete("b", "k", None, &Precondition::None, 5).unwrap();
     assert!(marker.delete_marker);
     let marker = marker.version.unwrap();
     assert!(matches!(get(&objects, "k", None), Err(ObjectError::NoSuchKey { marker: Some(m), .. }) if m == marker));
@@ -72,14 +72,17 @@ fn versions_and_delete_markers() {
     assert!(matches!(asked, Err(ObjectError::IsDeleteMarker { modified: 5, .. })));
     assert_eq!(get(&objects, "k", Some(&two)).unwrap(), b"two");
 
-    let undone = objects.delete("b", "k", Some(&marker), 6).unwrap();
+    let undone = objects.delete("b", "k", Some(&marker), &Precondition::None, 6).unwrap();
     assert!(undone.delete_marker);
     assert_eq!(get(&objects, "k", None).unwrap(), b"two");
-    assert!(!objects.delete("b", "k", Some(&two), 7).unwrap().delete_marker);
+    assert!(!objects.delete("b", "k", Some(&two), &Precondition::None, 7).unwrap().delete_marker);
     assert_eq!(get(&objects, "k", None).unwrap(), b"one");
     assert!(matches!(get(&objects, "k", Some(&two)), Err(ObjectError::NoSuchVersion { .. })));
     assert!(matches!(get(&objects, "k", Some("no id!")), Err(ObjectError::InvalidVersionId(_))));
-    assert!(matches!(objects.delete("b", "k", Some(""), 7), Err(ObjectError::InvalidVersionId(_))));
+    assert!(matches!(
+        objects.delete("b", "k", Some(""), &Precondition::None, 7),
+        Err(ObjectError::InvalidVersionId(_))
+    ));
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn the_null_version_lives_beside_the_others() {
     assert_eq!(get(&objects, "k", None).unwrap(), b"suspended");
     assert_eq!(get(&objects, "k", Some("null")).unwrap(), b"suspended");
     assert_eq!(get(&objects, "k", Some(&one)).unwrap(), b"one");
-    let deleted = objects.delete("b", "k", None, 9).unwrap();
+    let deleted = objects.delete("b", "k", None, &Precondition::None, 9).unwrap();
     assert_eq!(deleted, Written { version: Some("null".into()), delete_marker: true });
     assert_eq!(objects.list_versions("b", &Scan { limit: 9, ..Scan::default() }).unwrap().versions.len(), 2);
 }
@@ -104,9 +107,9 @@ fn the_same_content_is_kept_once_and_as_long_as_it_is_used() {
     let (directory, objects) = versioned();
     let one = put(&objects, "a", b"same").unwrap();
     put(&objects, "b", b"same");
-    objects.copy(("b", "c"), ("b", "a", None), None, 3).unwrap();
+    objects.copy(("b", "c"), ("b", "a", None), |_| {}, None, &Precondition::None, 3).unwrap();
     assert_eq!(files(&directory), (1, 0));
-    objects.delete("b", "a", Some(&one), 4).unwrap();
+    objects.delete("b", "a", Some(&one), &Precondition::None, 4).unwrap();
     assert_eq!(get(&objects, "b", None).unwrap(), b"same");
     assert_eq!(get(&objects, "c", None).unwrap(), b"same");
 }
@@ -129,12 +132,15 @@ fn preconditions_are_decided_with_the_put() {
 #[test]
 fn buckets() {
     let (_directory, objects) = versioned();
-    assert!(matches!(objects.create_bucket("b", "eu-west-1", 1), Err(ObjectError::BucketAlreadyOwnedByYou(_))));
+    assert!(matches!(
+        objects.create_bucket("b", "eu-west-1", BTreeMap::new(), 1),
+        Err(ObjectError::BucketAlreadyOwnedByYou(_))
+    ));
     let one = put(&objects, "k", b"one").unwrap();
     assert!(matches!(objects.delete_bucket("b"), Err(ObjectError::BucketNotEmpty(_))));
-    objects.delete("b", "k", Some(&one), 2).unwrap();
-    objects.create_bucket("bb", "us-east-1", 1).unwrap();
-    objects.begin_upload("b", "k", Metadata::default(), 1).unwrap();
+    objects.delete("b", "k", Some(&one), &Precondition::None, 2).unwrap();
+    objects.create_bucket("bb", "us-east-1", BTreeMap::new(), 1).unwrap();
+    objects.begin_upload("b", "k", Metadata::default(), None, 1).unwrap();
     objects.delete_bucket("b").unwrap();
     assert!(matches!(objects.delete_bucket("b"), Err(ObjectError::NoSuchBucket(_))));
     assert!(matches!(get(&objects, "k", None), Err(ObjectError::NoSuchBucket(_))));
@@ -144,16 +150,18 @@ fn buckets() {
 #[test]
 fn an_upload_in_parts() {
     let (directory, objects) = versioned();
-    let upload = objects.begin_upload("b", "k", Metadata::default(), 1).unwrap();
+    let upload = objects.begin_upload("b", "k", Metadata::default(), None, 1).unwrap();
     let part = |number, bytes: &[u8]| {
         let mut staged = objects.stage().unwrap();
         staged.write(bytes).unwrap();
-        CompletedPart { number, etag: objects.put_part(("b", "k"), &upload, number, staged, 2).unwrap() }
+        let part = objects.put_part(("b", "k"), &upload, number, (staged, BTreeMap::new()), 2).unwrap();
+        CompletedPart { number, etag: part.etag, checksums: BTreeMap::new() }
     };
     let first = vec![7; 5 << 20];
     let named = [part(1, &first), part(2, b"tail")];
-    let complete =
-        |named: &[CompletedPart]| objects.complete_upload(("b", "k"), &upload, named, &Precondition::None, 3);
+    let complete = |named: &[CompletedPart]| {
+        objects.complete_upload(("b", "k"), &upload, &Completion { parts: named.to_vec(), ..Completion::default() }, 3)
+    };
     let wrong = [named[0].clone(), CompletedPart { etag: "0".into(), ..named[1].clone() }];
     assert!(matches!(complete(&wrong), Err(ObjectError::InvalidPart(2))));
     let reversed = [named[1].clone(), named[0].clone()];
@@ -169,10 +177,10 @@ fn an_upload_in_parts() {
     assert!(matches!(complete(&named), Err(ObjectError::NoSuchUpload(_))));
     assert_eq!(files(&directory), (1, 0), "the parts are gone");
 
-    let upload = objects.begin_upload("b", "k", Metadata::default(), 1).unwrap();
+    let upload = objects.begin_upload("b", "k", Metadata::default(), None, 1).unwrap();
     let mut staged = objects.stage().unwrap();
     staged.write(b"x").unwrap();
-    objects.put_part(("b", "k"), &upload, 1, staged, 2).unwrap();
+    objects.put_part(("b", "k"), &upload, 1, (staged, BTreeMap::new()), 2).unwrap();
     assert!(matches!(objects.abort_upload("b", "other", &upload), Err(ObjectError::NoSuchUpload(_))));
     objects.abort_upload("b", "k", &upload).unwrap();
     assert_eq!(files(&directory), (1, 0));
@@ -347,7 +355,7 @@ proptest! {
             put(&objects, key, b"2");
         }
         for key in &deleted {
-            objects.delete("b", key, None, 3).unwrap();
+            objects.delete("b", key, None, &Precondition::None, 3).unwrap();
         }
         let live: BTreeSet<String> = keys.difference(&deleted).cloned().collect();
         let all: BTreeSet<String> = keys.union(&deleted).cloned().collect();
@@ -391,7 +399,7 @@ fn what_was_handed_on_can_be_taken_back() {
     old.release();
     assert!(old.buckets().unwrap_err().to_string().contains("handed to another process"));
     let new = Objects::open(directory.path()).unwrap();
-    new.create_bucket("bucket", "us-east-1", 0).unwrap();
+    new.create_bucket("bucket", "us-east-1", BTreeMap::new(), 0).unwrap();
     assert!(old.reclaim().is_err(), "it is in use");
     drop(new);
     old.reclaim().unwrap();

@@ -33,7 +33,8 @@ pub(super) async fn list(control: &Control, request: &OwnRequest) -> Result<Valu
     let journal = control.journal().clone();
     let found = blocking(move || {
         let (client, domain) = (client.as_deref(), domain.as_deref());
-        let search = Search { kinds, client, domain, refused, since_ms, until_ms, after, newest_first, limit };
+        let search =
+            Search { kinds, client, domain, api: None, refused, since_ms, until_ms, after, newest_first, limit };
         let unreadable = |error: std::io::Error| Error::internal(format!("The records cannot be read: {error}"));
         journal.search(&search).map_err(unreadable)
     })

@@ -78,3 +78,12 @@ pub(super) fn precondition(
         _ => Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented")),
     }
 }
+
+/// The condition of a delete.
+pub(super) fn precondition_of_delete(matches: Option<ETagCondition>) -> Precondition {
+    match matches {
+        None => Precondition::None,
+        Some(ETagCondition::Any) => Precondition::Present,
+        Some(ETagCondition::ETag(etag)) => Precondition::Matches(etag.into_value()),
+    }
+}

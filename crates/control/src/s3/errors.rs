@@ -6,7 +6,7 @@ use std::fmt::Write;
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use data_encoding::{BASE32_NOPAD, BASE64};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SERVER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue, SERVER};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -24,6 +24,8 @@ pub(super) struct Place {
     /// What the answer will have as its request id.
     pub(super) id: String,
     host_id: String,
+    /// The client waits for `100 Continue`, and has nothing to send: there will be none.
+    unexpected: bool,
 }
 
 /// What a caller was told that could not be done, among the extensions of the answer.
@@ -52,6 +54,8 @@ pub(super) fn of_object(error: ObjectError) -> S3Error {
         ObjectError::TooManyUploads => S3ErrorCode::InvalidRequest,
         ObjectError::InvalidPart(_) => S3ErrorCode::InvalidPart,
         ObjectError::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
+        ObjectError::SizeDiffers { .. } => S3ErrorCode::InvalidRequest,
+        ObjectError::ChecksumDiffers(_) => S3ErrorCode::BadDigest,
         ObjectError::PartTooSmall(_) => S3ErrorCode::EntityTooSmall,
         // The text names the file: it is the operator's machine, and they must learn which file to restore.
         ObjectError::Storage(_) => S3ErrorCode::InternalError,
@@ -98,7 +102,9 @@ pub(super) fn response(error: S3Error) -> Response<Body> {
 impl Place {
     pub(super) fn of(parts: &Parts) -> Self {
         let (id, host_id) = request_ids();
-        Self { resource: parts.uri.path().to_owned(), head: parts.method == Method::HEAD, id, host_id }
+        let is_empty = parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+        let unexpected = is_empty && parts.headers.contains_key(EXPECT);
+        Self { resource: parts.uri.path().to_owned(), head: parts.method == Method::HEAD, id, host_id, unexpected }
     }
 
     /// Adds what S3 adds to every answer, and to errors what `s3s` leaves out.
@@ -110,6 +116,10 @@ impl Place {
         }
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("AmazonS3"));
+        if self.unexpected {
+            // botocore, which has had a final answer where it waited for another one, mixes up the next two on the connection.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         for (name, value) in [("x-amz-request-id", &self.id), ("x-amz-id-2", &self.host_id)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);

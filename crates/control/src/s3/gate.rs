@@ -1,7 +1,8 @@
 //! What may reach `s3s` at all: requests signed with AWS4-HMAC-SHA256, in the header or in the address.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -51,6 +52,24 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
             check_header(parts, text.strip_prefix(ALGORITHM).ok_or_else(not_supported)?)
         }
         (Some(_), Some(_)) => Err(malformed()),
+    }
+}
+
+/// The headers of a presigned request that its signer has put into the address, as SDKs in browsers do: they are signed there, and are
+/// headers again from here on.
+pub(super) fn unhoist(parts: &mut Parts) {
+    let Some(query) = parts.uri.query().filter(|query| query.contains("X-Amz-Signature=")) else { return };
+    let mut hoisted = Vec::new();
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        if name.starts_with("x-amz-")
+            && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
+        {
+            hoisted.push((name, value));
+        }
+    }
+    for (name, value) in hoisted {
+        parts.headers.entry(name).or_insert(value);
     }
 }
 

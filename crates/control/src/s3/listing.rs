@@ -15,7 +15,7 @@ const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 
 /// Whether keys are to be percent-encoded: XML cannot hold every character that a key can.
 #[derive(Clone, Copy)]
-struct Encoding(bool);
+pub(super) struct Encoding(bool);
 
 impl S3Operations {
     pub(super) async fn page_of_objects(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
@@ -132,19 +132,23 @@ impl S3Operations {
 
     fn object(&self, listed: Listed, encoding: Encoding, with_owner: bool) -> Object {
         let content = listed.version.content;
+        let class = content.as_ref().and_then(|content| content.metadata.storage_class.clone());
         Object {
             key: Some(encoding.apply(listed.key)),
             size: content.as_ref().and_then(|content| i64::try_from(content.size).ok()),
             e_tag: content.map(|content| ETag::Strong(content.etag)),
             last_modified: Some(timestamp(listed.version.modified)),
             owner: with_owner.then(|| self.owner()),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+            storage_class: Some(
+                class.map_or_else(|| ObjectStorageClass::from_static("STANDARD"), ObjectStorageClass::from),
+            ),
             ..Default::default()
         }
     }
 
     fn version(&self, listed: Listed, encoding: Encoding) -> ObjectVersion {
         let content = listed.version.content;
+        let class = content.as_ref().and_then(|content| content.metadata.storage_class.clone());
         ObjectVersion {
             key: Some(encoding.apply(listed.key)),
             version_id: Some(listed.version.id),
@@ -153,7 +157,12 @@ impl S3Operations {
             e_tag: content.map(|content| ETag::Strong(content.etag)),
             last_modified: Some(timestamp(listed.version.modified)),
             owner: Some(self.owner()),
-            storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
+            storage_class: Some(
+                class.map_or_else(
+                    || ObjectVersionStorageClass::from_static("STANDARD"),
+                    ObjectVersionStorageClass::from,
+                ),
+            ),
             ..Default::default()
         }
     }
@@ -170,7 +179,7 @@ impl S3Operations {
 }
 
 impl Encoding {
-    fn of(asked: Option<&EncodingType>) -> S3Result<Self> {
+    pub(super) fn of(asked: Option<&EncodingType>) -> S3Result<Self> {
         match asked.map(EncodingType::as_str) {
             None => Ok(Self(false)),
             Some(EncodingType::URL) => Ok(Self(true)),
@@ -178,15 +187,15 @@ impl Encoding {
         }
     }
 
-    fn apply(self, text: String) -> String {
+    pub(super) fn apply(self, text: String) -> String {
         if self.0 { utf8_percent_encode(&text, AS_IT_IS).to_string() } else { text }
     }
 
-    fn apply_to(self, text: Option<String>) -> Option<String> {
+    pub(super) fn apply_to(self, text: Option<String>) -> Option<String> {
         text.map(|text| self.apply(text))
     }
 
-    fn prefixes(self, prefixes: Vec<String>) -> Option<CommonPrefixList> {
+    pub(super) fn prefixes(self, prefixes: Vec<String>) -> Option<CommonPrefixList> {
         let list = prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(self.apply(prefix)) });
         (list.len() > 0).then(|| list.collect())
     }

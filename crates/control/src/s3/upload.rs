@@ -6,14 +6,11 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
-use s3s::checksum::ChecksumHasher;
-use s3s::crypto::Checksum as _;
-use s3s::crypto::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 
 use super::errors::{of_object, with_code};
-use crate::objects::{MAX_OBJECT_BYTES, ObjectError, StagedBlob};
+use crate::objects::{Algorithm, MAX_OBJECT_BYTES, ObjectError, StagedBlob, Sums};
 
 /// What arrived: staged, and its checksums by algorithm, base64.
 pub(super) struct Received {
@@ -32,14 +29,6 @@ pub(super) struct Announced<'a> {
 
 /// Time for the next bytes to arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// S3's algorithms and the headers (or trailers) with their values.
-const ALGORITHMS: [(&str, &str); 5] = [
-    ("CRC32", "x-amz-checksum-crc32"),
-    ("CRC32C", "x-amz-checksum-crc32c"),
-    ("CRC64NVME", "x-amz-checksum-crc64nvme"),
-    ("SHA1", "x-amz-checksum-sha1"),
-    ("SHA256", "x-amz-checksum-sha256"),
-];
 
 impl Announced<'_> {
     /// Reads the body into `staged` and compares it with everything that was said about it.
@@ -51,11 +40,11 @@ impl Announced<'_> {
             return Err(of_object(ObjectError::TooLarge { size, limit: MAX_OBJECT_BYTES }));
         }
         let md5 = self.content_md5.map(parse_md5).transpose()?;
-        let (mut hasher, trailing) = (self.hasher(), self.trailer());
+        let (mut sums, trailing) = (self.sums(), self.trailer());
         if let Some(mut body) = self.body {
             while let Some(chunk) = next(&mut body, &staged, announced).await? {
                 staged.write(&chunk).map_err(of_object)?;
-                hasher.update(&chunk);
+                sums.update(&chunk);
             }
         }
         if announced.is_some_and(|size| size != staged.size()) {
@@ -64,19 +53,21 @@ impl Announced<'_> {
         if md5.is_some_and(|md5| md5 != staged.md5()) {
             return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
         }
-        let checksums = computed(hasher);
-        for (algorithm, name) in ALGORITHMS {
+        let checksums = sums.finish();
+        for algorithm in Algorithm::ALL {
+            let name = algorithm.header();
             let header = self.headers.get(name).and_then(|value| value.to_str().ok().map(str::to_owned));
             let trailer = self.trailers.and_then(|trailers| {
                 trailers.read(|fields| fields.get(name).and_then(|value| value.to_str().ok().map(str::to_owned)))
             });
-            if trailing.contains(&name) && trailer.is_none() {
+            if trailing.contains(&algorithm) && trailer.is_none() {
                 let message = "The request contained trailing data that was not well-formed.";
                 return Err(with_code(StatusCode::BAD_REQUEST, "MalformedTrailerError", message));
             }
             for said in [header, trailer.flatten()].into_iter().flatten() {
-                if checksums.get(algorithm) != Some(&said) {
-                    let message = format!("The {algorithm} you specified did not match the calculated checksum.");
+                if checksums.get(algorithm.name()) != Some(&said) {
+                    let message =
+                        format!("The {} you specified did not match the calculated checksum.", algorithm.name());
                     return Err(S3Error::with_message(S3ErrorCode::BadDigest, message));
                 }
             }
@@ -85,30 +76,23 @@ impl Announced<'_> {
     }
 
     /// Of the algorithms that were named; S3's own where none was.
-    fn hasher(&self) -> ChecksumHasher {
-        let mut named: Vec<&str> = self.trailer();
-        named.extend(ALGORITHMS.iter().filter(|(_, name)| self.headers.contains_key(*name)).map(|(_, name)| *name));
+    fn sums(&self) -> Sums {
         let asked = self.headers.get("x-amz-sdk-checksum-algorithm").and_then(|value| value.to_str().ok());
-        named.extend(ALGORITHMS.iter().filter(|(name, _)| asked == Some(name)).map(|(_, name)| *name));
+        let mut named = self.trailer();
+        let in_header =
+            |algorithm: &Algorithm| self.headers.contains_key(algorithm.header()) || asked == Some(algorithm.name());
+        named.extend(Algorithm::ALL.into_iter().filter(in_header));
         if named.is_empty() {
-            named.push("x-amz-checksum-crc64nvme");
+            named.push(Algorithm::Crc64Nvme);
         }
-        let has =
-            |algorithm: &str| ALGORITHMS.iter().any(|(name, header)| *name == algorithm && named.contains(header));
-        ChecksumHasher {
-            crc32: has("CRC32").then(Crc32::new),
-            crc32c: has("CRC32C").then(Crc32c::new),
-            crc64nvme: has("CRC64NVME").then(Crc64Nvme::new),
-            sha1: has("SHA1").then(Sha1::new),
-            sha256: has("SHA256").then(Sha256::new),
-        }
+        Sums::new(|algorithm| named.contains(&algorithm))
     }
 
     /// The checksums that were announced to come after the body.
-    fn trailer(&self) -> Vec<&'static str> {
+    fn trailer(&self) -> Vec<Algorithm> {
         let announced = self.headers.get("x-amz-trailer").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let names: Vec<String> = announced.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-        ALGORITHMS.iter().map(|(_, name)| *name).filter(|name| names.iter().any(|n| n == name)).collect()
+        Algorithm::ALL.into_iter().filter(|algorithm| names.iter().any(|name| name == algorithm.header())).collect()
     }
 }
 
@@ -132,16 +116,4 @@ async fn next(body: &mut StreamingBlob, staged: &StagedBlob, announced: Option<u
 fn parse_md5(text: &str) -> S3Result<[u8; 16]> {
     let bytes = BASE64.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."))
-}
-
-fn computed(hasher: ChecksumHasher) -> BTreeMap<String, String> {
-    let sums = hasher.finalize();
-    let sums = [
-        ("CRC32", sums.checksum_crc32),
-        ("CRC32C", sums.checksum_crc32c),
-        ("CRC64NVME", sums.checksum_crc64nvme),
-        ("SHA1", sums.checksum_sha1),
-        ("SHA256", sums.checksum_sha256),
-    ];
-    sums.into_iter().filter_map(|(name, sum)| Some((name.to_owned(), sum?))).collect()
 }

@@ -222,15 +222,7 @@ async fn a_group_made_again_shows_nothing_of_before() {
     let server = filled(3).await;
     logs(&server, "DeleteLogGroup", json!({"logGroupName": "g"})).await.unwrap();
     // The clock of this test stands still: made again a second later.
-    let later = model::resource::LogGroup {
-        region: REGION.into(),
-        name: "g".into(),
-        created: NOW + 1000,
-        retention_days: None,
-        streams: Default::default(),
-        deleted_streams: Default::default(),
-        tags: Default::default(),
-    };
+    let later = model::resource::LogGroup::new(REGION, "g", NOW + 1000);
     server
         .control
         .settings()

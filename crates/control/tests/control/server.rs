@@ -59,6 +59,7 @@ impl Server {
             dns: control::route53::DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || NOW,
+            warn: |_| {},
         };
         configure(&mut config);
         let (journal, _) = Journal::open(directory.path()).unwrap();
@@ -147,7 +148,7 @@ impl Server {
     }
 
     pub fn make_bucket(&self, name: &str, versioning: Versioning) {
-        self.control.objects().create_bucket(name, REGION, NOW).unwrap();
+        self.control.objects().create_bucket(name, REGION, Default::default(), NOW).unwrap();
         self.control.objects().change_bucket(name, |bucket| bucket.versioning = versioning).unwrap();
     }
 

@@ -14,7 +14,7 @@ fn throttled() -> Stage {
     let settings = |rate, burst| RouteSettings {
         throttling_rate_limit: Some(rate),
         throttling_burst_limit: Some(burst),
-        detailed_metrics_enabled: None,
+        ..RouteSettings::default()
     };
     Stage {
         default_route_settings: settings(1.0, 3),

@@ -29,6 +29,14 @@ impl<T> Expression<T> {
         }
     }
 
+    /// Every test.
+    pub(super) fn tests(&self) -> Vec<&T> {
+        match self {
+            Self::Test(one) => vec![one],
+            Self::All(several) | Self::Any(several) => several.iter().flat_map(Self::tests).collect(),
+        }
+    }
+
     fn any(
         cursor: &mut Cursor<'_>,
         test: &impl Fn(&mut Cursor<'_>) -> Result<T, PatternError>,

@@ -1,5 +1,7 @@
 //! `[ip, user, ..., status = 4*, size]`
 
+use std::collections::BTreeMap;
+
 use super::PatternError;
 use super::comparison::Comparison;
 use super::cursor::Cursor;
@@ -13,8 +15,8 @@ pub(super) struct Fields {
     last: Option<Vec<Field>>,
 }
 
-/// `None` where anything will do.
-type Field = Option<Expression<Comparison>>;
+/// A name, and `None` where anything will do.
+type Field = (String, Option<Expression<Comparison>>);
 
 impl Fields {
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, PatternError> {
@@ -38,17 +40,28 @@ impl Fields {
     }
 
     pub(super) fn match_message(&self, message: &str) -> bool {
+        let holds = |((_, expression), found): &(&Field, &str)| {
+            expression.as_ref().is_none_or(|expression| expression.holds(&|test| test.holds(found)))
+        };
+        self.found(message).is_some_and(|found| found.iter().all(holds))
+    }
+
+    /// What the fields are of a message, by name: `$ip`.
+    pub(super) fn values(&self, message: &str) -> BTreeMap<String, String> {
+        let named = |((name, _), found): (&Field, &str)| (format!("${name}"), found.to_owned());
+        self.found(message).into_iter().flatten().map(named).collect()
+    }
+
+    /// Fields and what they are of a message, if it has as many.
+    fn found<'m>(&self, message: &'m str) -> Option<Vec<(&Field, &'m str)>> {
         let found: Vec<&str> = split(message).collect();
         let last = self.last.as_deref().unwrap_or_default();
         let wanted = self.first.len() + last.len();
         if found.len() < wanted || (self.last.is_none() && found.len() > wanted) {
-            return false;
+            return None;
         }
-        let (start, end) = (&found[..self.first.len()], &found[found.len() - last.len()..]);
-        let holds = |(field, found): (&Field, &&str)| {
-            field.as_ref().is_none_or(|expression| expression.holds(&|test| test.holds(found)))
-        };
-        self.first.iter().zip(start).all(holds) && last.iter().zip(end).all(holds)
+        let end = found.iter().skip(found.len() - last.len());
+        Some(self.first.iter().zip(&found).chain(last.iter().zip(end)).map(|(field, found)| (field, *found)).collect())
     }
 }
 
@@ -60,7 +73,7 @@ fn field(cursor: &mut Cursor<'_>) -> Result<Field, PatternError> {
     let wanted = name(cursor)?;
     cursor.skip_space();
     if matches!(cursor.peek(), Some(',' | ']')) {
-        return Ok(None);
+        return Ok((wanted.to_owned(), None));
     }
     cursor.back_to(start);
     let test = |cursor: &mut Cursor<'_>| {
@@ -69,7 +82,7 @@ fn field(cursor: &mut Cursor<'_>) -> Result<Field, PatternError> {
         }
         Comparison::parse(cursor)
     };
-    Expression::parse(cursor, &test).map(Some)
+    Ok((wanted.to_owned(), Some(Expression::parse(cursor, &test)?)))
 }
 
 fn name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, PatternError> {

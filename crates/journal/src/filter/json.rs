@@ -52,12 +52,28 @@ impl JsonTest {
         Ok(Self { path, condition: Condition::parse(cursor)? })
     }
 
-    pub(super) fn holds(&self, document: &Value) -> bool {
-        let found = self.path.iter().try_fold(document, |value, step| match step {
+    /// The member and how it is shown, where a document has it.
+    pub(super) fn value(&self, document: &Value) -> Option<(String, String)> {
+        let name = self.path.iter().fold("$".to_owned(), |name, step| match step {
+            Step::Member(member) => format!("{name}.{member}"),
+            Step::Element(index) => format!("{name}[{index}]"),
+        });
+        let shown = match self.find(document)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some((name, shown))
+    }
+
+    fn find<'d>(&self, document: &'d Value) -> Option<&'d Value> {
+        self.path.iter().try_fold(document, |value, step| match step {
             Step::Member(name) => value.get(name),
             Step::Element(index) => value.get(index),
-        });
-        match (&self.condition, found) {
+        })
+    }
+
+    pub(super) fn holds(&self, document: &Value) -> bool {
+        match (&self.condition, self.find(document)) {
             (Condition::NotExists, found) => found.is_none(),
             (_, None) => false,
             (Condition::IsNull, Some(value)) => value.is_null(),

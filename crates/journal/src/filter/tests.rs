@@ -9,6 +9,28 @@ fn matches(pattern: &str, message: &str) -> bool {
 const CLF: &str = "127.0.0.1 - - [22/Nov/2026:17:00:00 +0000] \"GET ANY /{proxy+} HTTP/1.1\" 403 23 Mc7UVioPPHcEKPA=";
 
 #[test]
+fn what_a_message_has_of_a_pattern() {
+    for (pattern, message, expected) in [
+        (
+            "[ip, user, ..., status = 4*, size]",
+            "1.2.3.4 ann x [y z] 404 12",
+            &[("$ip", "1.2.3.4"), ("$size", "12"), ("$status", "404"), ("$user", "ann")][..],
+        ),
+        (
+            "{ $.a.b = 1 || $.c[0] = \"x\" || $.d NOT EXISTS }",
+            r#"{"a":{"b":1},"c":["y"]}"#,
+            &[("$.a.b", "1"), ("$.c[0]", "y")],
+        ),
+        ("ERROR", "ERROR", &[]),
+        ("[a, b]", "one", &[]),
+    ] {
+        let found = Pattern::parse(pattern).unwrap().extracted(message);
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expected, "{pattern}");
+    }
+}
+
+#[test]
 fn terms() {
     for (pattern, message, expected) in [
         ("", "anything", true),

@@ -36,6 +36,10 @@ pub(crate) struct About<'a> {
     pub domain: Cow<'a, str>,
     #[serde(borrow)]
     pub client: Option<AboutClient<'a>>,
+    #[serde(borrow)]
+    api_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    stage: Option<Cow<'a, str>>,
     refusal: Option<IgnoredAny>,
     verdict: Option<IgnoredAny>,
 }
@@ -49,6 +53,11 @@ pub(crate) struct AboutClient<'a> {
 }
 
 impl About<'_> {
+    /// API and stage, empty where there are none.
+    pub(crate) fn api(&self) -> (&str, &str) {
+        (self.api_id.as_deref().unwrap_or_default(), self.stage.as_deref().unwrap_or_default())
+    }
+
     /// Of a client that was not trusted, or of several.
     pub(crate) fn is_refused(&self) -> bool {
         self.refusal.is_some() || self.verdict.is_some() || self.kind == Kind::Refusals

@@ -220,7 +220,7 @@ impl PlanThrottle {
         let settings = RouteSettings {
             throttling_burst_limit: self.burst,
             throttling_rate_limit: self.rate,
-            detailed_metrics_enabled: None,
+            ..RouteSettings::default()
         };
         Throttle::of(Some(&settings), &RouteSettings::default(), previous)
     }
