@@ -4,19 +4,21 @@
 
 mod certificate;
 mod dns;
+mod iam;
 mod rest;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
+use crate::{EndpointAccessMode, Revision, SecurityPolicy, UnixMillis};
 
 pub use certificate::{
     Certificate, CertificateLife, CertificateOrigin, CertificateRevocation, ClientCertificate, Endpoint, LocalCa,
     RevokedSerial,
 };
 pub use dns::{HostedZone, RecordAnswer, RecordSet, ZoneChange};
+pub use iam::{AccessKey, Attachments, Group, ManagedPolicy, PolicyVersion, Role, User};
 pub use rest::{
     Account, ApiKey, GatewayResponse, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization,
     RestAuthorizer, RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
@@ -512,28 +514,6 @@ pub struct LogGroup {
     /// `tags`
     #[serde(default)]
     pub tags: Tags,
-}
-
-/// An access key of the control API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessKey {
-    /// `AKIA…`
-    pub id: String,
-    /// The secret, sealed with `access-keys/{id}`.
-    pub secret: Sealed,
-    /// ARN of whom it belongs to.
-    pub principal_arn: String,
-    /// `UserId` in GetCallerIdentity.
-    pub user_id: String,
-    /// When it was made.
-    pub created: UnixMillis,
-}
-
-impl AccessKey {
-    /// The additional data that the secret of the key with this id is sealed with.
-    pub fn sealed_for(id: &str) -> String {
-        format!("access-keys/{id}")
-    }
 }
 
 /// The log group of what is refused under a domain name before a stage is known: `/countersign/domains/{name}`, where `_`

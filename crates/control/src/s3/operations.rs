@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws::Asked;
 use bytes::Bytes;
 use http::StatusCode;
 use model::UnixMillis;
@@ -304,6 +305,10 @@ impl S3 for S3Operations {
         self.ask(move |objects| objects.bucket(&name)).await?;
         let (mut deleted, mut failed) = (Vec::new(), Vec::new());
         for named in delete.objects {
+            if let Err(error) = may_delete(call.as_deref(), &bucket, &named) {
+                failed.push(not_deleted(error, named));
+                continue;
+            }
             let (version, at) = (named.version_id.clone(), (self.clock)());
             let one = move |objects: &objects::Objects, bucket: &str, key: &str| {
                 objects.delete(bucket, key, version.as_deref(), at)
@@ -318,12 +323,7 @@ impl S3 for S3Operations {
                         version_id: named.version_id,
                     });
                 }
-                Err(error) => failed.push(Error {
-                    code: Some(error.code().as_str().to_owned()),
-                    message: error.message().map(str::to_owned),
-                    key: Some(named.key),
-                    version_id: named.version_id,
-                }),
+                Err(error) => failed.push(not_deleted(error, named)),
             }
         }
         Ok(S3Response::new(DeleteObjectsOutput {
@@ -348,11 +348,10 @@ impl S3 for S3Operations {
             ));
         }
         // Nobody reads through a copy what they may not read.
-        let reader = req.credentials.as_ref().map_or("", |credentials| &credentials.access_key);
-        let action = if from_version.is_some() { "GetObjectVersion" } else { "GetObject" };
+        let action = if from_version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let resource = format!("arn:aws:s3:::{from_bucket}/{from_key}");
-        let allowed = self.surroundings.authorize(reader, action, &resource);
-        allowed.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))?;
+        let call = req.extensions.get::<Arc<Call>>().ok_or(S3ErrorCode::InternalError)?;
+        call.may(&Asked { action, resources: &[&resource], context: &[] })?;
         let conditions = Conditions {
             matches: input.copy_source_if_match,
             none_matches: input.copy_source_if_none_match,
@@ -465,6 +464,22 @@ impl S3 for S3Operations {
         let input = req.input;
         self.ask(move |objects| objects.abort_upload(&input.bucket, &input.key, &input.upload_id)).await?;
         Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+    }
+}
+
+/// Refuses who may not delete one of several objects.
+fn may_delete(call: Option<&Call>, bucket: &str, named: &ObjectIdentifier) -> S3Result<()> {
+    let action = if named.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let resource = format!("arn:aws:s3:::{bucket}/{}", named.key);
+    call.ok_or(S3ErrorCode::InternalError)?.may(&Asked { action, resources: &[&resource], context: &[] })
+}
+
+fn not_deleted(error: S3Error, named: ObjectIdentifier) -> Error {
+    Error {
+        code: Some(error.code().as_str().to_owned()),
+        message: error.message().map(str::to_owned),
+        key: Some(named.key),
+        version_id: named.version_id,
     }
 }
 
