@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from aws_cli import AwsCli
 from gateway import LOG_FORMAT, Gateway
+from iam import Principal, Role, User, allow, document, trust
 from issuer import Issuer, thumbprint
 from server import eventually
 
@@ -195,10 +196,12 @@ def test_bound_tokens(server, backend, pki, issuer):
         gateway.api.tag_resource(ResourceArn=arn, Tags={"countersign:bound-tokens": "yes"})
 
 
-def signed(gateway, path="/signed", method="GET", body=b"", service="execute-api", region="us-east-1", secret=None, headers=None, auth=SigV4Auth):
+def signed(gateway, path="/signed", method="GET", body=b"", service="execute-api", region="us-east-1", secret=None, headers=None, auth=SigV4Auth, by=None):
     """A request, signed by botocore: arguments for curl."""
     env = gateway.server.env
     key = Credentials(env["AWS_ACCESS_KEY_ID"], secret or env["AWS_SECRET_ACCESS_KEY"])
+    if by:
+        key = Credentials(*by.keys.values())
     request = AWSRequest(method=method, url=f"https://{gateway.domain}{path}", data=body, headers=headers or {})
     auth(key, service, region).add_auth(request)
     args = ["--request", method]
@@ -223,6 +226,35 @@ def test_a_signed_request(guarded, backend, pki):
     assert record["accountId"] == "123456789012" and record["userArn"].startswith("arn:aws:iam::123456789012:")
     assert record["caller"] != "-"
     assert send(guarded, pki.client(), *signed(guarded, auth=lambda *a: SigV4QueryAuth(*a, expires=60))).status == 200
+
+
+def test_policies_say_who_may_invoke(guarded, server, pki):
+    route = f"arn:aws:execute-api:us-east-1:123456789012:{guarded.api_id}"
+
+    def status(by, **request):
+        server.settle()
+        return send(guarded, pki.client(), *signed(guarded, by=by, **request)).status
+
+    user = User(server)
+    assert status(user) == 403
+    user.may(allow("execute-api:Invoke", f"{route}/*/GET/signed"))
+    assert (status(user), status(user, method="POST")) == (200, 403)
+    user.may(allow("execute-api:Invoke", f"{route}/*", Condition={"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}))
+    assert status(user) == 403
+    user.may(allow("*"), {"Effect": "Deny", "Action": "execute-api:*", "Resource": f"{route}/*/DELETE/*"})
+    assert (status(user), status(user, method="DELETE")) == (200, 403)
+
+    role = Role(server, trust({"AWS": user.arn}), allow("execute-api:Invoke", f"{route}/*"))
+    taken = Principal.of_session(server, user.client("sts").assume_role(RoleArn=role.arn, RoleSessionName="call")["Credentials"])
+    answer = send(guarded, pki.client(), *signed(guarded, by=taken))
+    assert answer.status == 200
+    assert guarded.record(requestId=answer.headers["apigw-requestid"])["userArn"].endswith(f":assumed-role/{role.name}/call")
+    less = user.client("sts").assume_role(RoleArn=role.arn, RoleSessionName="call", Policy=document(allow("s3:*")))
+    assert status(Principal.of_session(server, less["Credentials"])) == 403
+
+    key = user.keys["aws_access_key_id"]
+    user.iam.update_access_key(UserName=user.name, AccessKeyId=key, Status="Inactive")
+    assert status(user) == 403
 
 
 def test_a_large_payload_is_held_until_it_is_known_who_signed_it(guarded, backend, pki):

@@ -14,13 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trust", &[]),
     ("sigv4", &[]),
     ("policy", &["trust"]),
-    ("model", &["trust", "policy"]),
+    ("iam-policy", &[]),
+    ("model", &["trust", "policy", "iam-policy"]),
     ("aws", &["sigv4"]),
     ("journal", &["trust"]),
     ("store", &["model"]),
-    ("edge", &["model", "policy", "trust", "journal", "sigv4"]),
-    ("control", &["aws", "model", "policy", "trust", "store", "journal", "sigv4"]),
-    ("countersign", &["trust", "sigv4", "policy", "model", "aws", "journal", "store", "edge", "control"]),
+    ("edge", &["model", "policy", "iam-policy", "trust", "journal", "sigv4"]),
+    ("control", &["aws", "model", "policy", "iam-policy", "trust", "store", "journal", "sigv4"]),
+    ("countersign", &["trust", "sigv4", "policy", "iam-policy", "model", "aws", "journal", "store", "edge", "control"]),
     ("xtask", &[]),
 ];
 

@@ -18,6 +18,7 @@ const SERVICES: &[(&str, &str)] = &[
     ("acm", "ValidationException"),
     ("apigateway", "BadRequestException"),
     ("apigatewayv2", "BadRequestException"),
+    ("iam", "ValidationError"),
     ("logs", "InvalidParameterException"),
     ("route53", "InvalidInput"),
     ("sts", "ValidationError"),

@@ -18,9 +18,9 @@ mod value;
 mod xml;
 mod xml_input;
 
-pub use caller::Caller;
+pub use caller::{Asked, Authority, Caller};
 pub use error::Error;
-pub use generated::{acm, apigateway, apigatewayv2, logs, route53, sts};
+pub use generated::{acm, apigateway, apigatewayv2, iam, logs, route53, sts};
 pub use protocol::Protocol;
 pub use schema::{Level, Operation, Service};
 pub use value::{Blob, Sensitive, Timestamp};

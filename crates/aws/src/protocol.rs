@@ -71,6 +71,7 @@ impl Protocol {
             Signature::UnrecognizedClient => {
                 ("UnrecognizedClientException", "InvalidClientTokenId", StatusCode::FORBIDDEN)
             }
+            Signature::ExpiredToken => ("ExpiredTokenException", "ExpiredToken", StatusCode::FORBIDDEN),
             Signature::IncompleteSignature(_) => {
                 ("IncompleteSignatureException", "IncompleteSignature", StatusCode::BAD_REQUEST)
             }

@@ -61,7 +61,11 @@ impl Operation {
 
     /// Whether it may change something. Those of which nobody knows better do.
     pub fn is_write(&self) -> bool {
-        const READS: [&str; 5] = ["Describe", "Filter", "Get", "List", "Test"];
+        const READS: [&str; 6] = ["Describe", "Filter", "Get", "List", "Simulate", "Test"];
+        // Who is given credentials is worth a record.
+        if ["GetFederationToken", "GetSessionToken"].contains(&self.name) {
+            return true;
+        }
         // Log lines are what is recorded, not how; and a query over them only reads, however it is begun and ended.
         let reads = READS.iter().any(|verb| self.name.starts_with(verb));
         !reads && !matches!(self.name, "PutLogEvents" | "StartQuery" | "StopQuery")

@@ -21,10 +21,21 @@ pub(crate) fn answer(service: &Service, operation: &str, output: &Output, value:
     let mut xml = format!("<{operation}Response xmlns=\"{}\"><{}>", service.xml_namespace, output.wrapper);
     members(&mut xml, output.members, value);
     let _ = write!(xml, "</{}>", output.wrapper);
-    xml.push_str("<ResponseMetadata>");
-    element(&mut xml, "RequestId", request_id);
-    let _ = write!(xml, "</ResponseMetadata></{operation}Response>");
+    end(&mut xml, operation, request_id);
     xml
+}
+
+/// The answer of an operation that has nothing to say but that it was done.
+pub(crate) fn done(service: &Service, operation: &str, request_id: &str) -> String {
+    let mut xml = format!("<{operation}Response xmlns=\"{}\">", service.xml_namespace);
+    end(&mut xml, operation, request_id);
+    xml
+}
+
+fn end(xml: &mut String, operation: &str, request_id: &str) {
+    xml.push_str("<ResponseMetadata>");
+    element(xml, "RequestId", request_id);
+    let _ = write!(xml, "</ResponseMetadata></{operation}Response>");
 }
 
 /// `<ErrorResponse>` with `Sender` for errors of the caller, `Receiver` for ours. The namespace may be empty.

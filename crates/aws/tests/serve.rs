@@ -11,7 +11,11 @@ use aws::acm::{
     ListTagsForCertificateRequest, ListTagsForCertificateResponse, RemoveTagsFromCertificateRequest,
     RequestCertificateRequest, RequestCertificateResponse,
 };
-use aws::sts::{self, GetCallerIdentityRequest, GetCallerIdentityResponse, Sts};
+use aws::sts::{
+    self, AssumeRoleRequest, AssumeRoleResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
+    GetCallerIdentityRequest, GetCallerIdentityResponse, GetFederationTokenRequest, GetFederationTokenResponse,
+    GetSessionTokenRequest, GetSessionTokenResponse, Sts,
+};
 use aws::{Caller, Error, Operation, Timestamp};
 use bytes::Bytes;
 use http::request::Parts;
@@ -147,6 +151,30 @@ impl Sts for Echo {
             arn: Some(caller.arn.clone()),
             user_id: Some(caller.user_id.clone()),
         })
+    }
+
+    async fn assume_role(&self, _: &Caller, _: AssumeRoleRequest) -> Result<AssumeRoleResponse, Error> {
+        Err(Error::access_denied("nobody"))
+    }
+
+    async fn get_access_key_info(
+        &self,
+        _: &Caller,
+        _: GetAccessKeyInfoRequest,
+    ) -> Result<GetAccessKeyInfoResponse, Error> {
+        Err(Error::access_denied("nobody"))
+    }
+
+    async fn get_federation_token(
+        &self,
+        _: &Caller,
+        _: GetFederationTokenRequest,
+    ) -> Result<GetFederationTokenResponse, Error> {
+        Err(Error::access_denied("nobody"))
+    }
+
+    async fn get_session_token(&self, _: &Caller, _: GetSessionTokenRequest) -> Result<GetSessionTokenResponse, Error> {
+        Err(Error::access_denied("nobody"))
     }
 }
 
@@ -355,9 +383,9 @@ proptest! {
         let response = acm(&target, &json.to_string());
         prop_assert!(expected.contains(&response.status().as_u16()), "{response:?}");
         let parts = parts("/", Some(&target));
-        let response = now(acm::serve(&Echo, &caller(), &parts, &bytes, |_| Ok(())));
+        let response = now(acm::serve(&Echo, &caller(), &parts, &bytes, |_, _| Ok(())));
         prop_assert!(expected.contains(&response.status().as_u16()), "{response:?}");
-        let response = now(sts::serve(&Echo, &caller(), &parts, &bytes, |_| Ok(())));
+        let response = now(sts::serve(&Echo, &caller(), &parts, &bytes, |_, _| Ok(())));
         prop_assert!(response.status().is_client_error(), "{response:?}");
     }
 }
@@ -408,10 +436,12 @@ fn query_errors() {
 }
 
 #[test]
-fn who_may_not_call_learns_it_before_the_input_is_read() {
-    let refuse = |operation: &'static Operation| Err(Error::access_denied(format!("not {}", operation.name)));
+fn who_may_not_call_learns_it_before_the_input_is_held_against_the_model() {
+    let refuse = |operation: &'static Operation, _: &serde_json::Map<String, Value>| {
+        Err(Error::access_denied(format!("not {}", operation.name)))
+    };
     let parts = parts("/", Some("CertificateManager.GetCertificate"));
-    let response = now(acm::serve(&Echo, &caller(), &parts, b"not JSON", refuse));
+    let response = now(acm::serve(&Echo, &caller(), &parts, b"{}", refuse));
     assert_eq!(response.status(), 403);
     assert_eq!(response.headers()["x-amzn-errortype"], "AccessDeniedException");
     assert_eq!(body(&response), json!({"__type": "AccessDeniedException", "message": "not GetCertificate"}));
@@ -420,11 +450,11 @@ fn who_may_not_call_learns_it_before_the_input_is_read() {
 }
 
 fn acm(target: &str, body: &str) -> Response<Bytes> {
-    now(acm::serve(&Echo, &caller(), &parts("/", Some(target)), body.as_bytes(), |_| Ok(())))
+    now(acm::serve(&Echo, &caller(), &parts("/", Some(target)), body.as_bytes(), |_, _| Ok(())))
 }
 
 fn sts(uri: &str, form: &str) -> Response<Bytes> {
-    now(sts::serve(&Echo, &caller(), &parts(uri, None), form.as_bytes(), |_| Ok(())))
+    now(sts::serve(&Echo, &caller(), &parts(uri, None), form.as_bytes(), |_, _| Ok(())))
 }
 
 fn parts(uri: &str, target: Option<&str>) -> Parts {
@@ -439,6 +469,9 @@ fn caller() -> Caller {
     Caller {
         access_key_id: "AKIDEXAMPLE".to_owned(),
         arn: "arn:aws:iam::123456789012:user/a&b".to_owned(),
+        principal_arn: "arn:aws:iam::123456789012:user/a&b".to_owned(),
+        temporary: false,
+        authority: std::sync::Arc::new(Anything),
         user_id: "AIDAEXAMPLE".to_owned(),
         account: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
@@ -466,5 +499,22 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[derive(Debug)]
+struct Anything;
+
+impl aws::Authority for Anything {
+    fn authorize(&self, _: &aws::Asked<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn denies(&self, _: &aws::Asked<'_>) -> bool {
+        false
+    }
+
+    fn value(&self, _: &str) -> Option<String> {
+        None
     }
 }

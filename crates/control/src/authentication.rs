@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws::Error;
+use data_encoding::BASE64;
 use http::StatusCode;
 use http::request::Parts;
 use model::resource::AccessKey;
-use model::{Keyring, State};
+use model::{Bearer, Keyring, State, TokenError};
 use sigv4::{PayloadHash, Rules, Scope, SecretKey, Verified};
 use zeroize::Zeroizing;
 
-use crate::{Control, Origin};
+use crate::{Control, Origin, ids};
+
+const SECRET_BYTES: usize = 30;
 
 /// Secrets of access keys, opened: kept as long as the key itself is the same, overwritten when they are dropped.
 #[derive(Default)]
@@ -42,21 +45,48 @@ impl OpenedKeys {
     }
 }
 
+/// Who has an access key, with what it takes to verify their signature. No `Debug`: it holds a secret.
+pub(crate) struct Credentials {
+    pub(crate) secret: Zeroizing<String>,
+    pub(crate) bearer: Bearer,
+}
+
 impl Control {
-    /// The secret of an access key, for services that verify signatures themselves (S3).
-    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<Zeroizing<String>> {
-        self.shared.keys.secret(&self.settings().state(), self.keyring(), access_key_id)
+    /// Who has an access key, and the session token that came with it, if it is one of temporary credentials.
+    pub(crate) fn credentials(&self, access_key_id: &str, token: Option<&str>) -> Result<Credentials, sigv4::Error> {
+        let state = self.settings().state();
+        let identities = self.shared.identities.of(&state);
+        let credentials = match token {
+            None => {
+                let secret = self.shared.keys.secret(&state, self.keyring(), access_key_id);
+                let key = state.access_keys.get(access_key_id);
+                let bearer = key.and_then(|key| Bearer::of_key(&identities, key));
+                secret.zip(bearer).map(|(secret, bearer)| Credentials { secret, bearer })
+            }
+            Some(token) => {
+                let session =
+                    self.shared.tokens.open(access_key_id, token, self.now()).map_err(|error| match error {
+                        TokenError::Expired => sigv4::Error::ExpiredToken,
+                        TokenError::Invalid => sigv4::Error::UnrecognizedClient,
+                    })?;
+                let bearer = Bearer::of_session(&identities, &session);
+                bearer.map(|bearer| Credentials { secret: Zeroizing::new(session.secret.clone()), bearer })
+            }
+        };
+        credentials.ok_or(sigv4::Error::UnrecognizedClient)
     }
 
     /// Verifies the signature of a request whose body has been read.
-    pub(crate) fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Verified, sigv4::Error> {
-        let keys = |id: &str| self.secret_of(id).map(|secret| SecretKey::new(secret.as_str()));
+    pub(crate) fn authenticate(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        credentials: &Credentials,
+    ) -> Result<Verified, sigv4::Error> {
+        // They were found by the key and the token that the request names.
+        let keys = |_: &str| Some(SecretKey::new(credentials.secret.as_str()));
         let at = self.now().div_euclid(1000);
         let verified = sigv4::verify(parts, sigv4::Body::Bytes(body), keys, &Rules::default(), at)?;
-        // Nobody is given temporary credentials here, so no session token is one of ours.
-        if verified.session_token.is_some() {
-            return Err(sigv4::Error::UnrecognizedClient);
-        }
         if !is_region(&verified.region) {
             let message = format!("Credential should be scoped to a valid region, not '{}'.", verified.region);
             return Err(sigv4::Error::IncompleteSignature(message));
@@ -64,14 +94,44 @@ impl Control {
         Ok(verified)
     }
 
-    /// Refuses a request whose access key does not exist, before anything of its body is kept: strangers send as much as they like.
-    pub(crate) fn refuse_strangers(&self, parts: &Parts) -> Result<(), sigv4::Error> {
+    /// Who says that they sent a request; a stranger's is refused before anything of its body is kept: they send as much as they like.
+    pub(crate) fn claimed(&self, parts: &Parts) -> Result<Credentials, sigv4::Error> {
         let scope = Scope::of(parts)?.ok_or(sigv4::Error::MissingAuthenticationToken)?;
-        match self.settings().state().access_keys.contains_key(&scope.access_key_id) {
-            true => Ok(()),
-            false => Err(sigv4::Error::UnrecognizedClient),
-        }
+        self.credentials(&scope.access_key_id, sigv4::session_token(parts).as_deref())
     }
+
+    /// A new access key, and its secret.
+    pub(crate) fn new_key(&self, owner: Owner) -> Result<(AccessKey, Zeroizing<String>), Error> {
+        let id = format!("AKIA{}", ids::base32(16)?);
+        let secret = new_secret()?;
+        let sealed = self.keyring().seal(&AccessKey::sealed_for(&id), secret.as_bytes());
+        let Owner { arn, user_id, user } = owner;
+        let key = AccessKey {
+            secret: sealed.map_err(|error| Error::internal(error.to_string()))?,
+            principal_arn: arn,
+            user_id,
+            created: self.now(),
+            user,
+            inactive: false,
+            id,
+        };
+        Ok((key, secret))
+    }
+}
+
+/// Whose an access key is to be.
+pub(crate) struct Owner {
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+    /// None: the administrator.
+    pub(crate) user: Option<String>,
+}
+
+/// Forty characters.
+pub(crate) fn new_secret() -> Result<Zeroizing<String>, Error> {
+    let mut random = Zeroizing::new([0; SECRET_BYTES]);
+    ids::fill(&mut *random)?;
+    Ok(Zeroizing::new(BASE64.encode(&*random)))
 }
 
 /// Names of regions stand in ARNs, host names and certificates: letters, digits and hyphens, as in `us-gov-east-1`.

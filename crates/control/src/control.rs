@@ -6,24 +6,24 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use aws::Error;
-use data_encoding::BASE64;
 use journal::ledger::Ledger;
 use journal::usage::UsageBook;
 use journal::{Journal, Outcome};
 use model::resource::AccessKey;
-use model::{Change, Keyring, Snapshot, UnixMillis};
+use model::{Change, Keyring, SessionTokens, Snapshot, UnixMillis};
 use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
 use crate::apigatewayv2::Uses;
-use crate::authentication::OpenedKeys;
-use crate::authorization::{Action, authorize};
+use crate::authentication::{Credentials, OpenedKeys, Owner};
+use crate::authorization::{Authorization, Circumstances, CompiledIdentities};
 use crate::health::OfHealth;
+use crate::iam::KeyUses;
 use crate::logs::Queries;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
 use crate::route53::DnsOptions;
-use crate::s3::{S3Handler, S3Options, S3Surroundings, Stranger, Write};
+use crate::s3::{Claim, Identified, S3Handler, S3Options, S3Surroundings, Stranger, Write};
 use crate::trail::{Attempt, Trail};
 use crate::{By, Settings, ids};
 
@@ -97,6 +97,10 @@ pub(crate) struct Shared {
     pub(crate) witness_fails: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: OpenedKeys,
+    /// Of temporary credentials.
+    pub(crate) tokens: SessionTokens,
+    pub(crate) identities: CompiledIdentities,
+    pub(crate) key_uses: KeyUses,
     pub(crate) s3: S3Handler,
     /// Held while a newer version of a truststore's object is noted.
     pub(crate) object_notes: Mutex<()>,
@@ -122,8 +126,6 @@ pub struct AdminKey {
     pub secret: Zeroizing<String>,
 }
 
-const SECRET_BYTES: usize = 30;
-
 impl Control {
     /// Puts it together; nothing is read or written yet.
     pub fn new(parts: ControlParts) -> Self {
@@ -143,6 +145,7 @@ impl Control {
         metrics.register(OfSettings(settings.clone()));
         let options =
             S3Options { account: config.account.clone(), hosts: config.host_names.clone(), clock: config.clock };
+        let tokens = SessionTokens::new(&keyring).expect("a key of 32 bytes can be derived of any other");
         let shared = Arc::new_cyclic(|shared| {
             metrics.register(OfHealth(Weak::clone(shared)));
             let around = Arc::new(AroundS3(Weak::clone(shared)));
@@ -160,6 +163,9 @@ impl Control {
                 witness_fails,
                 metrics,
                 keys: OpenedKeys::default(),
+                tokens,
+                identities: CompiledIdentities::default(),
+                key_uses: KeyUses::default(),
                 object_notes: Mutex::new(()),
                 uses: Uses::default(),
                 queries: Queries::default(),
@@ -232,7 +238,8 @@ impl Control {
         let key = self
             .settings()
             .change(By::Server("MakeAdministrator"), |state| {
-                match state.access_keys.values().min_by_key(|key| (key.created, key.id.clone())) {
+                let administrators = state.access_keys.values().filter(|key| key.user.is_none() && !key.inactive);
+                match administrators.min_by_key(|key| (key.created, key.id.clone())) {
                     Some(first) => Ok((Vec::new(), AccessKey::clone(first))),
                     None => Ok((vec![Change::put(&made)], made.clone())),
                 }
@@ -245,43 +252,38 @@ impl Control {
     }
 
     fn new_admin_key(&self) -> Result<AccessKey, Error> {
-        let id = format!("AKIA{}", ids::base32(16)?);
-        let mut random = Zeroizing::new([0; SECRET_BYTES]);
-        ids::fill(&mut *random)?;
-        let secret = Zeroizing::new(BASE64.encode(&*random));
-        let sealed = self.keyring().seal(&AccessKey::sealed_for(&id), secret.as_bytes());
-        Ok(AccessKey {
-            secret: sealed.map_err(|error| Error::internal(error.to_string()))?,
-            principal_arn: format!("arn:aws:iam::{}:user/admin", self.config().account),
+        let owner = Owner {
+            arn: format!("arn:aws:iam::{}:user/admin", self.config().account),
             user_id: format!("AIDA{}", ids::base32(16)?),
-            created: self.now(),
-            id,
-        })
+            user: None,
+        };
+        self.new_key(owner).map(|(key, _)| key)
     }
 }
 
 impl AroundS3 {
     fn attempt(&self, write: &Write) -> Result<(Trail, Attempt), String> {
         let shared = self.0.upgrade().ok_or("The server is stopping.")?;
-        let state = shared.settings.state();
-        let arn = state.access_keys.get(&write.access_key_id).map_or("", |key| &key.principal_arn);
-        Ok((shared.settings.trail().clone(), Attempt::of_s3(write, arn, state.revision)))
+        let revision = shared.settings.state().revision;
+        Ok((shared.settings.trail().clone(), Attempt::of_s3(write, revision)))
     }
 }
 
 #[async_trait]
 impl S3Surroundings for AroundS3 {
-    fn secret(&self, access_key_id: &str) -> Option<Zeroizing<String>> {
-        Control { shared: self.0.upgrade()? }.secret_of(access_key_id)
-    }
-
-    fn authorize(&self, access_key_id: &str, operation: &str, resource: &str) -> Result<(), String> {
-        let denied = || "Access Denied".to_owned();
-        let shared = self.0.upgrade().ok_or_else(denied)?;
-        let state = shared.settings.state();
-        let principal = &state.access_keys.get(access_key_id).ok_or_else(denied)?.principal_arn;
-        let allowed = authorize(&shared.config.account, principal, &Action { service: "s3", operation }, resource);
-        allowed.map_err(|error| error.message)
+    fn identify(&self, claim: &Claim<'_>) -> Result<Identified, sigv4::Error> {
+        let control = Control { shared: self.0.upgrade().ok_or(sigv4::Error::UnrecognizedClient)? };
+        let Credentials { secret, bearer } = control.credentials(claim.access_key_id, claim.session_token)?;
+        control.shared.key_uses.note(claim.access_key_id, control.now(), "s3", claim.region);
+        let circumstances = Circumstances {
+            source_ip: claim.source,
+            tls: claim.tls,
+            user_agent: claim.user_agent.to_owned(),
+            region: claim.region.to_owned(),
+            at: control.now(),
+        };
+        let arn = bearer.arn.clone();
+        Ok(Identified { secret, arn, authority: Arc::new(Authorization { bearer, circumstances }) })
     }
 
     async fn intend(&self, write: &Write) -> Result<(), String> {

@@ -14,10 +14,12 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use journal::Outcome;
+use serde_json::{Map, Value};
 use sigv4::Scope;
 
-use crate::authentication::refuse_unsigned_body;
-use crate::authorization::{Action, authorize};
+use crate::authentication::{Credentials, refuse_unsigned_body};
+use crate::authorization::needs::Call;
+use crate::authorization::{Authorization, Circumstances};
 use crate::host::{Named, named};
 use crate::metrics::{self, Unwelcome};
 use crate::own_api::{self, OwnRequest};
@@ -47,6 +49,7 @@ enum Served {
     ApiGateway,
     ApiGatewayV2,
     Acm,
+    Iam,
     Logs,
     Route53,
     Sts,
@@ -82,7 +85,7 @@ impl Control {
             return looks.refuse(&error, &request_id);
         }
         match (Scope::of(&parts), looks) {
-            (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body, &origin).await,
+            (Ok(Some(scope)), _) if scope.service == "s3" => self.s3(parts, body, origin).await,
             (Ok(Some(scope)), _) => match Served::named_by(&scope, &parts) {
                 Some(served) => match Served::addressed_by(&parts).filter(|addressed| *addressed != served) {
                     None => self.operation(served, parts, body, &origin, request_id).await,
@@ -90,7 +93,7 @@ impl Control {
                 },
                 None => looks.an_operation().refuse(&unknown_service(&scope), &request_id),
             },
-            (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body, &origin).await,
+            (Ok(None) | Err(_), Looks::LikeS3) => self.s3(parts, body, origin).await,
             (Ok(None), Looks::LikeAnOperation(protocol)) => {
                 let error = protocol.authentication_error(&sigv4::Error::MissingAuthenticationToken);
                 self.record_stranger("", &parts, &origin, &request_id, &error);
@@ -105,8 +108,8 @@ impl Control {
     }
 
     /// S3 reads bodies and verifies signatures by itself.
-    async fn s3(&self, parts: Parts, body: Incoming, origin: &Origin) -> Response<Body> {
-        let answer = self.shared.s3.handle(Request::from_parts(parts, body), Some(origin.peer.ip())).await;
+    async fn s3(&self, parts: Parts, body: Incoming, origin: Origin) -> Response<Body> {
+        let answer = self.shared.s3.handle(Request::from_parts(parts, body), Some(origin)).await;
         answer.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 
@@ -173,15 +176,24 @@ impl Control {
             self.record_stranger(service, parts, origin, request_id, &error);
             error
         };
-        self.refuse_strangers(parts).map_err(refused)?;
+        let credentials = self.claimed(parts).map_err(refused)?;
         let body = read(parts, body).await?;
-        let verified = self.authenticate(parts, &body).map_err(refused)?;
-        let state = self.settings().state();
-        let key = state.access_keys.get(&verified.access_key_id);
-        let key = key.ok_or_else(|| refused(sigv4::Error::UnrecognizedClient))?;
+        let verified = self.authenticate(parts, &body, &credentials).map_err(refused)?;
+        self.shared.key_uses.note(&verified.access_key_id, self.now(), service, &verified.region);
+        let Credentials { bearer, .. } = credentials;
+        let circumstances = Circumstances {
+            source_ip: Some(origin.peer.ip()),
+            tls: origin.tls,
+            user_agent: user_agent(parts).to_owned(),
+            region: verified.region.clone(),
+            at: self.now(),
+        };
         let caller = Caller {
-            arn: key.principal_arn.clone(),
-            user_id: key.user_id.clone(),
+            arn: bearer.arn.clone(),
+            principal_arn: bearer.principal_arn.clone(),
+            user_id: bearer.user_id.clone(),
+            temporary: bearer.issued.is_some(),
+            authority: Arc::new(Authorization { bearer, circumstances }),
             account: self.config().account.clone(),
             access_key_id: verified.access_key_id,
             region: verified.region,
@@ -199,14 +211,15 @@ impl Control {
 
     async fn serve_operation(&self, served: Served, caller: &Caller, parts: &Parts, body: &[u8]) -> Response<Bytes> {
         let service = served.service();
-        let may = |operation: &'static aws::Operation| {
-            let action = Action { service: service.signing_name, operation: operation.name };
-            authorize(&caller.account, &caller.arn, &action, "*")
+        let state = self.settings().state();
+        let may = |operation: &'static Operation, input: &Map<String, Value>| {
+            Call { service, operation, input, caller, state: &state }.authorize()
         };
         match served {
             Served::ApiGateway => aws::apigateway::serve(self, caller, parts, body, may).await,
             Served::ApiGatewayV2 => aws::apigatewayv2::serve(self, caller, parts, body, may).await,
             Served::Acm => aws::acm::serve(self, caller, parts, body, may).await,
+            Served::Iam => aws::iam::serve(self, caller, parts, body, may).await,
             Served::Logs => aws::logs::serve(self, caller, parts, body, may).await,
             Served::Route53 => aws::route53::serve(self, caller, parts, body, may).await,
             Served::Sts => aws::sts::serve(self, caller, parts, body, may).await,
@@ -219,7 +232,7 @@ impl Control {
         body: Incoming,
         origin: &Origin,
         request_id: &str,
-    ) -> Result<serde_json::Value, Error> {
+    ) -> Result<Value, Error> {
         refuse_unsigned_body(parts, origin)?;
         let identified = self.identify(own_api::PROTOCOL, own_api::SERVICE, parts, body, origin, request_id);
         let (mut caller, body) = identified.await?;
@@ -307,6 +320,7 @@ impl Served {
             "apigateway" if parts.uri.path().starts_with("/v2/") => Some(Self::ApiGatewayV2),
             "apigateway" => Some(Self::ApiGateway),
             "acm" => Some(Self::Acm),
+            "iam" => Some(Self::Iam),
             "logs" => Some(Self::Logs),
             "route53" => Some(Self::Route53),
             "sts" => Some(Self::Sts),
@@ -319,6 +333,7 @@ impl Served {
             Self::ApiGateway => &aws::apigateway::SERVICE,
             Self::ApiGatewayV2 => &aws::apigatewayv2::SERVICE,
             Self::Acm => &aws::acm::SERVICE,
+            Self::Iam => &aws::iam::SERVICE,
             Self::Logs => &aws::logs::SERVICE,
             Self::Route53 => &aws::route53::SERVICE,
             Self::Sts => &aws::sts::SERVICE,
@@ -418,11 +433,11 @@ fn s3_error(error: &Error, request_id: &str) -> Response<Body> {
     response
 }
 
-fn message(text: &str) -> serde_json::Value {
+fn message(text: &str) -> Value {
     serde_json::json!({ "message": text })
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+fn json(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(full(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

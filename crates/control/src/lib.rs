@@ -1,7 +1,7 @@
 //! The control API: AWS's own management operations on the settings, and S3.
 //!
 //! Here live the way of a request to its service ([`Control`]: Host, signature, authorisation), the operations of API
-//! Gateway v2, ACM, CloudWatch Logs, Route 53 and STS, S3 with its objects, and the local CA. All of them change the settings
+//! Gateway, ACM, CloudWatch Logs, IAM, Route 53 and STS, S3 with its objects, and the local CA. All of them change the settings
 //! through [`Settings::change`], with pure rules over a [`model::State`].
 //!
 //! What must not live here: the data plane (`edge`), the wire forms of AWS's operations (`aws`), storage of settings
@@ -16,6 +16,7 @@ mod control;
 mod dispatch;
 mod health;
 mod host;
+mod iam;
 mod ids;
 pub mod local_ca;
 mod logs;

@@ -19,7 +19,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Control;
-use crate::authorization::{Action, authorize};
 
 /// Where it is.
 pub(crate) const PREFIX: &str = "/_countersign/api/v1/";
@@ -116,8 +115,17 @@ impl OwnRequest {
 
     /// Refuses a caller who may not take that action.
     fn may(&self, operation: &str) -> Result<(), Error> {
-        let Caller { account, arn, .. } = &self.caller;
-        authorize(account, arn, &Action { service: SERVICE, operation }, "*")
+        self.caller.may(&format!("{SERVICE}:{operation}"), &self.resource())
+    }
+
+    /// A domain is called what API Gateway calls it.
+    fn resource(&self) -> String {
+        match &self.path[..] {
+            [kind, name, ..] if kind == "domains" => {
+                format!("arn:aws:apigateway:{}::/domainnames/{name}", self.caller.region)
+            }
+            _ => "*".to_owned(),
+        }
     }
 
     /// A parameter of the query, parsed; `what` says what it has to be.

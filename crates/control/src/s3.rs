@@ -13,6 +13,7 @@ mod gate;
 mod listing;
 mod metadata;
 mod multipart;
+mod needs;
 mod object;
 mod operations;
 mod policy;
@@ -25,6 +26,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws::Authority;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use http::request::Parts;
@@ -39,6 +41,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
 use zeroize::Zeroizing;
 
+use crate::Origin;
 use crate::objects::{ObjectError, Objects};
 use crate::trail;
 pub use crate::trail::Stranger;
@@ -56,12 +59,8 @@ pub struct S3Handler {
 /// What S3 needs of the rest of the control API.
 #[async_trait]
 pub trait S3Surroundings: Send + Sync + 'static {
-    /// The secret of an access key.
-    fn secret(&self, access_key_id: &str) -> Option<Zeroizing<String>>;
-
-    /// Whether the owner of an access key may do `operation` (`PutObject`) on `resource` (an ARN, or `*`); the error
-    /// is AWS's text.
-    fn authorize(&self, access_key_id: &str, operation: &str, resource: &str) -> Result<(), String>;
+    /// Who has an access key, and the session token that came with it.
+    fn identify(&self, claim: &Claim<'_>) -> Result<Identified, sigv4::Error>;
 
     /// Told after an object was written or deleted, before that is answered.
     async fn object_written(&self, bucket: &str, key: &str);
@@ -77,6 +76,33 @@ pub trait S3Surroundings: Send + Sync + 'static {
 
     /// Told of a request of somebody who has not proved who they are.
     fn refused(&self, stranger: Stranger<'_>);
+}
+
+/// What a request says of who sent it.
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// Of the credential scope.
+    pub access_key_id: &'a str,
+    /// Of the credential scope.
+    pub region: &'a str,
+    /// Of temporary credentials.
+    pub session_token: Option<&'a str>,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
+    /// Whether it came over TLS.
+    pub tls: bool,
+    /// `User-Agent`
+    pub user_agent: &'a str,
+}
+
+/// Whose the access key is. No `Debug`: it holds a secret.
+pub struct Identified {
+    /// What the request has to be signed with.
+    pub secret: Zeroizing<String>,
+    /// Who it is.
+    pub arn: String,
+    /// Decides what they may do.
+    pub authority: Arc<dyn Authority>,
 }
 
 /// Settings of [`S3Handler`].
@@ -110,30 +136,31 @@ impl S3Handler {
         config.xml_max_body_size = MAX_XML_BYTES;
         let mut service = S3ServiceBuilder::new(operations);
         service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        service.set_auth(Keys(Arc::clone(&surroundings)));
+        service.set_auth(Keys);
         service.set_access(Access { surroundings: Arc::clone(&surroundings), account: options.account });
         service.set_host(Hosts(options.hosts));
         Self { service: service.build(), surroundings }
     }
 
     /// Answers a request, errors in S3's form.
-    pub async fn handle(&self, request: Request<impl Into<Body>>, source: Option<IpAddr>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<impl Into<Body>>, origin: Option<Origin>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         // A write that was begun is ended, and recorded, even if the client has gone meanwhile.
-        let answer = tokio::spawn(self.clone().answer(parts, body.into(), source));
+        let answer = tokio::spawn(self.clone().answer(parts, body.into(), origin));
         answer.await.unwrap_or_else(|_| errors::response(s3_error!(InternalError)))
     }
 
-    async fn answer(self, mut parts: Parts, body: Body, source: Option<IpAddr>) -> Response<Body> {
+    async fn answer(self, mut parts: Parts, body: Body, origin: Option<Origin>) -> Response<Body> {
         let (place, claimed) = (errors::Place::of(&parts), Claimed::of(&parts));
         let again = place.clone();
-        let call = Arc::new(Call::new(&parts, &place, source));
+        let call = Arc::new(Call::new(&parts, &place, origin));
         parts.extensions.insert(Arc::clone(&call));
-        let response = match gate::check(&parts) {
+        let response = match gate::check(&parts).and_then(|()| call.identify(&parts, &*self.surroundings)) {
             Err(refused) => errors::response(refused),
             Ok(()) => {
                 gate::unhoist(&mut parts);
-                let answer = self.service.call(Request::from_parts(parts, body)).await;
+                // `s3s` asks for a secret by the access key alone, which does not say whose session it is.
+                let answer = CALL.scope(Arc::clone(&call), self.service.call(Request::from_parts(parts, body))).await;
                 answer.unwrap_or_else(|_| errors::response(s3_error!(InternalError)))
             }
         };
@@ -197,16 +224,19 @@ impl S3Operations {
     }
 }
 
+tokio::task_local! {
+    /// The request that is being answered.
+    static CALL: Arc<Call>;
+}
+
 /// Secrets for `s3s`.
-struct Keys(Arc<dyn S3Surroundings>);
+struct Keys;
 
 #[async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match self.0.secret(access_key) {
-            Some(secret) => Ok(SecretKey::from(secret.as_str())),
-            None => Err(S3ErrorCode::InvalidAccessKeyId.into()),
-        }
+        let secret = CALL.try_with(|call| call.secret_of(access_key)).ok().flatten();
+        secret.ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
     }
 }
 
@@ -234,8 +264,7 @@ impl S3Access for Access {
                 return Err(S3ErrorCode::AccessDenied.into());
             }
         }
-        let authorized = self.surroundings.authorize(&access_key, cx.s3_op().name(), &resource);
-        authorized.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))?;
+        needs::authorize(&call, cx, &resource)?;
         match write {
             None => Ok(()),
             Some(write) => self.surroundings.intend(write).await.map_err(|why| s3_error!(ServiceUnavailable, "{why}")),

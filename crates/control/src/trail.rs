@@ -170,10 +170,10 @@ impl Attempt {
     }
 
     /// Of a write to S3.
-    pub(crate) fn of_s3(write: &crate::s3::Write, arn: &str, revision: Revision) -> Self {
+    pub(crate) fn of_s3(write: &crate::s3::Write, revision: Revision) -> Self {
         Self(SettingsRecord {
             stream: "s3".into(),
-            principal: arn.to_owned().into(),
+            principal: write.principal.clone().into(),
             access_key_id: write.access_key_id.clone().into(),
             source: write.source,
             user_agent: write.user_agent.clone().into(),

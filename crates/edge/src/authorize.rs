@@ -78,7 +78,7 @@ pub(crate) async fn authorize(
             let token = by_token(runtime, record, authorizer, scopes, parts).await;
             Authorized::Token(token.map_err(|denial| record.deny(denial))?)
         }
-        Authorization::AwsIam => Authorized::Key(signed::authorize(runtime, record, parts, payload).await?),
+        Authorization::AwsIam => Authorized::Key(signed::authorize(runtime, record, place, payload).await?),
         Authorization::Function(authorizer) => {
             Authorized::Function(function::authorize(runtime, record, authorizer, place).await?)
         }

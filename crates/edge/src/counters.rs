@@ -231,7 +231,7 @@ struct Bounds([AtomicU64; Bound::ALL.len()]);
 pub(crate) struct Counts {
     requests: AtomicU64,
     refusals: [AtomicU64; Code::ALL.len()],
-    denials: [AtomicU64; Denial::ALL.len()],
+    denials: Denials,
     shadow_would_refuse: AtomicU64,
     shadow_would_accept: AtomicU64,
     beyond_rate: AtomicU64,
@@ -239,6 +239,16 @@ pub(crate) struct Counts {
     policy_errors: AtomicU64,
     full_handshakes: AtomicU64,
     resumed_handshakes: AtomicU64,
+}
+
+/// How often a request was denied, by [`Denial::place`].
+#[derive(Debug)]
+struct Denials([AtomicU64; Denial::ALL.len()]);
+
+impl Default for Denials {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
 }
 
 /// Domains that are counted apart; all others are counted together, as [`OTHER`].
@@ -356,7 +366,7 @@ impl Counts {
             shadow.fetch_add(1, Ordering::Relaxed);
         }
         let stopped = match stopped {
-            Some(Stopped::Denied(denial)) => self.denials.get(denial.place()),
+            Some(Stopped::Denied(denial)) => self.denials.0.get(denial.place()),
             Some(Stopped::Beyond(Limit::Rate)) => Some(&self.beyond_rate),
             Some(Stopped::Beyond(Limit::Concurrency)) => Some(&self.beyond_concurrency),
             None => None,
@@ -385,7 +395,7 @@ impl Counts {
                 count => *totals.refusals.entry(*code).or_default() += count,
             }
         }
-        for (denial, count) in Denial::ALL.iter().zip(&self.denials) {
+        for (denial, count) in Denial::ALL.iter().zip(&self.denials.0) {
             match count.load(Ordering::Relaxed) {
                 0 => {}
                 count => *totals.denials.entry(denial.as_str()).or_default() += count,

@@ -84,7 +84,7 @@ pub(crate) struct Record {
     /// `$context.extendedRequestId`, where it is another one: in REST APIs.
     extended_id: Option<RequestId>,
     runtime: Rc<Runtime>,
-    connection: Rc<Connection>,
+    pub(crate) connection: Rc<Connection>,
     pub(crate) domain: Arc<Domain>,
     pub(crate) client: Rc<Client>,
     revision: Revision,

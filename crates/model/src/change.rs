@@ -4,9 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, QueryDefinition,
-    RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa,
-    UsagePlan, UsagePlanKey, ZoneChange,
+    Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
+    ManagedPolicy, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route,
+    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -102,13 +102,16 @@ resources! {
     Domain = "domains" [name];
     Endpoint = "endpoints" [region];
     GatewayResponse = "gateway-responses" [api_id, response_type];
+    Group = "groups" [name];
     HostedZone = "hosted-zones" [id];
     Integration = "integrations" [api_id, id];
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
+    ManagedPolicy = "managed-policies" [arn];
     RecordSet = "record-sets" [zone_id, key];
     LogResourcePolicy = "log-resource-policies" [region, name];
     QueryDefinition = "query-definitions" [region, id];
+    Role = "roles" [name];
     Route = "routes" [api_id, id];
     RequestValidator = "request-validators" [api_id, id];
     RestApi = "rest-apis" [id];
@@ -119,5 +122,6 @@ resources! {
     UpstreamCa = "upstream-cas" [api_id];
     UsagePlan = "usage-plans" [id];
     UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
+    User = "users" [name];
     ZoneChange = "zone-changes" [id];
 }

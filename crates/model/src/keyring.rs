@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -10,6 +11,8 @@ use zeroize::Zeroizing;
 /// Seals and opens secrets under one key.
 pub struct Keyring {
     key: RandomizedNonceKey,
+    /// Other keys are derived from it (HKDF, RFC 5869).
+    root: Prk,
 }
 
 /// A secret, encrypted: base64 of nonce (12 bytes), ciphertext and tag (16 bytes). The resource that it belongs to is bound to it as
@@ -35,9 +38,18 @@ pub enum KeyringError {
 
 impl Keyring {
     /// Of a key of 32 random bytes.
-    pub fn new(key: &[u8]) -> Result<Self, KeyringError> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| KeyringError::KeyLength)?;
-        Ok(Self { key })
+    pub fn new(bytes: &[u8]) -> Result<Self, KeyringError> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, bytes).map_err(|_| KeyringError::KeyLength)?;
+        Ok(Self { key, root: Prk::new_less_safe(HKDF_SHA256, bytes) })
+    }
+
+    /// One with another key, which is for this purpose only.
+    pub fn derived(&self, purpose: &str) -> Result<Self, KeyringError> {
+        let info = [purpose.as_bytes()];
+        let mut key = Zeroizing::new([0; 32]);
+        let derived = self.root.expand(&info, HKDF_SHA256).and_then(|okm| okm.fill(&mut *key));
+        derived.map_err(|_| KeyringError::Seal)?;
+        Self::new(&*key)
     }
 
     /// Seals `secret` for the resource with this id.
@@ -60,6 +72,19 @@ impl Keyring {
         let length = self.key.open_in_place(nonce, Aad::from(resource), &mut text).map_err(|_| unopened)?.len();
         text.truncate(length);
         Ok(text)
+    }
+}
+
+impl Sealed {
+    /// The base64.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Sealed {
+    fn from(base64: String) -> Self {
+        Self(base64)
     }
 }
 

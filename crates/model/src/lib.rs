@@ -6,15 +6,18 @@
 //!
 //! What must not live here: input and output, clocks, async, TLS libraries, AWS's wire forms.
 
+mod bearer;
 mod blob;
 mod change;
 mod client_limits;
 pub mod dns;
 mod function;
 mod gateway_response;
+mod identities;
 mod identity_source;
 mod issuer;
 mod keyring;
+mod managed_policies;
 mod map;
 pub mod mapping;
 mod pattern;
@@ -22,6 +25,7 @@ mod recording;
 pub mod resource;
 pub mod router;
 mod security_policy;
+mod session;
 pub mod snapshot;
 mod state;
 mod tags;
@@ -31,18 +35,22 @@ mod throttle;
 mod token_pattern;
 pub mod usage;
 
+pub use bearer::{Bearer, value_of_time};
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
 pub use client_limits::{Allowance, Beyond, ClientKey, ClientLimits, ClientRule, Permit};
 pub use function::{FunctionArn, FunctionArnError};
 pub use gateway_response::{GatewayAnswer, GatewayAnswers, GatewayResponseError};
+pub use identities::{Identities, Identity};
 pub use identity_source::{IdentitySource, IdentitySourceError};
 pub use issuer::{Issuer, IssuerError, may_name_keys};
 pub use keyring::{Keyring, KeyringError, Sealed};
+pub use managed_policies::{AWS_POLICIES, AwsPolicy};
 pub use map::{Map, Same};
 pub use pattern::{PathPattern, RouteKey, RouteKeyError};
 pub use recording::{LogPaths, Recording, Records};
 pub use security_policy::{EndpointAccessMode, SecurityPolicy};
+pub use session::{Session, SessionTokens, TokenError};
 pub use snapshot::Snapshot;
 pub use state::{Corrupt, State, Table};
 pub use tags::{

@@ -4,6 +4,7 @@
 
 mod certificate;
 mod dns;
+mod iam;
 mod logs;
 mod rest;
 
@@ -11,13 +12,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EndpointAccessMode, Revision, Sealed, SecurityPolicy, UnixMillis};
+use crate::{EndpointAccessMode, Revision, SecurityPolicy, UnixMillis};
 
 pub use certificate::{
     Certificate, CertificateLife, CertificateOrigin, CertificateRevocation, ClientCertificate, Endpoint, LocalCa,
     RevokedSerial,
 };
 pub use dns::{HostedZone, RecordAnswer, RecordSet, ZoneChange};
+pub use iam::{AccessKey, Attachments, Group, ManagedPolicy, PolicyVersion, Role, User};
 pub use logs::{
     LogGroup, LogLevel, LogResourcePolicy, MetricFilter, MetricTransformation, QueryDefinition, QueryParameter,
     SubscriptionFilter,
@@ -501,28 +503,6 @@ pub struct UpstreamCa {
     pub api_id: String,
     /// PEM.
     pub object: NamedObject,
-}
-
-/// An access key of the control API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessKey {
-    /// `AKIA…`
-    pub id: String,
-    /// The secret, sealed with `access-keys/{id}`.
-    pub secret: Sealed,
-    /// ARN of whom it belongs to.
-    pub principal_arn: String,
-    /// `UserId` in GetCallerIdentity.
-    pub user_id: String,
-    /// When it was made.
-    pub created: UnixMillis,
-}
-
-impl AccessKey {
-    /// The additional data that the secret of the key with this id is sealed with.
-    pub fn sealed_for(id: &str) -> String {
-        format!("access-keys/{id}")
-    }
 }
 
 /// The log group of what is refused under a domain name before a stage is known: `/countersign/domains/{name}`, where `_`

@@ -34,8 +34,8 @@ use crate::template::Template;
 pub use authorization::{AccessKey, Authorization, FunctionAuthorizer, JwtAuthorizer, Told};
 
 use crate::{
-    Blobs, BoundTokens, ClientLimits, GatewayAnswers, IdentityHeaders, Keyring, Meter, Recording, Rejection, Revision,
-    SecurityPolicy, State, Throttle, UnixMillis,
+    Bearer, Blobs, BoundTokens, ClientLimits, GatewayAnswers, Identities, IdentityHeaders, Keyring, Meter, Recording,
+    Rejection, Revision, SecurityPolicy, SessionTokens, State, Throttle, TokenError, UnixMillis,
 };
 
 /// What is enforced. A broken domain is left out and becomes a [`Fault`]; the others are never affected.
@@ -74,6 +74,10 @@ pub struct Snapshot {
     asking_for_signatures: Arc<BTreeSet<String>>,
     /// None where no route asks for a signature: what nobody needs is not opened.
     access_keys: authorization::AccessKeys,
+    /// As above.
+    identities: Arc<Identities>,
+    /// As above: opens the tokens of temporary credentials.
+    session_tokens: Option<Arc<SessionTokens>>,
     upstreams: upstream::Upstreams,
     /// By region: its endpoints share one certificate, so that they share what is made of it.
     endpoints: HashMap<String, Arc<ServerCertificate>>,
@@ -388,9 +392,18 @@ impl Snapshot {
         }
     }
 
-    /// An access key, where some route asks for signatures.
-    pub fn access_key(&self, id: &str) -> Option<&Arc<AccessKey>> {
-        self.access_keys.get(id)
+    /// An access key and who has it, where some route asks for signatures; none: there is no such key, or it is switched off.
+    pub fn access_key(&self, id: &str) -> Option<(Arc<AccessKey>, Bearer)> {
+        let key = self.access_keys.get(id)?;
+        Some((key.clone(), key.bearer(&self.identities)?))
+    }
+
+    /// As [`Self::access_key`], of temporary credentials.
+    pub fn session(&self, id: &str, token: &str, now: UnixMillis) -> Result<(Arc<AccessKey>, Bearer), TokenError> {
+        let tokens = self.session_tokens.as_ref().ok_or(TokenError::Invalid)?;
+        let session = tokens.open(id, token, now)?;
+        let bearer = Bearer::of_session(&self.identities, &session).ok_or(TokenError::Invalid)?;
+        Ok((Arc::new(AccessKey::of_session(id, &session)), bearer))
     }
 
     /// What each API key may do under each of its usage plans, and has done.

@@ -7,9 +7,9 @@ use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, QueryDefinition,
-    RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa,
-    UsagePlan, UsagePlanKey, ZoneChange,
+    Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
+    ManagedPolicy, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route,
+    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -44,6 +44,8 @@ pub struct State {
     pub endpoints: Table<Endpoint>,
     /// By API id, then response type.
     pub gateway_responses: Nested<GatewayResponse>,
+    /// By name.
+    pub groups: Table<Group>,
     /// By id.
     pub hosted_zones: Table<HostedZone>,
     /// By API id, then id.
@@ -52,6 +54,8 @@ pub struct State {
     pub local_ca: Table<LocalCa>,
     /// By region, then name.
     pub log_groups: Nested<LogGroup>,
+    /// By ARN.
+    pub managed_policies: Table<ManagedPolicy>,
     /// By zone id, then key.
     pub record_sets: Nested<RecordSet>,
     /// By region, then name.
@@ -66,6 +70,8 @@ pub struct State {
     pub rest_authorizers: Nested<RestAuthorizer>,
     /// By API id, then id.
     pub rest_resources: Nested<RestResource>,
+    /// By name.
+    pub roles: Table<Role>,
     /// By API id, then id.
     pub routes: Nested<Route>,
     /// By domain name, then id.
@@ -78,6 +84,8 @@ pub struct State {
     pub usage_plan_keys: Nested<UsagePlanKey>,
     /// By id.
     pub usage_plans: Table<UsagePlan>,
+    /// By name.
+    pub users: Table<User>,
     /// By id.
     pub zone_changes: Table<ZoneChange>,
     /// By API id, then domain name: of how many mappings and routing rules of the domain lead to the API. Follows from them.
@@ -126,10 +134,12 @@ impl State {
             Domain::KIND => one(&mut self.domains, change),
             Endpoint::KIND => one(&mut self.endpoints, change),
             GatewayResponse::KIND => two(&mut self.gateway_responses, change),
+            Group::KIND => one(&mut self.groups, change),
             HostedZone::KIND => one(&mut self.hosted_zones, change),
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
+            ManagedPolicy::KIND => one(&mut self.managed_policies, change),
             RecordSet::KIND => two(&mut self.record_sets, change),
             LogResourcePolicy::KIND => two(&mut self.log_resource_policies, change),
             QueryDefinition::KIND => two(&mut self.query_definitions, change),
@@ -137,12 +147,14 @@ impl State {
             RestApi::KIND => one(&mut self.rest_apis, change),
             RestAuthorizer::KIND => two(&mut self.rest_authorizers, change),
             RestResource::KIND => two(&mut self.rest_resources, change),
+            Role::KIND => one(&mut self.roles, change),
             Route::KIND => two(&mut self.routes, change),
             RoutingRule::KIND => self.lead(change, |state| &mut state.routing_rules, |rule| &rule.api_id),
             Stage::KIND => two(&mut self.stages, change),
             UpstreamCa::KIND => one(&mut self.upstream_cas, change),
             UsagePlan::KIND => one(&mut self.usage_plans, change),
             UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
+            User::KIND => one(&mut self.users, change),
             ZoneChange::KIND => one(&mut self.zone_changes, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }

@@ -448,7 +448,10 @@ fn told(snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
     let domains = names.map(|name| format!("{name}: {:?}", snapshot.domain(name)));
     let mut all: Vec<String> = snapshot.domains().map(|domain| domain.name.clone()).collect();
     all.extend(domains);
-    all.extend(["k1", "k2"].map(|id| format!("{:?}", snapshot.access_key(id).map(|key| (&key.id, &*key.secret)))));
+    all.extend(
+        ["k1", "k2"]
+            .map(|id| format!("{:?}", snapshot.access_key(id).map(|(key, _)| (key.id.clone(), key.secret.clone())))),
+    );
     all.sort();
     (all, snapshot.faults.iter().map(|fault| format!("{fault:?}")).collect())
 }
@@ -500,6 +503,8 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
                 principal_arn: "arn:aws:iam::123456789012:root".into(),
                 user_id: "123456789012".into(),
                 created: how.into(),
+                user: None,
+                inactive: false,
             })
         }
         12 => Change::put(&some_policy(of_stages, which, how)),

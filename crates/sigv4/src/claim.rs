@@ -131,6 +131,17 @@ impl Claim {
     }
 }
 
+/// The session token that a request shows, of which nothing is verified; it goes with the access key of [`Scope::of`].
+pub fn session_token(parts: &Parts) -> Option<String> {
+    match Place::of(parts).ok()?? {
+        Place::Header(_) => {
+            let token = parts.headers.get("x-amz-security-token")?;
+            Some(String::from_utf8_lossy(token.as_bytes()).into_owned())
+        }
+        Place::Query => parameter(&parts.uri, "X-Amz-Security-Token").ok()?,
+    }
+}
+
 enum Place {
     Header(String),
     Query,

@@ -14,6 +14,9 @@ pub enum Error {
     /// No such access key.
     #[error("The security token included in the request is invalid.")]
     UnrecognizedClient,
+    /// The session token that came with it has ended. Whoever made the token says so.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// The signature does not hold.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key \

@@ -15,7 +15,7 @@ mod payload;
 mod sign;
 mod verify;
 
-pub use claim::Scope;
+pub use claim::{Scope, session_token};
 pub use error::{Error, SignError};
 pub use key::{Credentials, SecretKey};
 pub use payload::{Body, PayloadHash};

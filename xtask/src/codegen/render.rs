@@ -26,7 +26,7 @@ pub(crate) fn service(model: &Model, validation_code: &str) -> Result<String, St
         }
     }
     text.push_str(
-        "use bytes::Bytes;\nuse http::Response;\nuse http::request::Parts;\nuse serde::{Deserialize, Serialize};\nuse serde_json::Value;\n\
+        "use bytes::Bytes;\nuse http::Response;\nuse http::request::Parts;\nuse serde::{Deserialize, Serialize};\nuse serde_json::{Map, Value};\n\
          use crate::receive::{answer, broken, parse};\nuse crate::{Caller, Error, Level, Operation, Protocol, Service};\n\n",
     );
     table(&mut text, model, validation_code)?;
@@ -116,9 +116,9 @@ fn dispatch(text: &mut String, model: &Model) {
     let _ = write!(
         text,
         "}}\n\n\
-         /// Answers a request; `authorize` is asked once the operation is known, before its input is read.\n\
+         /// Answers a request; `authorize` is asked with the input as it came, before that is held against the model.\n\
          pub async fn serve<S: {name}>(service: &S, caller: &Caller, parts: &Parts, body: &[u8], \
-         authorize: impl FnOnce(&'static Operation) -> Result<(), Error> + Send) -> Response<Bytes> {{\n\
+         authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send) -> Response<Bytes> {{\n\
          let result = match SERVICE.receive(parts, body, authorize) {{\n\
          Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),\n\
          Err(error) => Err(error),\n}};\n\

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What is common to the operations.
@@ -1543,13 +1543,13 @@ pub trait ApiGateway: Sync {
     ) -> impl Future<Output = Result<UsagePlan, Error>> + Send;
 }
 
-/// Answers a request; `authorize` is asked once the operation is known, before its input is read.
+/// Answers a request; `authorize` is asked with the input as it came, before that is held against the model.
 pub async fn serve<S: ApiGateway>(
     service: &S,
     caller: &Caller,
     parts: &Parts,
     body: &[u8],
-    authorize: impl FnOnce(&'static Operation) -> Result<(), Error> + Send,
+    authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
         Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),

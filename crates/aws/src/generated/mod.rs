@@ -4,6 +4,7 @@
 pub mod acm;
 pub mod apigateway;
 pub mod apigatewayv2;
+pub mod iam;
 pub mod logs;
 pub mod route53;
 pub mod sts;

@@ -2,13 +2,15 @@
 
 //! AWS Security Token Service.
 
+use crate::Sensitive;
+use crate::Timestamp;
 use crate::receive::{answer, broken, parse};
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is common to the operations.
 pub static SERVICE: Service = Service {
@@ -26,12 +28,15 @@ pub static SERVICE: Service = Service {
 pub static ALL_OPERATIONS: &[Operation] = &[
     Operation {
         name: "AssumeRole",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
-        output: None,
+        input: shape::ASSUME_ROLE_REQUEST_MEMBERS,
+        output: Some(crate::schema::Output {
+            wrapper: "AssumeRoleResult",
+            members: shape::ASSUME_ROLE_RESPONSE_MEMBERS,
+        }),
     },
     Operation {
         name: "AssumeRoleWithSAML",
@@ -71,12 +76,15 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccessKeyInfo",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
-        output: None,
+        input: shape::GET_ACCESS_KEY_INFO_REQUEST_MEMBERS,
+        output: Some(crate::schema::Output {
+            wrapper: "GetAccessKeyInfoResult",
+            members: shape::GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS,
+        }),
     },
     Operation {
         name: "GetCallerIdentity",
@@ -101,21 +109,27 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetFederationToken",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
-        output: None,
+        input: shape::GET_FEDERATION_TOKEN_REQUEST_MEMBERS,
+        output: Some(crate::schema::Output {
+            wrapper: "GetFederationTokenResult",
+            members: shape::GET_FEDERATION_TOKEN_RESPONSE_MEMBERS,
+        }),
     },
     Operation {
         name: "GetSessionToken",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
-        output: None,
+        input: shape::GET_SESSION_TOKEN_REQUEST_MEMBERS,
+        output: Some(crate::schema::Output {
+            wrapper: "GetSessionTokenResult",
+            members: shape::GET_SESSION_TOKEN_RESPONSE_MEMBERS,
+        }),
     },
     Operation {
         name: "GetWebIdentityToken",
@@ -130,20 +144,40 @@ pub static ALL_OPERATIONS: &[Operation] = &[
 
 /// The operations that we have.
 pub trait Sts: Sync {
+    fn assume_role(
+        &self,
+        caller: &Caller,
+        input: AssumeRoleRequest,
+    ) -> impl Future<Output = Result<AssumeRoleResponse, Error>> + Send;
+    fn get_access_key_info(
+        &self,
+        caller: &Caller,
+        input: GetAccessKeyInfoRequest,
+    ) -> impl Future<Output = Result<GetAccessKeyInfoResponse, Error>> + Send;
     fn get_caller_identity(
         &self,
         caller: &Caller,
         input: GetCallerIdentityRequest,
     ) -> impl Future<Output = Result<GetCallerIdentityResponse, Error>> + Send;
+    fn get_federation_token(
+        &self,
+        caller: &Caller,
+        input: GetFederationTokenRequest,
+    ) -> impl Future<Output = Result<GetFederationTokenResponse, Error>> + Send;
+    fn get_session_token(
+        &self,
+        caller: &Caller,
+        input: GetSessionTokenRequest,
+    ) -> impl Future<Output = Result<GetSessionTokenResponse, Error>> + Send;
 }
 
-/// Answers a request; `authorize` is asked once the operation is known, before its input is read.
+/// Answers a request; `authorize` is asked with the input as it came, before that is held against the model.
 pub async fn serve<S: Sts>(
     service: &S,
     caller: &Caller,
     parts: &Parts,
     body: &[u8],
-    authorize: impl FnOnce(&'static Operation) -> Result<(), Error> + Send,
+    authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
         Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
@@ -154,9 +188,93 @@ pub async fn serve<S: Sts>(
 
 async fn dispatch<S: Sts>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {
     match operation.name {
+        "AssumeRole" => answer(&service.assume_role(caller, parse(input)?).await?),
+        "GetAccessKeyInfo" => answer(&service.get_access_key_info(caller, parse(input)?).await?),
         "GetCallerIdentity" => answer(&service.get_caller_identity(caller, parse(input)?).await?),
+        "GetFederationToken" => answer(&service.get_federation_token(caller, parse(input)?).await?),
+        "GetSessionToken" => answer(&service.get_session_token(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct AssumeRoleRequest {
+    #[serde(rename = "DurationSeconds")]
+    pub duration_seconds: Option<i32>,
+    #[serde(rename = "ExternalId")]
+    pub external_id: Option<String>,
+    #[serde(rename = "Policy")]
+    pub policy: Option<String>,
+    #[serde(rename = "PolicyArns")]
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    #[serde(rename = "ProvidedContexts")]
+    pub provided_contexts: Option<Vec<ProvidedContext>>,
+    #[serde(rename = "RoleArn")]
+    pub role_arn: String,
+    #[serde(rename = "RoleSessionName")]
+    pub role_session_name: String,
+    #[serde(rename = "SerialNumber")]
+    pub serial_number: Option<String>,
+    #[serde(rename = "SourceIdentity")]
+    pub source_identity: Option<String>,
+    #[serde(rename = "Tags")]
+    pub tags: Option<Vec<Tag>>,
+    #[serde(rename = "TokenCode")]
+    pub token_code: Option<String>,
+    #[serde(rename = "TransitiveTagKeys")]
+    pub transitive_tag_keys: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct AssumeRoleResponse {
+    #[serde(rename = "AssumedRoleUser", skip_serializing_if = "Option::is_none")]
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    #[serde(rename = "Credentials", skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    #[serde(rename = "PackedPolicySize", skip_serializing_if = "Option::is_none")]
+    pub packed_policy_size: Option<i32>,
+    #[serde(rename = "SourceIdentity", skip_serializing_if = "Option::is_none")]
+    pub source_identity: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct AssumedRoleUser {
+    #[serde(rename = "Arn", skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    #[serde(rename = "AssumedRoleId", skip_serializing_if = "Option::is_none")]
+    pub assumed_role_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Credentials {
+    #[serde(rename = "AccessKeyId", skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    #[serde(rename = "Expiration", skip_serializing_if = "Option::is_none", default, with = "crate::value::iso8601")]
+    pub expiration: Option<Timestamp>,
+    #[serde(rename = "SecretAccessKey", skip_serializing_if = "Option::is_none")]
+    pub secret_access_key: Option<Sensitive<String>>,
+    #[serde(rename = "SessionToken", skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct FederatedUser {
+    #[serde(rename = "Arn", skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    #[serde(rename = "FederatedUserId", skip_serializing_if = "Option::is_none")]
+    pub federated_user_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetAccessKeyInfoRequest {
+    #[serde(rename = "AccessKeyId")]
+    pub access_key_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetAccessKeyInfoResponse {
+    #[serde(rename = "Account", skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -172,8 +290,140 @@ pub struct GetCallerIdentityResponse {
     pub user_id: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetFederationTokenRequest {
+    #[serde(rename = "DurationSeconds")]
+    pub duration_seconds: Option<i32>,
+    #[serde(rename = "Name")]
+    pub name: String,
+    #[serde(rename = "Policy")]
+    pub policy: Option<String>,
+    #[serde(rename = "PolicyArns")]
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    #[serde(rename = "Tags")]
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetFederationTokenResponse {
+    #[serde(rename = "Credentials", skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    #[serde(rename = "FederatedUser", skip_serializing_if = "Option::is_none")]
+    pub federated_user: Option<FederatedUser>,
+    #[serde(rename = "PackedPolicySize", skip_serializing_if = "Option::is_none")]
+    pub packed_policy_size: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetSessionTokenRequest {
+    #[serde(rename = "DurationSeconds")]
+    pub duration_seconds: Option<i32>,
+    #[serde(rename = "SerialNumber")]
+    pub serial_number: Option<String>,
+    #[serde(rename = "TokenCode")]
+    pub token_code: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetSessionTokenResponse {
+    #[serde(rename = "Credentials", skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PolicyDescriptorType {
+    pub arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ProvidedContext {
+    #[serde(rename = "ContextAssertion")]
+    pub context_assertion: Option<String>,
+    #[serde(rename = "ProviderArn")]
+    pub provider_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct Tag {
+    #[serde(rename = "Key")]
+    pub key: String,
+    #[serde(rename = "Value")]
+    pub value: String,
+}
+
 mod shape {
     use crate::schema::{Location, Member, Shape};
+
+    pub(super) static ASSUME_ROLE_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "DurationSeconds",
+            location: Location::Body,
+            required: false,
+            shape: &ROLE_DURATION_SECONDS_TYPE,
+        },
+        Member { name: "ExternalId", location: Location::Body, required: false, shape: &EXTERNAL_ID_TYPE },
+        Member {
+            name: "Policy",
+            location: Location::Body,
+            required: false,
+            shape: &UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE,
+        },
+        Member { name: "PolicyArns", location: Location::Body, required: false, shape: &POLICY_DESCRIPTOR_LIST_TYPE },
+        Member {
+            name: "ProvidedContexts",
+            location: Location::Body,
+            required: false,
+            shape: &PROVIDED_CONTEXTS_LIST_TYPE,
+        },
+        Member { name: "RoleArn", location: Location::Body, required: true, shape: &ARN_TYPE },
+        Member { name: "RoleSessionName", location: Location::Body, required: true, shape: &ROLE_SESSION_NAME_TYPE },
+        Member { name: "SerialNumber", location: Location::Body, required: false, shape: &SERIAL_NUMBER_TYPE },
+        Member { name: "SourceIdentity", location: Location::Body, required: false, shape: &SOURCE_IDENTITY_TYPE },
+        Member { name: "Tags", location: Location::Body, required: false, shape: &TAG_LIST_TYPE },
+        Member { name: "TokenCode", location: Location::Body, required: false, shape: &TOKEN_CODE_TYPE },
+        Member { name: "TransitiveTagKeys", location: Location::Body, required: false, shape: &TAG_KEY_LIST_TYPE },
+    ];
+
+    pub(super) static ASSUME_ROLE_RESPONSE_MEMBERS: &[Member] = &[
+        Member { name: "AssumedRoleUser", location: Location::Body, required: false, shape: &ASSUMED_ROLE_USER },
+        Member { name: "Credentials", location: Location::Body, required: false, shape: &CREDENTIALS },
+        Member {
+            name: "PackedPolicySize",
+            location: Location::Body,
+            required: false,
+            shape: &NON_NEGATIVE_INTEGER_TYPE,
+        },
+        Member { name: "SourceIdentity", location: Location::Body, required: false, shape: &SOURCE_IDENTITY_TYPE },
+    ];
+
+    static ASSUMED_ROLE_USER_MEMBERS: &[Member] = &[
+        Member { name: "Arn", location: Location::Body, required: true, shape: &ARN_TYPE },
+        Member { name: "AssumedRoleId", location: Location::Body, required: true, shape: &ASSUMED_ROLE_ID_TYPE },
+    ];
+
+    static ASSUMED_ROLE_USER: Shape = Shape::Structure(ASSUMED_ROLE_USER_MEMBERS);
+
+    static CREDENTIALS_MEMBERS: &[Member] = &[
+        Member { name: "AccessKeyId", location: Location::Body, required: true, shape: &ACCESS_KEY_ID_TYPE },
+        Member { name: "Expiration", location: Location::Body, required: true, shape: &DATE_TYPE },
+        Member { name: "SecretAccessKey", location: Location::Body, required: true, shape: &ACCESS_KEY_SECRET_TYPE },
+        Member { name: "SessionToken", location: Location::Body, required: true, shape: &TOKEN_TYPE },
+    ];
+
+    static CREDENTIALS: Shape = Shape::Structure(CREDENTIALS_MEMBERS);
+
+    static FEDERATED_USER_MEMBERS: &[Member] = &[
+        Member { name: "Arn", location: Location::Body, required: true, shape: &ARN_TYPE },
+        Member { name: "FederatedUserId", location: Location::Body, required: true, shape: &FEDERATED_ID_TYPE },
+    ];
+
+    static FEDERATED_USER: Shape = Shape::Structure(FEDERATED_USER_MEMBERS);
+
+    pub(super) static GET_ACCESS_KEY_INFO_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "AccessKeyId", location: Location::Body, required: true, shape: &ACCESS_KEY_ID_TYPE }];
+
+    pub(super) static GET_ACCESS_KEY_INFO_RESPONSE_MEMBERS: &[Member] =
+        &[Member { name: "Account", location: Location::Body, required: false, shape: &ACCOUNT_TYPE }];
 
     pub(super) static GET_CALLER_IDENTITY_REQUEST_MEMBERS: &[Member] = &[];
 
@@ -182,6 +432,62 @@ mod shape {
         Member { name: "Arn", location: Location::Body, required: false, shape: &ARN_TYPE },
         Member { name: "UserId", location: Location::Body, required: false, shape: &USER_ID_TYPE },
     ];
+
+    pub(super) static GET_FEDERATION_TOKEN_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "DurationSeconds", location: Location::Body, required: false, shape: &DURATION_SECONDS_TYPE },
+        Member { name: "Name", location: Location::Body, required: true, shape: &USER_NAME_TYPE },
+        Member { name: "Policy", location: Location::Body, required: false, shape: &SESSION_POLICY_DOCUMENT_TYPE },
+        Member { name: "PolicyArns", location: Location::Body, required: false, shape: &POLICY_DESCRIPTOR_LIST_TYPE },
+        Member { name: "Tags", location: Location::Body, required: false, shape: &TAG_LIST_TYPE },
+    ];
+
+    pub(super) static GET_FEDERATION_TOKEN_RESPONSE_MEMBERS: &[Member] = &[
+        Member { name: "Credentials", location: Location::Body, required: false, shape: &CREDENTIALS },
+        Member { name: "FederatedUser", location: Location::Body, required: false, shape: &FEDERATED_USER },
+        Member {
+            name: "PackedPolicySize",
+            location: Location::Body,
+            required: false,
+            shape: &NON_NEGATIVE_INTEGER_TYPE,
+        },
+    ];
+
+    pub(super) static GET_SESSION_TOKEN_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "DurationSeconds", location: Location::Body, required: false, shape: &DURATION_SECONDS_TYPE },
+        Member { name: "SerialNumber", location: Location::Body, required: false, shape: &SERIAL_NUMBER_TYPE },
+        Member { name: "TokenCode", location: Location::Body, required: false, shape: &TOKEN_CODE_TYPE },
+    ];
+
+    pub(super) static GET_SESSION_TOKEN_RESPONSE_MEMBERS: &[Member] =
+        &[Member { name: "Credentials", location: Location::Body, required: false, shape: &CREDENTIALS }];
+
+    static POLICY_DESCRIPTOR_TYPE_MEMBERS: &[Member] =
+        &[Member { name: "arn", location: Location::Body, required: false, shape: &ARN_TYPE }];
+
+    static POLICY_DESCRIPTOR_TYPE: Shape = Shape::Structure(POLICY_DESCRIPTOR_TYPE_MEMBERS);
+
+    static PROVIDED_CONTEXT_MEMBERS: &[Member] = &[
+        Member { name: "ContextAssertion", location: Location::Body, required: false, shape: &CONTEXT_ASSERTION_TYPE },
+        Member { name: "ProviderArn", location: Location::Body, required: false, shape: &ARN_TYPE },
+    ];
+
+    static PROVIDED_CONTEXT: Shape = Shape::Structure(PROVIDED_CONTEXT_MEMBERS);
+
+    static PROVIDED_CONTEXTS_LIST_TYPE: Shape =
+        Shape::List { of: &PROVIDED_CONTEXT, element: "member", min: Some(1), max: Some(5) };
+
+    static TAG_MEMBERS: &[Member] = &[
+        Member { name: "Key", location: Location::Body, required: true, shape: &TAG_KEY_TYPE },
+        Member { name: "Value", location: Location::Body, required: true, shape: &TAG_VALUE_TYPE },
+    ];
+
+    static TAG: Shape = Shape::Structure(TAG_MEMBERS);
+
+    static ACCESS_KEY_ID_TYPE: Shape =
+        Shape::String { min: Some(16), max: Some(128), pattern: Some("[\\w]*"), values: &[], sensitive: false };
+
+    static ACCESS_KEY_SECRET_TYPE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: true };
 
     static ACCOUNT_TYPE: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
@@ -193,5 +499,86 @@ mod shape {
         sensitive: false,
     };
 
+    static ASSUMED_ROLE_ID_TYPE: Shape =
+        Shape::String { min: Some(2), max: Some(193), pattern: Some("[\\w+=,.@:-]*"), values: &[], sensitive: false };
+
+    static CONTEXT_ASSERTION_TYPE: Shape =
+        Shape::String { min: Some(4), max: Some(2048), pattern: None, values: &[], sensitive: false };
+
+    static DATE_TYPE: Shape = Shape::Timestamp;
+
+    static DURATION_SECONDS_TYPE: Shape = Shape::Integer { min: Some(900), max: Some(129600) };
+
+    static EXTERNAL_ID_TYPE: Shape = Shape::String {
+        min: Some(2),
+        max: Some(1224),
+        pattern: Some("[\\w+=,.@:\\/-]*"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static FEDERATED_ID_TYPE: Shape =
+        Shape::String { min: Some(2), max: Some(193), pattern: Some("[\\w+=,.@\\:-]*"), values: &[], sensitive: false };
+
+    static NON_NEGATIVE_INTEGER_TYPE: Shape = Shape::Integer { min: Some(0), max: None };
+
+    static POLICY_DESCRIPTOR_LIST_TYPE: Shape =
+        Shape::List { of: &POLICY_DESCRIPTOR_TYPE, element: "member", min: None, max: None };
+
+    static ROLE_DURATION_SECONDS_TYPE: Shape = Shape::Integer { min: Some(900), max: Some(43200) };
+
+    static ROLE_SESSION_NAME_TYPE: Shape =
+        Shape::String { min: Some(2), max: Some(64), pattern: Some("[\\w+=,.@-]*"), values: &[], sensitive: false };
+
+    static SERIAL_NUMBER_TYPE: Shape =
+        Shape::String { min: Some(9), max: Some(256), pattern: Some("[\\w+=/:,.@-]*"), values: &[], sensitive: false };
+
+    static SESSION_POLICY_DOCUMENT_TYPE: Shape = Shape::String {
+        min: Some(1),
+        max: Some(2048),
+        pattern: Some("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static SOURCE_IDENTITY_TYPE: Shape =
+        Shape::String { min: Some(2), max: Some(64), pattern: Some("[\\w+=,.@-]*"), values: &[], sensitive: false };
+
+    static TAG_KEY_LIST_TYPE: Shape = Shape::List { of: &TAG_KEY_TYPE, element: "member", min: None, max: Some(50) };
+
+    static TAG_KEY_TYPE: Shape = Shape::String {
+        min: Some(1),
+        max: Some(128),
+        pattern: Some("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static TAG_LIST_TYPE: Shape = Shape::List { of: &TAG, element: "member", min: None, max: Some(50) };
+
+    static TAG_VALUE_TYPE: Shape = Shape::String {
+        min: Some(0),
+        max: Some(256),
+        pattern: Some("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static TOKEN_CODE_TYPE: Shape =
+        Shape::String { min: Some(6), max: Some(6), pattern: Some("[\\d]*"), values: &[], sensitive: false };
+
+    static TOKEN_TYPE: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Shape = Shape::String {
+        min: Some(1),
+        max: None,
+        pattern: Some("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+"),
+        values: &[],
+        sensitive: false,
+    };
+
     static USER_ID_TYPE: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static USER_NAME_TYPE: Shape =
+        Shape::String { min: Some(2), max: Some(32), pattern: Some("[\\w+=,.@-]*"), values: &[], sensitive: false };
 }

@@ -191,21 +191,7 @@ fn certificates_are_found_in_their_region_only() {
     let certificate = stored(String::new(), CertificateOrigin::Imported);
     let mut state = State::default();
     state.apply(1, &[Change::put(&certificate)]).unwrap();
-    let caller = |region: &str| Caller {
-        access_key_id: "AKIA".into(),
-        arn: "arn:aws:iam::123456789012:user/admin".into(),
-        user_id: "AIDA".into(),
-        account: "123456789012".into(),
-        region: region.into(),
-        source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        request_id: "r".into(),
-        at: 0,
-        user_agent: String::new(),
-        service: "acm",
-        operation: "",
-        resource: "*".into(),
-        recorded: Default::default(),
-    };
+    let caller = crate::authorization::tests::caller;
     assert!(find(&state, &caller("us-east-1"), &certificate.arn).is_ok());
     let error = find(&state, &caller("eu-west-1"), &certificate.arn).unwrap_err();
     assert_eq!(error.code, "ResourceNotFoundException");

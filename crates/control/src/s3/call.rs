@@ -3,20 +3,26 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use aws::Asked;
 use http::Response;
 use http::header::USER_AGENT;
 use http::request::Parts;
-use s3s::Body;
 use s3s::access::S3AccessContext;
+use s3s::auth::SecretKey;
+use s3s::{Body, S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::errors::{Place, Told};
+use super::{Claim, Identified, S3Surroundings};
+use crate::Origin;
 
 /// Operations that only read, by the beginning of their names; and the parts of an upload, which are nothing before it is complete.
 const READS: [&str; 5] = ["Get", "Head", "List", "Select", "UploadPart"];
 
 /// Goes with a request.
 pub(super) struct Call {
-    source: Option<IpAddr>,
+    origin: Option<Origin>,
+    /// Set once it is known whose the access key is that the request names.
+    identified: OnceLock<(String, Identified)>,
     user_agent: String,
     request_id: String,
     /// Set once it is known who calls, and for what; none where it changes nothing.
@@ -30,6 +36,8 @@ pub(super) struct Call {
 pub struct Write {
     /// Of who signed it.
     pub access_key_id: String,
+    /// ARN of who that is.
+    pub principal: String,
     /// Where it came from.
     pub source: Option<IpAddr>,
     /// `User-Agent`
@@ -43,10 +51,11 @@ pub struct Write {
 }
 
 impl Call {
-    pub(super) fn new(parts: &Parts, place: &Place, source: Option<IpAddr>) -> Self {
+    pub(super) fn new(parts: &Parts, place: &Place, origin: Option<Origin>) -> Self {
         let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self {
-            source,
+            origin,
+            identified: OnceLock::new(),
             user_agent: user_agent.to_owned(),
             request_id: place.id.clone(),
             write: OnceLock::new(),
@@ -54,12 +63,51 @@ impl Call {
         }
     }
 
+    fn source(&self) -> Option<IpAddr> {
+        self.origin.map(|origin| origin.peer.ip())
+    }
+
+    /// Finds out whose the access key is that the request names; whether they signed it is seen later.
+    pub(super) fn identify(&self, parts: &Parts, surroundings: &dyn S3Surroundings) -> S3Result<()> {
+        let scope = sigv4::Scope::of(parts).ok().flatten().ok_or(S3ErrorCode::AccessDenied)?;
+        let token = sigv4::session_token(parts);
+        let claim = Claim {
+            access_key_id: &scope.access_key_id,
+            region: &scope.region,
+            session_token: token.as_deref(),
+            source: self.source(),
+            tls: self.origin.is_some_and(|origin| origin.tls),
+            user_agent: &self.user_agent,
+        };
+        let identified = surroundings.identify(&claim).map_err(|error| match (error, &token) {
+            (sigv4::Error::ExpiredToken, _) => s3_error!(ExpiredToken, "The provided token has expired."),
+            (_, Some(_)) => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
+            (_, None) => S3ErrorCode::InvalidAccessKeyId.into(),
+        })?;
+        let _ = self.identified.set((scope.access_key_id, identified));
+        Ok(())
+    }
+
+    /// The secret of the access key that the request names.
+    pub(super) fn secret_of(&self, access_key_id: &str) -> Option<SecretKey> {
+        let (_, identified) = self.identified.get().filter(|(id, _)| id == access_key_id)?;
+        Some(SecretKey::from(identified.secret.as_str()))
+    }
+
+    /// Refuses what the caller may not do.
+    pub(super) fn may(&self, asked: &Asked<'_>) -> S3Result<()> {
+        let (_, Identified { authority, .. }) = self.identified.get().ok_or(S3ErrorCode::AccessDenied)?;
+        let refused = |error: aws::Error| S3Error::with_message(S3ErrorCode::AccessDenied, error.message);
+        authority.authorize(asked).map_err(refused)
+    }
+
     /// It is known who calls. The write, if it is one.
     pub(super) fn identified(&self, access_key_id: &str, cx: &S3AccessContext<'_>, resource: &str) -> Option<&Write> {
         let operation = cx.s3_op().name();
         let write = || Write {
             access_key_id: access_key_id.to_owned(),
-            source: self.source,
+            principal: self.identified.get().map(|(_, identified)| identified.arn.clone()).unwrap_or_default(),
+            source: self.source(),
             user_agent: self.user_agent.clone(),
             operation: operation.to_owned(),
             resource: resource.to_owned(),
@@ -89,7 +137,7 @@ impl Call {
     /// As a stranger, who was told this.
     pub(super) fn stranger<'a>(&'a self, parts: &'a Claimed, told: &'a Told) -> crate::trail::Stranger<'a> {
         crate::trail::Stranger {
-            source: self.source.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            source: self.source().unwrap_or(IpAddr::from([0, 0, 0, 0])),
             service: "s3",
             access_key_id: &parts.access_key_id,
             user_agent: &self.user_agent,

@@ -1,9 +1,13 @@
 //! Copies: of objects, and of bytes into parts of an upload. Nobody reads through a copy what they may not read.
 
+use std::sync::Arc;
+
+use aws::Asked;
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
 use super::S3Operations;
+use super::call::Call;
 use super::conditions::{Conditions, precondition};
 use super::metadata::{Checksums, described};
 use super::multipart::part_number;
@@ -21,7 +25,7 @@ struct Source {
 
 impl S3Operations {
     pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
-        let reader = reader(&req);
+        let call = call(&req)?;
         let (input, headers) = (req.input, req.headers);
         let precondition =
             precondition(etag_condition(&headers, "if-match")?, etag_condition(&headers, "if-none-match")?)?;
@@ -45,7 +49,7 @@ impl S3Operations {
         }
         let given = described!(input, &headers);
         let at = (self.clock)();
-        let (found, _) = self.source(&reader, &source).await?;
+        let (found, _) = self.source(&call, &source).await?;
         // The version that was checked is the one that is copied.
         let version = found.id.clone();
         let copy = move |objects: &Objects, bucket: &str, key: &str| {
@@ -81,7 +85,7 @@ impl S3Operations {
 
     /// Bytes of an object as a part of an upload.
     pub(super) async fn copy_part(&self, req: S3Request<UploadPartCopyInput>) -> S3Result<UploadPartCopyOutput> {
-        let reader = reader(&req);
+        let call = call(&req)?;
         let input = req.input;
         let number = part_number(input.part_number)?;
         let conditions = Conditions {
@@ -91,7 +95,7 @@ impl S3Operations {
             unmodified_since: input.copy_source_if_unmodified_since,
         };
         let source = Source::of(input.copy_source, conditions)?;
-        let (found, content) = self.source(&reader, &source).await?;
+        let (found, content) = self.source(&call, &source).await?;
         let range = input.copy_source_range.map(|text| copied_range(&text, content.size)).transpose()?;
         let (version, at) = (found.id.clone(), (self.clock)());
         let part = self
@@ -127,11 +131,10 @@ impl S3Operations {
     }
 
     /// What is to be copied, if the caller may read it and the conditions hold.
-    async fn source(&self, reader: &str, source: &Source) -> S3Result<(Version, Content)> {
-        let action = if source.version.is_some() { "GetObjectVersion" } else { "GetObject" };
+    async fn source(&self, call: &Call, source: &Source) -> S3Result<(Version, Content)> {
+        let action = if source.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let resource = format!("arn:aws:s3:::{}/{}", source.bucket, source.key);
-        let allowed = self.surroundings.authorize(reader, action, &resource);
-        allowed.map_err(|text| S3Error::with_message(S3ErrorCode::AccessDenied, text))?;
+        call.may(&Asked { action, resources: &[&resource], context: &[] })?;
         let (bucket, key, version) = (source.bucket.clone(), source.key.clone(), source.version.clone());
         let (found, content) = self.ask(move |objects| objects.head(&bucket, &key, version.as_deref())).await?;
         source.conditions.check_source(&content, found.modified)?;
@@ -150,8 +153,8 @@ impl Source {
     }
 }
 
-fn reader<T>(req: &S3Request<T>) -> String {
-    req.credentials.as_ref().map_or_else(String::new, |credentials| credentials.access_key.clone())
+fn call<T>(req: &S3Request<T>) -> S3Result<Arc<Call>> {
+    req.extensions.get::<Arc<Call>>().cloned().ok_or_else(|| S3ErrorCode::InternalError.into())
 }
 
 /// An algorithm that S3 has.

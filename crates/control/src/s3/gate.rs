@@ -24,10 +24,6 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
     if of_query("Signature").is_some() || of_query("AWSAccessKeyId").is_some() {
         return Err(not_supported());
     }
-    // Nobody is given temporary credentials here, so no session token is one of ours.
-    if parts.headers.contains_key("x-amz-security-token") || of_query("X-Amz-Security-Token").is_some() {
-        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
-    }
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     match (headers.next(), headers.next()) {
         (None, _) if of_query("X-Amz-Signature").is_some() => {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use aws::Asked;
 use http::HeaderMap;
 use s3s::dto::*;
-use s3s::{Body, S3Request, S3Result, s3_error};
+use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
 use super::S3Operations;
 use super::call::Call;
@@ -195,7 +196,11 @@ impl S3Operations {
         self.ask(move |objects| objects.bucket(&name)).await?;
         let (mut deleted, mut failed) = (Vec::new(), Vec::new());
         for named in delete.objects {
-            let precondition = precondition_of_delete(named.e_tag.map(ETagCondition::ETag));
+            if let Err(error) = may_delete(call.as_deref(), &bucket, &named) {
+                failed.push(not_deleted(error, named));
+                continue;
+            }
+            let precondition = precondition_of_delete(named.e_tag.clone().map(ETagCondition::ETag));
             match self.remove_one(&bucket, &named.key, named.version_id.clone(), precondition).await {
                 Ok(written) => {
                     call.iter().for_each(|call| call.changed(format!("{bucket}/{}", named.key)));
@@ -206,12 +211,7 @@ impl S3Operations {
                         version_id: named.version_id,
                     });
                 }
-                Err(error) => failed.push(Error {
-                    code: Some(error.code().as_str().to_owned()),
-                    message: error.message().map(str::to_owned),
-                    key: Some(named.key),
-                    version_id: named.version_id,
-                }),
+                Err(error) => failed.push(not_deleted(error, named)),
             }
         }
         Ok(DeleteObjectsOutput {
@@ -297,4 +297,20 @@ pub(super) fn etag_condition(headers: &HeaderMap, name: &str) -> S3Result<Option
     let Some(value) = headers.get(name) else { return Ok(None) };
     let condition = ETagCondition::parse_http_header(value.as_bytes());
     condition.map(Some).map_err(|_| s3_error!(InvalidArgument, "{name} is not an entity tag"))
+}
+
+/// Refuses who may not delete one of several objects.
+fn may_delete(call: Option<&Call>, bucket: &str, named: &ObjectIdentifier) -> S3Result<()> {
+    let action = if named.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let resource = format!("arn:aws:s3:::{bucket}/{}", named.key);
+    call.ok_or(S3ErrorCode::InternalError)?.may(&Asked { action, resources: &[&resource], context: &[] })
+}
+
+fn not_deleted(error: S3Error, named: ObjectIdentifier) -> Error {
+    Error {
+        code: Some(error.code().as_str().to_owned()),
+        message: error.message().map(str::to_owned),
+        key: Some(named.key),
+        version_id: named.version_id,
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) fn of(service: &Service, parts: &Parts, body: &[u8], region: &str, ac
         Protocol::RestJson => Some(of_path(parts.uri.path(), region)),
         Protocol::Json11 => of_json(body, region, account),
         Protocol::RestXml => of_zone(parts.uri.path()),
-        Protocol::Query => None,
+        Protocol::Query => of_form(body, account),
     };
     named.unwrap_or_else(|| "*".to_owned())
 }
@@ -46,6 +46,20 @@ fn of_json(body: &[u8], region: &str, account: &str) -> Option<String> {
     ARNS.iter().find_map(text).or_else(|| text(&GROUP).map(group))
 }
 
+/// IAM's and STS's resources, without their paths.
+fn of_form(body: &[u8], account: &str) -> Option<String> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let body = std::str::from_utf8(body).ok()?;
+    let text = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(decoded);
+    let named = |kind: &str, name: String| format!("arn:aws:iam::{account}:{kind}/{name}");
+    let by_name = [("group", "GroupName"), ("role", "RoleName"), ("user", "UserName")];
+    let by_name = || by_name.iter().find_map(|(kind, name)| Some(named(kind, text(name)?)));
+    by_name()
+        .or_else(|| text("RoleArn"))
+        .or_else(|| text("PolicyArn"))
+        .or_else(|| text("PolicyName").map(|name| named("policy", name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +69,7 @@ mod tests {
         let at = |uri: &str| http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
         let of = |service, uri: &str, body: &str| of(service, &at(uri), body.as_bytes(), "eu-west-1", "123456789012");
         let (v2, logs, acm) = (&aws::apigatewayv2::SERVICE, &aws::logs::SERVICE, &aws::acm::SERVICE);
-        let zones = &aws::route53::SERVICE;
+        let (zones, iam) = (&aws::route53::SERVICE, &aws::iam::SERVICE);
         for (service, uri, body, expected) in [
             (v2, "/v2/domainnames/a.test?x=y", "", "arn:aws:apigateway:eu-west-1::/domainnames/a.test"),
             (v2, "/v2/tags/arn%3Aaws%3Ax%3A%2Fapis%2Fa", "", "arn:aws:x:/apis/a"),
@@ -66,6 +80,9 @@ mod tests {
             (zones, "/2013-04-01/hostedzonecount", "", "*"),
             (acm, "/", r#"{"CertificateArn":7}"#, "*"),
             (acm, "/", "[", "*"),
+            (iam, "/", "Action=PutUserPolicy&UserName=al%40b&PolicyName=p", "arn:aws:iam::123456789012:user/al@b"),
+            (iam, "/", "Action=CreatePolicy&PolicyName=p", "arn:aws:iam::123456789012:policy/p"),
+            (iam, "/", "Action=ListUsers", "*"),
         ] {
             assert_eq!(of(service, uri, body), expected);
         }

@@ -69,8 +69,14 @@ denials! {
     SignatureMissing = Unsigned, "", "the request is not signed";
     /// Its signature cannot be read, or leaves out what has to be signed.
     SignatureMalformed = SignatureBad, "", "the request's signature is malformed";
-    /// There is no such access key, or it came with a session token.
+    /// There is no such access key, it is switched off, or its session token is none of ours.
     AccessKeyUnknown = KeyUnknown, "", "there is no such access key";
+    /// Its session has ended.
+    SessionExpired = KeyUnknown, "", "the session token has expired";
+    /// A policy of who signed it denies it.
+    CallerDenied = Denied, "", "a policy of the caller denies the request";
+    /// No policy of who signed it allows it.
+    CallerNotAllowed = NotAllowed, "", "no policy of the caller allows the request";
     /// The signature is for another service or region.
     SignatureScope = SignatureBad, "", "the request is signed for another service or region";
     /// The signature does not hold.

@@ -70,7 +70,7 @@ fn identity(authorizer: &FunctionAuthorizer, record: &Record, place: &Place<'_>)
 }
 
 /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`
-fn route_arn(record: &Record, place: &Place<'_>) -> String {
+pub(super) fn route_arn(record: &Record, place: &Place<'_>) -> String {
     let account = value_of(&Variable::AccountId, None, record).unwrap_or_default();
     let (stage, method) = (place.stage, &place.parts.method);
     let path = path_of_arn(place.rest);

@@ -130,6 +130,8 @@ async fn world() -> (World, Arc<Keys>, Signer) {
         principal_arn: "arn:aws:iam::123456789012:user/admin".into(),
         user_id: "AIDAEXAMPLE".into(),
         created: 0,
+        user: None,
+        inactive: false,
     };
     let guarded = guarded(&world);
     world.commit(&[Change::put(&guarded), Change::put(&key)]).await;

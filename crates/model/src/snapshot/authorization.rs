@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::PayloadFormat;
 use crate::mapping::{Source, identity_source, rest_identity_sources};
 use crate::resource::{self, AuthorizerKind, RestAuthorization, RestAuthorizerKind};
-use crate::{FunctionArn, IdentitySource, Issuer, Keyring, TokenPattern};
+use crate::{Bearer, FunctionArn, Identities, IdentitySource, Issuer, Keyring, Session, TokenPattern};
 
 /// Who may call a route.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ pub struct AccessKey {
     pub user_id: String,
     /// Overwritten when it is dropped.
     pub secret: Zeroizing<String>,
-    source: Arc<resource::AccessKey>,
+    /// None: it is a session's.
+    source: Option<Arc<resource::AccessKey>>,
 }
 
 /// Access keys by id.
@@ -214,7 +215,7 @@ impl AccessKey {
         old: Option<&Arc<Self>>,
         keyring: &Keyring,
     ) -> Result<Arc<Self>, String> {
-        if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.source, key)) {
+        if let Some(old) = old.filter(|old| old.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, key))) {
             return Ok(old.clone());
         }
         let secret =
@@ -225,8 +226,24 @@ impl AccessKey {
             principal_arn: key.principal_arn.clone(),
             user_id: key.user_id.clone(),
             secret: Zeroizing::new(secret.to_owned()),
-            source: key.clone(),
+            source: Some(key.clone()),
         }))
+    }
+
+    /// Of a session.
+    pub(super) fn of_session(id: &str, session: &Session) -> Self {
+        Self {
+            id: id.to_owned(),
+            principal_arn: session.arn.clone(),
+            user_id: session.user_id.clone(),
+            secret: Zeroizing::new(session.secret.clone()),
+            source: None,
+        }
+    }
+
+    /// Who has it; none: it is switched off, or its user is gone.
+    pub(super) fn bearer(&self, identities: &Identities) -> Option<Bearer> {
+        Bearer::of_key(identities, self.source.as_deref()?)
     }
 }
 

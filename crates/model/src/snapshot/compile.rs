@@ -17,7 +17,9 @@ use super::{
 };
 use crate::resource;
 use crate::state::Nested;
-use crate::{Blobs, ClientLimits, DomainTags, Keyring, Recording, SecurityPolicy, State, UnixMillis};
+use crate::{
+    Blobs, ClientLimits, DomainTags, Identities, Keyring, Recording, SecurityPolicy, SessionTokens, State, UnixMillis,
+};
 
 /// See [`Snapshot::compile`].
 pub(super) fn compile(
@@ -388,7 +390,15 @@ impl Compiler<'_> {
     fn access_keys(&mut self, touched: &Touched<'_>, were_unasked: bool) {
         if self.next.asking_for_signatures.is_empty() {
             self.next.access_keys = Names::default();
+            self.next.identities = Arc::default();
+            self.next.session_tokens = None;
             return self.next.broken.retain(|owner, _| !matches!(owner, Owner::AccessKey(_)));
+        }
+        if !self.next.identities.are_of(self.state) {
+            self.next.identities = Arc::new(Identities::of(self.state, &self.previous.identities));
+        }
+        if self.next.session_tokens.is_none() {
+            self.next.session_tokens = SessionTokens::new(self.keyring).ok().map(Arc::new);
         }
         let all = self.state.access_keys.keys().filter(|_| were_unasked);
         for id in all.chain(touched.access_keys.iter().copied().filter(|_| !were_unasked)) {
