@@ -14,13 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trust", &[]),
     ("sigv4", &[]),
     ("policy", &["trust"]),
-    ("model", &["trust", "policy"]),
+    ("velocity", &[]),
+    ("model", &["trust", "policy", "velocity"]),
     ("aws", &["sigv4"]),
     ("journal", &["trust"]),
     ("store", &["model"]),
-    ("edge", &["model", "policy", "trust", "journal", "sigv4"]),
+    ("edge", &["model", "policy", "velocity", "trust", "journal", "sigv4"]),
     ("control", &["aws", "model", "policy", "trust", "store", "journal", "sigv4"]),
-    ("countersign", &["trust", "sigv4", "policy", "model", "aws", "journal", "store", "edge", "control"]),
+    ("countersign", &["trust", "sigv4", "policy", "velocity", "model", "aws", "journal", "store", "edge", "control"]),
     ("xtask", &[]),
 ];
 
