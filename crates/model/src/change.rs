@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, Model, RecordSet, RequestValidator,
     RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
 
@@ -105,6 +105,7 @@ resources! {
     Integration = "integrations" [api_id, id];
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
+    Model = "models" [api_id, name];
     RecordSet = "record-sets" [zone_id, key];
     Route = "routes" [api_id, id];
     RequestValidator = "request-validators" [api_id, id];

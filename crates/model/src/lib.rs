@@ -21,6 +21,7 @@ mod pattern;
 mod recording;
 pub mod resource;
 pub mod router;
+pub mod schema;
 mod security_policy;
 pub mod snapshot;
 mod state;
@@ -28,8 +29,8 @@ mod tags;
 mod target;
 pub mod template;
 mod throttle;
-mod token_pattern;
 pub mod usage;
+mod whole_pattern;
 
 pub use blob::{Blob, Blobs};
 pub use change::{Change, Key, Resource};
@@ -50,8 +51,8 @@ pub use tags::{
 };
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
-pub use token_pattern::{TokenPattern, TokenPatternError};
 pub use usage::{Meter, Quota};
+pub use whole_pattern::{WholePattern, WholePatternError};
 
 /// Counts the commits of settings, from 1; 0 is the empty state.
 pub type Revision = u64;

@@ -7,7 +7,7 @@ use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
+    Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, Model, RecordSet, RequestValidator,
     RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
 use crate::{Change, Key, Revision};
@@ -51,6 +51,8 @@ pub struct State {
     pub local_ca: Table<LocalCa>,
     /// By region, then name.
     pub log_groups: Nested<LogGroup>,
+    /// By API id, then name.
+    pub models: Nested<Model>,
     /// By zone id, then key.
     pub record_sets: Nested<RecordSet>,
     /// By API id, then id.
@@ -125,6 +127,7 @@ impl State {
             Integration::KIND => two(&mut self.integrations, change),
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
+            Model::KIND => two(&mut self.models, change),
             RecordSet::KIND => two(&mut self.record_sets, change),
             RequestValidator::KIND => two(&mut self.request_validators, change),
             RestApi::KIND => one(&mut self.rest_apis, change),
