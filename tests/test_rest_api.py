@@ -132,8 +132,8 @@ def test_the_cli_sets_it_up(aws, server, backend):
     assert aws("apigateway", "get-stages", *rest)["item"][0]["description"] == "seen"
     server.settle()
     assert curl(server, f"https://{api['id']}.execute-api.us-east-1.localhost/dev/a/b").json()["path"] == "/cli/a/b"
-    refused = aws("apigateway", "get-models", *rest, check=False)
-    assert refused.returncode and "UnknownOperationException" in refused.stderr and "GetModels" in refused.stderr
+    refused = aws("apigateway", "get-sdk-types", check=False)
+    assert refused.returncode and "UnknownOperationException" in refused.stderr and "GetSdkTypes" in refused.stderr
     refused = aws("apigateway", "update-rest-api", *rest, "--patch-operations", "op=replace,path=/nothing,value=x", check=False)
     assert "Invalid patch path  '/nothing' specified for op 'replace'" in refused.stderr
     aws("apigateway", "delete-rest-api", *rest)

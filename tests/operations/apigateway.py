@@ -76,6 +76,31 @@ def gateway_responses(aws):
     v1.delete_gateway_response(restApiId=id, responseType="ACCESS_DENIED")
 
 
+def models_and_responses(aws):
+    v1, (id, root) = aws.apigateway, api(aws)
+    v1.create_model(restApiId=id, name="Pet", contentType="application/json", description="a pet", schema='{"properties": {"n": {"type": "string"}}}')
+    v1.update_model(restApiId=id, modelName="Pet", patchOperations=patches(("replace", "/description", "changed")))
+    assert v1.get_model(restApiId=id, modelName="Pet", flatten=True)["description"] == "changed"
+    assert "$inputRoot.n" in v1.get_model_template(restApiId=id, modelName="Pet")["value"]
+    assert len(aws.pages("apigateway", "get_models", restApiId=id)) == 3
+    place = {"restApiId": id, "resourceId": root, "httpMethod": "GET"}
+    v1.put_method(**place, authorizationType="NONE", requestModels={"application/json": "Pet"})
+    v1.put_method_response(**place, statusCode="200", responseModels={"application/json": "Pet"}, responseParameters={"method.response.header.x": True})
+    v1.update_method_response(**place, statusCode="200", patchOperations=patches(("add", "/responseParameters/method.response.header.y", "false")))
+    assert v1.get_method_response(**place, statusCode="200")["responseParameters"] == {"method.response.header.x": True, "method.response.header.y": False}
+    v1.put_integration(**place, type="MOCK", passthroughBehavior="NEVER", requestTemplates={"application/json": '{"statusCode": 200}'})
+    v1.put_integration_response(**place, statusCode="200", selectionPattern="2..", responseParameters={"method.response.header.x": "'y'"},
+                                responseTemplates={"application/json": "{}"})
+    v1.update_integration_response(**place, statusCode="200", patchOperations=patches(("replace", "/selectionPattern", "")))
+    assert v1.get_integration_response(**place, statusCode="200")["responseTemplates"] == {"application/json": "{}"}
+    v1.get_method(**place)
+    v1.get_integration(**place)
+    v1.delete_integration_response(**place, statusCode="200")
+    v1.delete_method_response(**place, statusCode="200")
+    v1.delete_method(**place)
+    v1.delete_model(restApiId=id, modelName="Pet")
+
+
 def deployments_and_stages(aws):
     v1, (id, deployment) = aws.apigateway, deployed(aws)
     more = [v1.create_deployment(restApiId=id, description=str(n))["id"] for n in range(2)]

@@ -15,13 +15,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sigv4", &[]),
     ("policy", &["trust"]),
     ("iam-policy", &[]),
-    ("model", &["trust", "policy", "iam-policy"]),
+    ("velocity", &[]),
+    ("model", &["trust", "policy", "iam-policy", "velocity"]),
     ("aws", &["sigv4"]),
     ("journal", &["trust"]),
     ("store", &["model"]),
-    ("edge", &["model", "policy", "iam-policy", "trust", "journal", "sigv4"]),
+    ("edge", &["model", "policy", "iam-policy", "velocity", "trust", "journal", "sigv4"]),
     ("control", &["aws", "model", "policy", "iam-policy", "trust", "store", "journal", "sigv4"]),
-    ("countersign", &["trust", "sigv4", "policy", "iam-policy", "model", "aws", "journal", "store", "edge", "control"]),
+    (
+        "countersign",
+        &["trust", "sigv4", "policy", "iam-policy", "velocity", "model", "aws", "journal", "store", "edge", "control"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -13,7 +13,10 @@ mod deployment;
 mod domain_name;
 mod gateway_response;
 mod integration;
+mod integration_response;
 mod method;
+mod method_response;
+mod models;
 mod patch;
 mod request_validator;
 mod resource;
@@ -465,5 +468,89 @@ impl ApiGateway for Control {
         input: GetRequestValidatorsRequest,
     ) -> Result<RequestValidators, Error> {
         request_validator::list(&self.draft(caller), &input)
+    }
+
+    async fn put_method_response(
+        &self,
+        caller: &Caller,
+        input: PutMethodResponseRequest,
+    ) -> Result<MethodResponse, Error> {
+        self.edit(caller, |draft| method_response::put(draft, &input)).await
+    }
+
+    async fn update_method_response(
+        &self,
+        caller: &Caller,
+        input: UpdateMethodResponseRequest,
+    ) -> Result<MethodResponse, Error> {
+        self.edit(caller, |draft| method_response::update(draft, &input)).await
+    }
+
+    async fn delete_method_response(&self, caller: &Caller, input: DeleteMethodResponseRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| method_response::delete(draft, &input)).await
+    }
+
+    async fn get_method_response(
+        &self,
+        caller: &Caller,
+        input: GetMethodResponseRequest,
+    ) -> Result<MethodResponse, Error> {
+        method_response::get(&self.draft(caller), &input)
+    }
+
+    async fn put_integration_response(
+        &self,
+        caller: &Caller,
+        input: PutIntegrationResponseRequest,
+    ) -> Result<IntegrationResponse, Error> {
+        self.edit(caller, |draft| integration_response::put(draft, &input)).await
+    }
+
+    async fn update_integration_response(
+        &self,
+        caller: &Caller,
+        input: UpdateIntegrationResponseRequest,
+    ) -> Result<IntegrationResponse, Error> {
+        self.edit(caller, |draft| integration_response::update(draft, &input)).await
+    }
+
+    async fn delete_integration_response(
+        &self,
+        caller: &Caller,
+        input: DeleteIntegrationResponseRequest,
+    ) -> Result<(), Error> {
+        self.edit(caller, |draft| integration_response::delete(draft, &input)).await
+    }
+
+    async fn get_integration_response(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationResponseRequest,
+    ) -> Result<IntegrationResponse, Error> {
+        integration_response::get(&self.draft(caller), &input)
+    }
+
+    async fn create_model(&self, caller: &Caller, input: CreateModelRequest) -> Result<Model, Error> {
+        self.edit(caller, |draft| models::create(draft, &input)).await
+    }
+
+    async fn update_model(&self, caller: &Caller, input: UpdateModelRequest) -> Result<Model, Error> {
+        self.edit(caller, |draft| models::update(draft, &input)).await
+    }
+
+    async fn delete_model(&self, caller: &Caller, input: DeleteModelRequest) -> Result<(), Error> {
+        self.edit(caller, |draft| models::delete(draft, &input)).await
+    }
+
+    async fn get_model(&self, caller: &Caller, input: GetModelRequest) -> Result<Model, Error> {
+        models::get(&self.draft(caller), &input)
+    }
+
+    async fn get_models(&self, caller: &Caller, input: GetModelsRequest) -> Result<Models, Error> {
+        models::list(&self.draft(caller), &input)
+    }
+
+    async fn get_model_template(&self, caller: &Caller, input: GetModelTemplateRequest) -> Result<Template, Error> {
+        models::template(&self.draft(caller), &input)
     }
 }

@@ -61,6 +61,10 @@ pub(crate) enum Answer {
     SignatureBad,
     /// Parameters that the method requires are missing; which stands in the record.
     ParametersMissing,
+    /// The payload is not as the method's model says, or no JSON where its template needs some; the reason is in the record.
+    BodyInvalid,
+    /// There is no template for the payload's media type, and it may not pass without.
+    MediaTypeUnsupported,
     /// The API key's quota is used up.
     QuotaExceeded,
     /// Who shows what the route asks for may not call it.
@@ -73,6 +77,8 @@ pub(crate) enum Answer {
     AuthorizerUnusable,
     /// The route has no integration that can be used.
     NoIntegration,
+    /// No integration response is for what the backend says, or what it makes of it is no answer.
+    NoResponse,
     /// The backend cannot be reached, or does not speak HTTP.
     IntegrationFailure,
     /// The backend's answer did not come in time.
@@ -145,7 +151,12 @@ impl Answer {
                 form!(FORBIDDEN, "ForbiddenException", "Forbidden")
             }
             Self::Unauthorized => form!(UNAUTHORIZED, "UnauthorizedException", "Unauthorized"),
-            Self::BadRequest(_) | Self::ParametersMissing => form!(BAD_REQUEST, "BadRequestException", "Bad Request"),
+            Self::BadRequest(_) | Self::ParametersMissing | Self::BodyInvalid => {
+                form!(BAD_REQUEST, "BadRequestException", "Bad Request")
+            }
+            Self::MediaTypeUnsupported => {
+                form!(UNSUPPORTED_MEDIA_TYPE, "BadRequestException", "Unsupported Media Type")
+            }
             Self::Misdirected => form!(MISDIRECTED_REQUEST, "BadRequestException", "Misdirected Request"),
             Self::NotFound | Self::NoMethod | Self::EndpointDisabledAsAws => {
                 form!(NOT_FOUND, "NotFoundException", "Not Found")
@@ -161,7 +172,11 @@ impl Answer {
                 form!(TOO_MANY_REQUESTS, "TooManyRequestsException", "Too Many Requests")
             }
             Self::QuotaExceeded => form!(TOO_MANY_REQUESTS, "LimitExceededException", "Limit Exceeded"),
-            Self::NoIntegration | Self::AuthorizerUnusable | Self::FunctionFailed | Self::FunctionUnreachable => {
+            Self::NoIntegration
+            | Self::NoResponse
+            | Self::AuthorizerUnusable
+            | Self::FunctionFailed
+            | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal Server Error")
             }
             Self::IntegrationFailure | Self::IntegrationTimeout | Self::Unrecorded => {
@@ -203,7 +218,7 @@ impl Answer {
                 body: r#"{"message":null}"#,
                 error_type: "AuthorizerConfigurationException",
             },
-            Self::NoIntegration | Self::FunctionUnreachable => {
+            Self::NoIntegration | Self::NoResponse | Self::FunctionUnreachable => {
                 form!(INTERNAL_SERVER_ERROR, "InternalServerErrorException", "Internal server error", " ")
             }
             Self::FunctionFailed => form!(BAD_GATEWAY, "InternalServerErrorException", "Internal server error", " "),
@@ -240,6 +255,9 @@ impl Answer {
             Self::SignatureBad if dialect == Dialect::Rest => "INVALID_SIGNATURE",
             Self::Unsigned | Self::KeyUnknown | Self::SignatureBad => "ACCESS_DENIED",
             Self::ParametersMissing => "BAD_REQUEST_PARAMETERS",
+            Self::BodyInvalid => "BAD_REQUEST_BODY",
+            Self::MediaTypeUnsupported => "UNSUPPORTED_MEDIA_TYPE",
+            Self::NoResponse => "API_CONFIGURATION_ERROR",
             Self::Preflight => "",
             Self::Refused | Self::EndpointDisabled | Self::Forbidden | Self::Denied | Self::NotAllowed => {
                 "ACCESS_DENIED"
@@ -306,7 +324,7 @@ impl Answer {
         if self.closes() && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut body = match record.lacking() {
+        let mut body = match record.invalid() {
             Some(message) => Bytes::from(format!(r#"{{"message": {}}}"#, serde_json::Value::from(message))),
             None => Bytes::from_static(form.body.as_bytes()),
         };

@@ -21,6 +21,7 @@ use crate::authorize::{Place, authorize, hold_against};
 use crate::body::{Payload, ResponseBody};
 use crate::connection::{Close, Connection};
 use crate::cors;
+use crate::custom::CustomCall;
 use crate::forward;
 use crate::grpc;
 use crate::hold::hold_request;
@@ -61,6 +62,11 @@ pub(crate) async fn serve(
             let answered = Box::pin(call.answer(&runtime, &mut record, parts, payload)).await;
             answered.map(|(head, whole)| (head, Err(whole)))
         }
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        Ok(Routed::Custom(call)) => {
+            let answered = Box::pin(call.answer(&runtime, &mut record, parts, payload)).await;
+            answered.map(|(head, whole)| (head, Err(whole)))
+        }
         Err(answer) => Err(answer),
     };
     let mut response = match outcome {
@@ -92,6 +98,8 @@ enum Routed {
     Onward(Onward),
     /// To a Lambda function.
     Call(Box<Call>),
+    /// To a custom integration.
+    Custom(Box<CustomCall>),
 }
 
 /// How a request goes to its backend.
@@ -160,12 +168,16 @@ async fn route(
     if let Some(required) = &route.required {
         rest_api::check(required, parts, record)?;
     }
+    if let Some(models) = &route.models {
+        // In a box, so that requests to which it does not matter carry nothing of it.
+        Box::pin(rest_api::check_payload(runtime, models, parts, payload, record)).await?;
+    }
     let backend = route.backend.as_ref().ok_or(Answer::NoIntegration)?;
     if let Some(key) = &record.api_key {
         // Last, so that only what reaches the backend counts.
         api_keys::spend(key, record.at)?;
     }
-    let held = match backend.request_mapping().reads_payload && is_looked_into(parts) {
+    let held = match backend.reads_payload() && is_looked_into(parts) {
         // In a box, so that requests to which it does not matter carry nothing of it.
         true => Some(Box::pin(hold_request(runtime, payload)).await?),
         false => None,
@@ -174,6 +186,9 @@ async fn route(
     let values = values.with_payload(held.as_ref().map_or(&[], |held| &held.bytes));
     let integration = match backend {
         Backend::Http(integration) => integration.clone(),
+        Backend::Custom(custom) => {
+            return Ok(Routed::Custom(Box::new(CustomCall::new(custom, &stage, rest, &variables))));
+        }
         Backend::Function(function) => {
             return Ok(Routed::Call(Box::new(Call::new(function, &stage, parts, rest, &variables, record, &values))));
         }

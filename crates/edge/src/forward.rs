@@ -176,7 +176,7 @@ pub(crate) async fn forward(
 }
 
 /// Reads a backend's payload to its end, since a value is looked for in it. It goes on as it is.
-async fn hold_response(
+pub(crate) async fn hold_response(
     runtime: &Rc<Runtime>,
     record: &mut Record,
     backend: &mut BackendBody,

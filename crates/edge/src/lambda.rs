@@ -24,8 +24,10 @@ use tokio::time::timeout;
 
 pub use endpoint::{LambdaEndpoint, LambdaEndpointError};
 
+use crate::answer::Answer;
 use crate::body::{Payload, RequestBody};
 use crate::hold::{HoldError, Whole, hold};
+use crate::record::Record;
 use crate::runtime::Runtime;
 use crate::upstream::{Asked, BackendBody, BackendError, Protocol, UpstreamError};
 use endpoint::Naming;
@@ -189,6 +191,14 @@ impl Invoked {
         Err(why.into())
     }
 
+    /// What the function returned, and how it failed, where it did.
+    pub(crate) fn said(&self) -> Result<(&Bytes, Option<Cow<'_, str>>), Cow<'static, str>> {
+        match self.has_failed && self.status == StatusCode::OK {
+            true => Ok((&self.payload.bytes, Some(self.error_message()))),
+            false => self.returned().map(|_| (&self.payload.bytes, None)),
+        }
+    }
+
     /// Whether the function ended in this error.
     pub(crate) fn has_failed_with(&self, message: &str) -> bool {
         self.status == StatusCode::OK && self.has_failed && self.error_message() == message
@@ -219,6 +229,21 @@ impl Invoked {
 impl InvokeError {
     /// What is said of [`Self::NoEndpoint`].
     pub(crate) const NO_ENDPOINT: &str = "there is no Lambda endpoint: set lambda.endpoint in countersign.toml";
+
+    /// What the client is told; the reason goes into the record.
+    pub(crate) fn answer(self, record: &mut Record) -> Answer {
+        match self {
+            Self::TimedOut => Answer::IntegrationTimeout,
+            Self::NoEndpoint => {
+                record.integration_failed(Self::NO_ENDPOINT);
+                Answer::NoIntegration
+            }
+            Self::Failed(why) => {
+                record.integration_failed(why);
+                Answer::FunctionUnreachable
+            }
+        }
+    }
 
     pub(crate) fn failed(why: &'static str) -> Self {
         Self::Failed(why.into())

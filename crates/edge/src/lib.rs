@@ -21,6 +21,7 @@ mod connection;
 mod cork;
 mod cors;
 mod counters;
+mod custom;
 mod edge;
 mod exchange;
 mod forward;

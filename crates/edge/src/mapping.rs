@@ -175,7 +175,7 @@ fn is_claim(name: &str, mapping: &Mapping) -> bool {
 
 /// Control characters, as in a PEM text, and what is not ASCII are percent-encoded: a header cannot hold them, or not so that
 /// everybody reads the same. What says who the client is has `%` encoded always, so that no two clients are told alike.
-fn header_value(text: &str, is_identity: bool) -> Option<HeaderValue> {
+pub(crate) fn header_value(text: &str, is_identity: bool) -> Option<HeaderValue> {
     let encodes = |byte: u8| !(b' '..=b'~').contains(&byte) || is_identity && byte == b'%';
     let encoded: Cow<'_, str> = match text.bytes().any(encodes) {
         true => utf8_percent_encode(text, HEADER).to_string().into(),
@@ -184,7 +184,7 @@ fn header_value(text: &str, is_identity: bool) -> Option<HeaderValue> {
     HeaderValue::from_bytes(encoded.as_bytes()).ok()
 }
 
-fn change_query(target: &mut String, action: Action, name: &str, value: &str) {
+pub(crate) fn change_query(target: &mut String, action: Action, name: &str, value: &str) {
     if action != Action::Append
         && let Some(at) = target.find('?')
     {

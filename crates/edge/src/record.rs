@@ -109,8 +109,8 @@ pub(crate) struct Record {
     denied: Option<Denial>,
     /// Why the authorizer gave no answer, or what the policies say.
     authorizer_error: Option<Box<str>>,
-    /// What is said of parameters that the method requires and the request lacks.
-    lacking: Option<Box<str>>,
+    /// What is said of a request that is not as its method wants it.
+    invalid: Option<Box<Invalid>>,
     /// `authorizationScopes` of the route.
     scopes: Option<Arc<[String]>>,
     pub(crate) upload: Option<Rc<Progress>>,
@@ -135,6 +135,12 @@ struct Request {
     method: Method,
     uri: Uri,
     user_agent: Option<HeaderValue>,
+}
+
+/// What is wrong with a request: for its client, and `$context.error.validationErrorString`.
+struct Invalid {
+    message: Box<str>,
+    why: Box<str>,
 }
 
 /// The Invoke API's answer to the call of a function.
@@ -181,7 +187,7 @@ impl Record {
             api_key: None,
             denied: None,
             authorizer_error: None,
-            lacking: None,
+            invalid: None,
             scopes: None,
             resource: None,
             upload: None,
@@ -337,13 +343,22 @@ impl Record {
 
     /// The request lacks these parameters, and is answered so.
     pub(crate) fn lacks(&mut self, parameters: &[&str]) -> Answer {
-        self.lacking = Some(format!("Missing required request parameters: [{}]", parameters.join(", ")).into());
+        let message: Box<str> = format!("Missing required request parameters: [{}]", parameters.join(", ")).into();
+        self.invalid = Some(Box::new(Invalid { why: message.clone(), message }));
         Answer::ParametersMissing
     }
 
-    /// What is said of parameters that the request lacks.
-    pub(crate) fn lacking(&self) -> Option<&str> {
-        self.lacking.as_deref()
+    /// The payload is not as it has to be, and the request is answered so.
+    pub(crate) fn has_invalid_body(&mut self, message: &str, why: &str) -> Answer {
+        let why = &why[..why.floor_char_boundary(MAX_DETAIL_BYTES)];
+        let message = &message[..message.floor_char_boundary(MAX_DETAIL_BYTES)];
+        self.invalid = Some(Box::new(Invalid { message: message.into(), why: why.into() }));
+        Answer::BodyInvalid
+    }
+
+    /// What the client is told of a request that is not as it has to be.
+    pub(crate) fn invalid(&self) -> Option<&str> {
+        self.invalid.as_ref().map(|invalid| &*invalid.message)
     }
 
     /// `WWW-Authenticate` of the answer.
@@ -439,7 +454,7 @@ impl Record {
     fn error_message(&self) -> Option<&str> {
         match (self.answer, self.refusal()) {
             (_, Some(refusal)) => Some(refusal.code.message()),
-            (Some(answer), None) => Some(self.lacking().unwrap_or_else(|| answer.message(self.dialect()))),
+            (Some(answer), None) => Some(self.invalid().unwrap_or_else(|| answer.message(self.dialect()))),
             (None, None) if self.cut.is_some() => self.cut,
             (None, None) if self.complete || self.is_head() => None,
             (None, None) => Some("the client closed the connection"),
@@ -675,7 +690,9 @@ impl Record {
                     out.push_quoted(message);
                 }
             }
-            Variable::ErrorValidationErrorString => out.push_str(self.lacking().unwrap_or_default()),
+            Variable::ErrorValidationErrorString => {
+                out.push_str(self.invalid.as_ref().map_or("", |invalid| &*invalid.why));
+            }
             Variable::ErrorResponseType => {
                 out.push_str(self.answer.map_or("", |answer| answer.response_type(self.dialect())));
             }

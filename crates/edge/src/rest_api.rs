@@ -1,17 +1,23 @@
 //! REST APIs: a path leads to a resource, the resource to a method, and the method's mapping to the backend's path.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use http::Method;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use model::mapping::Source;
-use model::snapshot::{Dialect, Integration, Required, Route, Stage};
+use model::snapshot::{Dialect, Integration, PayloadModels, Required, Route, Stage};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::admit;
 use crate::answer::Answer;
+use crate::body::Payload;
+use crate::hold::hold_request;
+use crate::lambda::event;
 use crate::mapping::{Values, query_values};
 use crate::record::Record;
+use crate::runtime::Runtime;
 
 /// Percent-encoded in a segment of a path (RFC 3986 section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -59,6 +65,19 @@ pub(crate) fn check(required: &[Required], parts: &Parts, record: &mut Record) -
         true => Ok(()),
         false => Err(record.lacks(&missing)),
     }
+}
+
+/// Holds a payload against its media type's model.
+pub(crate) async fn check_payload(
+    runtime: &Rc<Runtime>,
+    models: &PayloadModels,
+    parts: &Parts,
+    payload: &mut Payload,
+    record: &mut Record,
+) -> Result<(), Answer> {
+    let Some(schema) = models.find(event::media_type(&parts.headers, CONTENT_TYPE)) else { return Ok(()) };
+    let whole = hold_request(runtime, payload).await?;
+    schema.check(&whole.bytes).map_err(|why| record.has_invalid_body("Invalid request body", &why))
 }
 
 /// Writes path and query for the backend. In REST APIs the URI's variables are what the integration's mapping says.

@@ -5,8 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
-    ManagedPolicy, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route,
-    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
+    ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -108,6 +108,7 @@ resources! {
     LocalCa = "local-ca" [id];
     LogGroup = "log-groups" [region, name];
     ManagedPolicy = "managed-policies" [arn];
+    Model = "models" [api_id, name];
     RecordSet = "record-sets" [zone_id, key];
     LogResourcePolicy = "log-resource-policies" [region, name];
     QueryDefinition = "query-definitions" [region, id];

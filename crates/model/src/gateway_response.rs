@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::mapping::{Source, gateway_response_source, status_code};
+use crate::mapping::{RESERVED, Source, gateway_response_source, status_code};
 use crate::resource::GatewayResponse;
 use crate::template::{Template, Variable};
 
@@ -45,8 +45,6 @@ pub enum GatewayResponseError {
     Template(String),
 }
 
-/// Where a message ends, and what becomes of the connection, is not for a setting to say.
-const RESERVED: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 /// Of several templates the one that is used: what the gateway says is JSON.
 const JSON: &str = "application/json";
 

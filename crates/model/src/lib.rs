@@ -24,6 +24,7 @@ mod pattern;
 mod recording;
 pub mod resource;
 pub mod router;
+pub mod schema;
 mod security_policy;
 mod session;
 pub mod snapshot;
@@ -32,8 +33,8 @@ mod tags;
 mod target;
 pub mod template;
 mod throttle;
-mod token_pattern;
 pub mod usage;
+mod whole_pattern;
 
 pub use bearer::{Bearer, value_of_time};
 pub use blob::{Blob, Blobs};
@@ -58,8 +59,8 @@ pub use tags::{
 };
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;
-pub use token_pattern::{TokenPattern, TokenPatternError};
 pub use usage::{Meter, Quota};
+pub use whole_pattern::{WholePattern, WholePatternError};
 
 /// Counts the commits of settings, from 1; 0 is the empty state.
 pub type Revision = u64;

@@ -12,7 +12,8 @@ use http::{HeaderName, StatusCode};
 use crate::template::Variable;
 
 pub use json_path::{JsonPath, MAX_PAYLOAD_BYTES};
-pub use rest::{RestMapping, gateway_response_source, rest_identity_sources};
+pub(crate) use rest::RESERVED;
+pub use rest::{RestMapping, gateway_response_source, rest_identity_sources, rest_response_mapping};
 
 /// `requestParameters`, or those of `responseParameters` for one status code, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,6 +188,11 @@ pub fn status_code(text: &str) -> Option<StatusCode> {
     let status = StatusCode::from_bytes(text.as_bytes()).ok()?;
     let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
     ((200..600).contains(&status.as_u16()) && !empty).then_some(status)
+}
+
+/// Whether a header says where a message ends, or what becomes of the connection: no setting says that.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(name)
 }
 
 /// A byte of a header's name as CGI and its like read it.

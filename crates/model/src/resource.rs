@@ -25,8 +25,9 @@ pub use logs::{
     SubscriptionFilter,
 };
 pub use rest::{
-    Account, ApiKey, GatewayResponse, PlanStage, PlanThrottle, RequestValidator, RestApi, RestAuthorization,
-    RestAuthorizer, RestAuthorizerKind, RestIntegration, RestMethod, RestResource, UsagePlan, UsagePlanKey,
+    Account, ApiKey, GatewayResponse, IntegrationResponse, MethodResponse, Model, Passthrough, PlanStage, PlanThrottle,
+    RequestValidator, RestApi, RestAuthorization, RestAuthorizer, RestAuthorizerKind, RestIntegration,
+    RestIntegrationKind, RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
 
 /// Tags of a resource.
@@ -319,6 +320,9 @@ pub struct Deployment {
     /// A REST API's `binaryMediaTypes` when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binary_media_types: Vec<String>,
+    /// A REST API's models when it was deployed, as far as payloads are held against them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Model>,
 }
 
 /// A custom domain name, unique over the gateway.

@@ -3,6 +3,7 @@
 mod api_keys;
 mod authorization;
 mod compile;
+mod custom;
 mod function;
 mod names;
 mod paths;
@@ -20,11 +21,12 @@ use trust::{Crl, Fetch, Policy, Revocations, Truststore};
 use zeroize::Zeroizing;
 
 pub use self::api_keys::{StageKey, StageKeys};
+pub use self::custom::{CustomEndpoint, CustomIntegration, CustomResponse, TemplateError, Templates};
 pub use self::function::{FunctionIntegration, PayloadFormat};
 use self::names::Names;
 pub use self::paths::{Found, Mappings, Paths, RoutingRules, Stages};
 pub use self::policy::StagePolicy;
-pub use self::rest::{Required, Resource, ResourceName, setting_key};
+pub use self::rest::{PayloadModels, Required, Resource, ResourceName, setting_key};
 pub use self::upstream::{Upstream, UpstreamIdentity};
 use crate::mapping::{Mapping, Source};
 use crate::resource::Cors;
@@ -264,6 +266,8 @@ pub struct Route {
     pub authorization: Option<Authorization>,
     /// Parameters that a request has to have; none of most.
     pub required: Option<Box<[Required]>>,
+    /// What payloads have to be like; none of most.
+    pub models: Option<Arc<PayloadModels>>,
     /// `apiKeyRequired` of a method of a REST API.
     pub api_key_required: bool,
     /// None: as many requests as come.
@@ -279,14 +283,18 @@ pub enum Backend {
     Http(Arc<Integration>),
     /// A Lambda function.
     Function(Arc<FunctionIntegration>),
+    /// Whoever it is, requests and answers are made anew.
+    Custom(Arc<CustomIntegration>),
 }
 
 impl Backend {
-    /// Parameter mapping of the request.
-    pub fn request_mapping(&self) -> &Mapping {
+    /// Whether a value is looked for in the payload before it is known what goes out.
+    pub fn reads_payload(&self) -> bool {
         match self {
-            Self::Http(integration) => &integration.request_mapping,
-            Self::Function(function) => &function.request_mapping,
+            Self::Http(integration) => integration.request_mapping.reads_payload,
+            Self::Function(function) => function.request_mapping.reads_payload,
+            // It has the payload whole in any case.
+            Self::Custom(_) => false,
         }
     }
 }

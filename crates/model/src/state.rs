@@ -8,8 +8,8 @@ use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
-    ManagedPolicy, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route,
-    RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
+    ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -56,6 +56,8 @@ pub struct State {
     pub log_groups: Nested<LogGroup>,
     /// By ARN.
     pub managed_policies: Table<ManagedPolicy>,
+    /// By API id, then name.
+    pub models: Nested<Model>,
     /// By zone id, then key.
     pub record_sets: Nested<RecordSet>,
     /// By region, then name.
@@ -140,6 +142,7 @@ impl State {
             LocalCa::KIND => one(&mut self.local_ca, change),
             LogGroup::KIND => two(&mut self.log_groups, change),
             ManagedPolicy::KIND => one(&mut self.managed_policies, change),
+            Model::KIND => two(&mut self.models, change),
             RecordSet::KIND => two(&mut self.record_sets, change),
             LogResourcePolicy::KIND => two(&mut self.log_resource_policies, change),
             QueryDefinition::KIND => two(&mut self.query_definitions, change),

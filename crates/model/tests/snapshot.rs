@@ -134,6 +134,7 @@ fn deployment(disabled: bool) -> Deployment {
         rest_authorizers: Vec::new(),
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
+        models: Vec::new(),
     }
 }
 
@@ -588,21 +589,12 @@ fn rest_api(tags: BTreeMap<String, String>) -> RestApi {
 /// `/x` of the REST API, with one method, which leads somewhere or not.
 fn resource(leads: bool) -> RestResource {
     let integration = RestIntegration {
-        kind: IntegrationKind::HttpProxy,
-        method: "ANY".into(),
-        uri: if leads { "http://b:9/" } else { "gopher://b" }.into(),
+        method: Some("ANY".into()),
+        uri: Some(if leads { "http://b:9/" } else { "gopher://b" }.into()),
         timeout_ms: 29_000,
-        request_parameters: BTreeMap::new(),
+        ..RestIntegration::default()
     };
-    let method = RestMethod {
-        operation_name: None,
-        request_parameters: BTreeMap::new(),
-        authorization: Default::default(),
-        api_key_required: false,
-        request_validator_id: None,
-        asks_for_parameters: false,
-        integration: Some(integration),
-    };
+    let method = RestMethod { integration: Some(integration), ..RestMethod::default() };
     RestResource {
         id: "x".into(),
         api_id: "r1".into(),

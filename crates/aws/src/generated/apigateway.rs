@@ -102,11 +102,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateModel",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/restapis/{restapi_id}/models",
         status: 201,
-        input: &[],
+        input: shape::CREATE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -273,11 +273,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -291,20 +291,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteMethodResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_METHOD_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteModel",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -597,11 +597,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 200,
-        input: &[],
+        input: shape::GET_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -615,38 +615,38 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetMethodResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 200,
-        input: &[],
+        input: shape::GET_METHOD_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetModel",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 200,
-        input: &[],
+        input: shape::GET_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetModelTemplate",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/models/{model_name}/default_template",
         status: 200,
-        input: &[],
+        input: shape::GET_MODEL_TEMPLATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetModels",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/models",
         status: 200,
-        input: &[],
+        input: shape::GET_MODELS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -867,11 +867,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 201,
-        input: &[],
+        input: shape::PUT_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -885,11 +885,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutMethodResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 201,
-        input: &[],
+        input: shape::PUT_METHOD_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1047,11 +1047,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration/responses/{status_code}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1065,20 +1065,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateMethodResponse",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}",
         status: 201,
-        input: &[],
+        input: shape::UPDATE_METHOD_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UpdateModel",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PATCH",
         path: "/restapis/{restapi_id}/models/{model_name}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1173,6 +1173,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateDomainNameRequest,
     ) -> impl Future<Output = Result<DomainName, Error>> + Send;
+    fn create_model(
+        &self,
+        caller: &Caller,
+        input: CreateModelRequest,
+    ) -> impl Future<Output = Result<Model, Error>> + Send;
     fn create_request_validator(
         &self,
         caller: &Caller,
@@ -1243,10 +1248,25 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: DeleteIntegrationRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_integration_response(
+        &self,
+        caller: &Caller,
+        input: DeleteIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_method(
         &self,
         caller: &Caller,
         input: DeleteMethodRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_method_response(
+        &self,
+        caller: &Caller,
+        input: DeleteMethodResponseRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_model(
+        &self,
+        caller: &Caller,
+        input: DeleteModelRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_request_validator(
         &self,
@@ -1368,11 +1388,32 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetIntegrationRequest,
     ) -> impl Future<Output = Result<Integration, Error>> + Send;
+    fn get_integration_response(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<IntegrationResponse, Error>> + Send;
     fn get_method(
         &self,
         caller: &Caller,
         input: GetMethodRequest,
     ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn get_method_response(
+        &self,
+        caller: &Caller,
+        input: GetMethodResponseRequest,
+    ) -> impl Future<Output = Result<MethodResponse, Error>> + Send;
+    fn get_model(&self, caller: &Caller, input: GetModelRequest) -> impl Future<Output = Result<Model, Error>> + Send;
+    fn get_model_template(
+        &self,
+        caller: &Caller,
+        input: GetModelTemplateRequest,
+    ) -> impl Future<Output = Result<Template, Error>> + Send;
+    fn get_models(
+        &self,
+        caller: &Caller,
+        input: GetModelsRequest,
+    ) -> impl Future<Output = Result<Models, Error>> + Send;
     fn get_request_validator(
         &self,
         caller: &Caller,
@@ -1446,11 +1487,21 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: PutIntegrationRequest,
     ) -> impl Future<Output = Result<Integration, Error>> + Send;
+    fn put_integration_response(
+        &self,
+        caller: &Caller,
+        input: PutIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<IntegrationResponse, Error>> + Send;
     fn put_method(
         &self,
         caller: &Caller,
         input: PutMethodRequest,
     ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn put_method_response(
+        &self,
+        caller: &Caller,
+        input: PutMethodResponseRequest,
+    ) -> impl Future<Output = Result<MethodResponse, Error>> + Send;
     fn tag_resource(
         &self,
         caller: &Caller,
@@ -1506,11 +1557,26 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateIntegrationRequest,
     ) -> impl Future<Output = Result<Integration, Error>> + Send;
+    fn update_integration_response(
+        &self,
+        caller: &Caller,
+        input: UpdateIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<IntegrationResponse, Error>> + Send;
     fn update_method(
         &self,
         caller: &Caller,
         input: UpdateMethodRequest,
     ) -> impl Future<Output = Result<Method, Error>> + Send;
+    fn update_method_response(
+        &self,
+        caller: &Caller,
+        input: UpdateMethodResponseRequest,
+    ) -> impl Future<Output = Result<MethodResponse, Error>> + Send;
+    fn update_model(
+        &self,
+        caller: &Caller,
+        input: UpdateModelRequest,
+    ) -> impl Future<Output = Result<Model, Error>> + Send;
     fn update_request_validator(
         &self,
         caller: &Caller,
@@ -1570,6 +1636,7 @@ async fn dispatch<S: ApiGateway>(
         "CreateBasePathMapping" => answer(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
         "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
+        "CreateModel" => answer(&service.create_model(caller, parse(input)?).await?),
         "CreateRequestValidator" => answer(&service.create_request_validator(caller, parse(input)?).await?),
         "CreateResource" => answer(&service.create_resource(caller, parse(input)?).await?),
         "CreateRestApi" => answer(&service.create_rest_api(caller, parse(input)?).await?),
@@ -1586,7 +1653,12 @@ async fn dispatch<S: ApiGateway>(
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteGatewayResponse" => service.delete_gateway_response(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteIntegrationResponse" => {
+            service.delete_integration_response(caller, parse(input)?).await.map(|()| Vec::new())
+        }
         "DeleteMethod" => service.delete_method(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteMethodResponse" => service.delete_method_response(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteModel" => service.delete_model(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRequestValidator" => service.delete_request_validator(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteResource" => service.delete_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "DeleteRestApi" => service.delete_rest_api(caller, parse(input)?).await.map(|()| Vec::new()),
@@ -1613,7 +1685,12 @@ async fn dispatch<S: ApiGateway>(
         "GetGatewayResponse" => answer(&service.get_gateway_response(caller, parse(input)?).await?),
         "GetGatewayResponses" => answer(&service.get_gateway_responses(caller, parse(input)?).await?),
         "GetIntegration" => answer(&service.get_integration(caller, parse(input)?).await?),
+        "GetIntegrationResponse" => answer(&service.get_integration_response(caller, parse(input)?).await?),
         "GetMethod" => answer(&service.get_method(caller, parse(input)?).await?),
+        "GetMethodResponse" => answer(&service.get_method_response(caller, parse(input)?).await?),
+        "GetModel" => answer(&service.get_model(caller, parse(input)?).await?),
+        "GetModelTemplate" => answer(&service.get_model_template(caller, parse(input)?).await?),
+        "GetModels" => answer(&service.get_models(caller, parse(input)?).await?),
         "GetRequestValidator" => answer(&service.get_request_validator(caller, parse(input)?).await?),
         "GetRequestValidators" => answer(&service.get_request_validators(caller, parse(input)?).await?),
         "GetResource" => answer(&service.get_resource(caller, parse(input)?).await?),
@@ -1631,7 +1708,9 @@ async fn dispatch<S: ApiGateway>(
         "ImportApiKeys" => answer(&service.import_api_keys(caller, parse(input)?).await?),
         "PutGatewayResponse" => answer(&service.put_gateway_response(caller, parse(input)?).await?),
         "PutIntegration" => answer(&service.put_integration(caller, parse(input)?).await?),
+        "PutIntegrationResponse" => answer(&service.put_integration_response(caller, parse(input)?).await?),
         "PutMethod" => answer(&service.put_method(caller, parse(input)?).await?),
+        "PutMethodResponse" => answer(&service.put_method_response(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
         "UpdateAccount" => answer(&service.update_account(caller, parse(input)?).await?),
@@ -1643,7 +1722,10 @@ async fn dispatch<S: ApiGateway>(
         "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateGatewayResponse" => answer(&service.update_gateway_response(caller, parse(input)?).await?),
         "UpdateIntegration" => answer(&service.update_integration(caller, parse(input)?).await?),
+        "UpdateIntegrationResponse" => answer(&service.update_integration_response(caller, parse(input)?).await?),
         "UpdateMethod" => answer(&service.update_method(caller, parse(input)?).await?),
+        "UpdateMethodResponse" => answer(&service.update_method_response(caller, parse(input)?).await?),
+        "UpdateModel" => answer(&service.update_model(caller, parse(input)?).await?),
         "UpdateRequestValidator" => answer(&service.update_request_validator(caller, parse(input)?).await?),
         "UpdateResource" => answer(&service.update_resource(caller, parse(input)?).await?),
         "UpdateRestApi" => answer(&service.update_rest_api(caller, parse(input)?).await?),
@@ -1936,6 +2018,17 @@ pub struct CreateDomainNameRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateModelRequest {
+    #[serde(rename = "contentType")]
+    pub content_type: String,
+    pub description: Option<String>,
+    pub name: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub schema: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateRequestValidatorRequest {
     pub name: Option<String>,
     #[serde(rename = "restapi_id")]
@@ -2081,9 +2174,34 @@ pub struct DeleteIntegrationRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteIntegrationResponseRequest {
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteMethodRequest {
     pub http_method: String,
     pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteMethodResponseRequest {
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteModelRequest {
+    pub model_name: String,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
 }
@@ -2395,9 +2513,50 @@ pub struct GetIntegrationRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetIntegrationResponseRequest {
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetMethodRequest {
     pub http_method: String,
     pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetMethodResponseRequest {
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelRequest {
+    pub flatten: Option<bool>,
+    pub model_name: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelTemplateRequest {
+    pub model_name: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelsRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
 }
@@ -2644,6 +2803,28 @@ pub struct MethodSnapshot {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Model {
+    #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Models {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Model>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct MutualTlsAuthentication {
     #[serde(rename = "truststoreUri", skip_serializing_if = "Option::is_none")]
     pub truststore_uri: Option<String>,
@@ -2720,6 +2901,23 @@ pub struct PutIntegrationRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutIntegrationResponseRequest {
+    #[serde(rename = "contentHandling")]
+    pub content_handling: Option<ContentHandlingStrategy>,
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    #[serde(rename = "selectionPattern")]
+    pub selection_pattern: Option<String>,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct PutMethodRequest {
     #[serde(rename = "apiKeyRequired")]
     pub api_key_required: Option<bool>,
@@ -2741,6 +2939,19 @@ pub struct PutMethodRequest {
     pub resource_id: String,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutMethodResponseRequest {
+    pub http_method: String,
+    pub resource_id: String,
+    #[serde(rename = "responseModels")]
+    pub response_models: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, bool>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -2922,6 +3133,12 @@ pub struct Tags {
     pub tags: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Template {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct ThrottleSettings {
     #[serde(rename = "burstLimit", skip_serializing_if = "Option::is_none")]
@@ -3022,11 +3239,42 @@ pub struct UpdateIntegrationRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateIntegrationResponseRequest {
+    pub http_method: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateMethodRequest {
     pub http_method: String,
     #[serde(rename = "patchOperations")]
     pub patch_operations: Option<Vec<PatchOperation>>,
     pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateMethodResponseRequest {
+    pub http_method: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    pub resource_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub status_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateModelRequest {
+    pub model_name: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
 }
@@ -3365,6 +3613,14 @@ mod shape {
         Member { name: "tags", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
 
+    pub(super) static CREATE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "contentType", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "description", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "schema", location: Location::Body, required: false, shape: &STRING },
+    ];
+
     pub(super) static CREATE_REQUEST_VALIDATOR_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "name", location: Location::Body, required: false, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
@@ -3466,9 +3722,28 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static DELETE_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
     pub(super) static DELETE_METHOD_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static DELETE_METHOD_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
+    pub(super) static DELETE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "model_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
@@ -3659,9 +3934,40 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static GET_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
     pub(super) static GET_METHOD_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_METHOD_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
+    pub(super) static GET_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "flatten", location: Location::Query, required: false, shape: &BOOLEAN },
+        Member { name: "model_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_MODEL_TEMPLATE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "model_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_MODELS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
@@ -3868,6 +4174,32 @@ mod shape {
         Member { name: "uri", location: Location::Body, required: false, shape: &STRING },
     ];
 
+    pub(super) static PUT_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "contentHandling",
+            location: Location::Body,
+            required: false,
+            shape: &CONTENT_HANDLING_STRATEGY,
+        },
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member {
+            name: "responseParameters",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_STRING_TO_STRING,
+        },
+        Member {
+            name: "responseTemplates",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_STRING_TO_STRING,
+        },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "selectionPattern", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
     pub(super) static PUT_METHOD_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiKeyRequired", location: Location::Body, required: false, shape: &BOOLEAN },
         Member { name: "authorizationScopes", location: Location::Body, required: false, shape: &LIST_OF_STRING },
@@ -3885,6 +4217,20 @@ mod shape {
         Member { name: "requestValidatorId", location: Location::Body, required: false, shape: &STRING },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static PUT_METHOD_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "responseModels", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
+        Member {
+            name: "responseParameters",
+            location: Location::Body,
+            required: false,
+            shape: &MAP_OF_STRING_TO_BOOLEAN,
+        },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
     ];
 
     static QUOTA_PERIOD_TYPE: Shape =
@@ -4022,10 +4368,32 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static UPDATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
     pub(super) static UPDATE_METHOD_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
         Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_METHOD_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "http_method", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "resource_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
+    ];
+
+    pub(super) static UPDATE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "model_name", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 

@@ -4,7 +4,7 @@ use aws::Error;
 use aws::apigateway as wire;
 use model::mapping::{Source, rest_identity_sources};
 use model::resource::{RestApi, RestAuthorizer, RestAuthorizerKind, RestResource};
-use model::{FunctionArn, State, TokenPattern};
+use model::{FunctionArn, State, WholePattern};
 
 use super::patch::Patch;
 use super::{Draft, rest_api};
@@ -135,7 +135,7 @@ fn put(draft: &mut Draft<'_>, authorizer: &RestAuthorizer) -> Result<wire::Autho
                 return Err(Error::bad_request(message));
             }
             let wrong = |error| Error::bad_request(format!("Invalid identityValidationExpression: {error}"));
-            expression.map(TokenPattern::parse).transpose().map_err(wrong)?;
+            expression.map(WholePattern::parse).transpose().map_err(wrong)?;
         }
         RestAuthorizerKind::Request => {
             let only = "is for TOKEN authorizers only";

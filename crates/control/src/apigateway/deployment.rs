@@ -9,7 +9,7 @@ use model::State;
 use model::resource::{Deployment, RestApi, RestMethod, RestResource, Stage};
 
 use super::patch::Patch;
-use super::{Draft, rest_api, stage};
+use super::{Draft, models, rest_api, stage};
 use crate::apigatewayv2::check::{NOT_HERE, optional, refuse};
 use crate::apigatewayv2::page;
 
@@ -25,6 +25,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
     let resources = State::of(&draft.state.rest_resources, &api.id);
     let resources: Vec<RestResource> = resources.map(|resource| copy(draft, resource)).collect();
     check(&resources)?;
+    let models = models::of_deployment(draft, &api, &resources);
     if State::of(&draft.state.deployments, &api.id).count() >= MAX_DEPLOYMENTS {
         let message = "Maximum number of Deployments for this API has been reached.";
         return Err(Error::too_many_requests("MaxDeployments", message));
@@ -45,6 +46,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
         rest_authorizers: State::of(&draft.state.rest_authorizers, &api.id).map(|found| (**found).clone()).collect(),
         gateway_responses: State::of(&draft.state.gateway_responses, &api.id).map(|found| (**found).clone()).collect(),
         binary_media_types: api.binary_media_types.clone(),
+        models,
     };
     draft.put(&deployment)?;
     if let Some(name) = input.stage_name.as_ref().filter(|name| !name.is_empty()) {
@@ -112,6 +114,7 @@ fn copy(draft: &Draft<'_>, resource: &RestResource) -> RestResource {
         let id = method.request_validator_id.as_deref();
         let validator = id.and_then(|id| State::one(&draft.state.request_validators, &resource.api_id, id));
         method.asks_for_parameters = validator.is_some_and(|validator| validator.parameters);
+        method.asks_for_body = validator.is_some_and(|validator| validator.body);
     }
     copy
 }

@@ -1,18 +1,20 @@
 //! Methods of resources: who may make which requests.
 
+use std::collections::BTreeMap;
+
 use aws::Error;
 use aws::apigateway as wire;
 use model::State;
 use model::resource::{RestApi, RestAuthorization, RestMethod, RestResource};
 
 use super::patch::Patch;
-use super::{Draft, integration, request_validator, resource, rest_api};
+use super::{Draft, integration, method_response, models, request_validator, resource, rest_api};
 use crate::apigatewayv2::check::{NOT_HERE, refuse};
 
 const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 pub(super) const MAX_PARAMETERS: usize = 100;
 const PATHS: &str = "/authorizationType, /authorizerId, /apiKeyRequired, /operationName, /requestValidatorId, \
-                     /requestParameters/{requestParameter}";
+                     /requestParameters/{requestParameter}, /requestModels/{mediaType}";
 
 pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Result<wire::Method, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
@@ -21,7 +23,6 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     if resource.methods.contains_key(&input.http_method) {
         return Err(Error::conflict("Method already exists for this resource"));
     }
-    refuse(input.request_models.as_ref().is_some_and(|models| !models.is_empty()), "requestModels", NOT_HERE)?;
     refuse(
         input.authorization_scopes.as_ref().is_some_and(|scopes| !scopes.is_empty()),
         "authorizationScopes",
@@ -34,6 +35,9 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
         api_key_required: input.api_key_required.unwrap_or(false),
         request_validator_id: input.request_validator_id.clone().filter(|id| !id.is_empty()),
         asks_for_parameters: false,
+        request_models: input.request_models.clone().unwrap_or_default(),
+        asks_for_body: false,
+        responses: BTreeMap::new(),
         integration: None,
     };
     check(draft, &api, &method)?;
@@ -67,6 +71,10 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateMethodRequest) -
                 let required = !patch.value.is_empty() && patch.flag()?;
                 method.request_parameters.insert((*name).to_owned(), required);
             }
+            (wire::Op::Remove, ["requestModels", media_type]) => drop(method.request_models.remove(*media_type)),
+            (_, ["requestModels", media_type]) => {
+                method.request_models.insert((*media_type).to_owned(), patch.value.clone());
+            }
             _ => return Err(patch.unknown(PATHS)),
         }
     }
@@ -76,8 +84,7 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateMethodRequest) -
         integration::check_mapping(&found.method, integration)?;
     }
     let shown = show(&found.resource, &input.http_method, &found.method);
-    found.resource.methods.insert(input.http_method.clone(), found.method);
-    draft.put(&found.resource)?;
+    found.put(draft, &input.http_method)?;
     Ok(shown)
 }
 
@@ -105,6 +112,12 @@ impl Found {
         let method = resource.methods.get(name).cloned();
         let method = method.ok_or_else(|| Error::not_found("Invalid Method identifier specified"))?;
         Ok(Self { resource, method })
+    }
+
+    /// Puts the method back as it is now.
+    pub(super) fn put(mut self, draft: &mut Draft<'_>, name: &str) -> Result<(), Error> {
+        self.resource.methods.insert(name.to_owned(), self.method);
+        draft.put(&self.resource)
     }
 }
 
@@ -136,6 +149,7 @@ fn check(draft: &Draft<'_>, api: &RestApi, method: &RestMethod) -> Result<(), Er
     if let Some(wrong) = method.request_parameters.keys().find(|name| !is_parameter(name)) {
         return Err(mapping_error(wrong));
     }
+    models::check_named(draft, api, &method.request_models)?;
     let validator = method.request_validator_id.as_deref();
     validator.map_or(Ok(()), |id| request_validator::find(draft, api, id).map(drop))
 }
@@ -163,13 +177,17 @@ pub(super) fn mapping_error(parameter: &str) -> Error {
 }
 
 pub(super) fn show(resource: &RestResource, name: &str, method: &RestMethod) -> wire::Method {
+    let responses =
+        method.responses.iter().map(|(status, found)| (status.clone(), method_response::show(status, found)));
     wire::Method {
         api_key_required: Some(method.api_key_required),
         authorization_type: Some(method.authorization.as_str().to_owned()),
         authorizer_id: method.authorization.authorizer_id().map(str::to_owned),
         http_method: Some(name.to_owned()),
         method_integration: method.integration.as_ref().map(|integration| integration::show(resource, integration)),
+        method_responses: Some(responses.collect()).filter(|_| !method.responses.is_empty()),
         operation_name: method.operation_name.clone(),
+        request_models: Some(method.request_models.clone()).filter(|models| !models.is_empty()),
         request_validator_id: method.request_validator_id.clone(),
         request_parameters: Some(method.request_parameters.clone()).filter(|parameters| !parameters.is_empty()),
         ..Default::default()

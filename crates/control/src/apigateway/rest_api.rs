@@ -6,10 +6,12 @@ use std::sync::Arc;
 use aws::apigateway as wire;
 use aws::{Error, Timestamp};
 use model::State;
-use model::resource::{Deployment, GatewayResponse, RequestValidator, RestApi, RestAuthorizer, RestResource, Stage};
+use model::resource::{
+    Deployment, GatewayResponse, Model, RequestValidator, RestApi, RestAuthorizer, RestResource, Stage,
+};
 
 use super::patch::Patch;
-use super::{Draft, usage_plan};
+use super::{Draft, models, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, api_tags, length, optional, refuse};
 use crate::apigatewayv2::draft::api_id_is_taken;
 use crate::apigatewayv2::{of_api, page};
@@ -50,6 +52,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
         path: "/".to_owned(),
         methods: BTreeMap::new(),
     })?;
+    models::put_defaults(draft, &api)?;
     Ok(show(draft, &api))
 }
 
@@ -100,6 +103,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     validators.into_iter().try_for_each(|validator| draft.delete::<RequestValidator>(validator))?;
     let authorizers = State::of(&state.rest_authorizers, &api.id);
     authorizers.into_iter().try_for_each(|authorizer| draft.delete::<RestAuthorizer>(authorizer))?;
+    State::of(&state.models, &api.id).try_for_each(|model| draft.delete::<Model>(model))?;
     let responses = State::of(&state.gateway_responses, &api.id);
     responses.into_iter().try_for_each(|response| draft.delete::<GatewayResponse>(response))?;
     of_api::forget(draft, &api.id)?;

@@ -67,11 +67,13 @@ fn an_integration_refers_to_what_its_method_has() {
     assert!(error.message.ends_with("[Invalid mapping expression parameter specified: method.request.path.other]"));
     for more in [
         of("method.request.body"),
-        json!({"type": "MOCK"}),
+        json!({"type": "HTTP", "requestTemplates": {"application/json": "#macro(x)"}}),
+        json!({"type": "AWS"}),
         json!({"uri": "ftp://b"}),
         json!({"timeoutInMillis": 29_001}),
         json!({"httpMethod": "BREW"}),
-        json!({"requestTemplates": {"application/json": "{}"}}),
+        json!({"contentHandling": "CONVERT_TO_TEXT"}),
+        json!({"passthroughBehavior": "SOMETIMES"}),
         json!({"tlsConfig": {"insecureSkipVerification": true}}),
     ] {
         let error = put_integration(draft, &api, &pet, more.clone()).unwrap_err();

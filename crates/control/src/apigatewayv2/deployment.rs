@@ -140,6 +140,7 @@ fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
         rest_authorizers: Vec::new(),
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
+        models: Vec::new(),
     })
 }
 

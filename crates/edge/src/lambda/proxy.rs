@@ -12,7 +12,7 @@ use model::snapshot::{Dialect, FunctionIntegration, Stage};
 
 use super::event::{self, Asked};
 use super::reply::{Form, Reply};
-use super::{InvokeError, Invoked, MAX_EVENT_BYTES, invoke};
+use super::{Invoked, MAX_EVENT_BYTES, invoke};
 use crate::answer::{self, Answer};
 use crate::body::{Payload, RequestBody};
 use crate::hold::{Whole, hold};
@@ -77,17 +77,7 @@ impl Call {
         record.integration_started = Some(Instant::now());
         let time = Duration::from_millis(self.integration.timeout_ms.into());
         let invoked = invoke(runtime, &self.integration.function, event.bytes, time).await;
-        let invoked = invoked.map_err(|error| match error {
-            InvokeError::TimedOut => Answer::IntegrationTimeout,
-            InvokeError::NoEndpoint => {
-                record.integration_failed(InvokeError::NO_ENDPOINT);
-                Answer::NoIntegration
-            }
-            InvokeError::Failed(why) => {
-                record.integration_failed(why);
-                Answer::FunctionUnreachable
-            }
-        })?;
+        let invoked = invoked.map_err(|error| error.answer(record))?;
         self.read(record, &invoked)
     }
 
@@ -149,7 +139,7 @@ impl Call {
 const MALFORMED: &str = "The response from the Lambda function doesn't match the format that API Gateway expects.";
 
 /// The client's payload, within the limit on payloads.
-async fn whole(runtime: &Rc<Runtime>, record: &mut Record, payload: Payload) -> Result<Whole, Answer> {
+pub(crate) async fn whole(runtime: &Rc<Runtime>, record: &mut Record, payload: Payload) -> Result<Whole, Answer> {
     let limit = runtime.limits().body_bytes;
     let (mut body, progress) = RequestBody::new(payload, limit);
     record.upload = Some(progress.clone());

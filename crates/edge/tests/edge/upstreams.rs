@@ -9,10 +9,7 @@ use crate::support::{Authority, DOMAIN, Http, REGION, Setup, Tls, World, deploym
 use bytes::Bytes;
 use http::Request;
 use model::Change;
-use model::resource::{
-    ApiMapping, Deployment, IntegrationKind, RestApi, RestAuthorization, RestIntegration, RestMethod, RestResource,
-    Stage,
-};
+use model::resource::{ApiMapping, Deployment, RestApi, RestIntegration, RestMethod, RestResource, Stage};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,20 +29,16 @@ async fn send_to(world: &mut World, uri: String, server_name: Option<&str>) {
 async fn send_rest_to(world: &mut World, uri: String) {
     let text = |text: &str| text.to_owned();
     let integration = RestIntegration {
-        kind: IntegrationKind::HttpProxy,
-        method: text("ANY"),
-        uri,
+        method: Some(text("ANY")),
+        uri: Some(uri),
         timeout_ms: 5_000,
         request_parameters: BTreeMap::from([(text("integration.request.path.p"), text("method.request.path.p"))]),
+        ..RestIntegration::default()
     };
     let method = RestMethod {
-        operation_name: None,
         request_parameters: BTreeMap::from([(text("method.request.path.p"), true)]),
-        authorization: RestAuthorization::None,
-        api_key_required: false,
-        request_validator_id: None,
-        asks_for_parameters: false,
         integration: Some(integration),
+        ..RestMethod::default()
     };
     let resource = RestResource {
         id: text("r1"),

@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use http::HeaderName;
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 
 use super::{Action, Mapping, MappingError, Place, Source, Step, source};
 use crate::template::Variable;
+
+/// Where a message ends, and what becomes of the connection: headers that no setting says.
+pub(crate) const RESERVED: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// `requestParameters` of a REST API's integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +83,28 @@ pub fn gateway_response_source(
     found.ok_or_else(|| MappingError::Source(value.to_owned()))
 }
 
+/// Reads `responseParameters` of an integration response: `method.response.header.NAME` = `integration.response.header.NAME`,
+/// `integration.response.body.PATH`, `context.NAME`, `stageVariables.NAME` or `'text'`.
+pub fn rest_response_mapping(
+    parameters: &BTreeMap<String, String>,
+    stage_variables: &BTreeMap<String, String>,
+) -> Result<Mapping, MappingError> {
+    let mut mapping = Mapping::default();
+    for (key, value) in parameters {
+        let name = key.strip_prefix("method.response.header.").and_then(|name| HeaderName::try_from(name).ok());
+        let name = name.filter(|name| !RESERVED.contains(name)).ok_or_else(|| MappingError::Key(key.clone()))?;
+        let source = match value.strip_prefix("integration.") {
+            Some(name) => source(name, "response.", stage_variables),
+            None => rest_source(value, stage_variables).filter(|_| !value.starts_with("method.")),
+        };
+        let source = source.ok_or_else(|| MappingError::Source(value.clone()))?;
+        let is_identity = matches!(&source, Source::Context(variable) if variable.is_identity());
+        let (action, place) = (Action::Overwrite, Place::Header(name));
+        mapping.push(Step { action, place, value: vec![source], is_identity });
+    }
+    Ok(mapping)
+}
+
 fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Option<Source> {
     if let Some(text) = value.strip_prefix('\'') {
         return text.strip_suffix('\'').map(|text| Source::Static(text.to_owned()));
@@ -96,6 +122,7 @@ fn rest_source(value: &str, stage_variables: &BTreeMap<String, String>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use super::super::JsonPath;
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -145,6 +172,34 @@ mod tests {
             "method.request.header.a b",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_answers_get() {
+        let read = |key: &str, value: &str| rest_response_mapping(&map(&[(key, value)]), &map(&[("env", "prod")]));
+        for (value, wanted) in [
+            ("'a, b'", Source::Static("a, b".into())),
+            ("integration.response.header.X-Y", Source::Header(HeaderName::from_static("x-y"))),
+            ("integration.response.body.a[0].b", Source::Body(JsonPath::parse(".a[0].b").unwrap())),
+            ("context.requestId", Source::Context(Variable::RequestId)),
+            ("stageVariables.env", Source::Static("prod".into())),
+        ] {
+            let mapping = read("method.response.header.x", value).unwrap();
+            assert_eq!(mapping.steps[0].value, [wanted], "{value}");
+            assert_eq!(mapping.reads_payload, value.contains("body"));
+        }
+        for (key, value) in [
+            ("method.response.header.", "'x'"),
+            ("method.response.header.Transfer-Encoding", "'chunked'"),
+            ("integration.response.header.x", "'x'"),
+            ("method.response.header.x", "x"),
+            ("method.response.header.x", "method.request.header.x"),
+            ("method.response.header.x", "integration.response.querystring.x"),
+            ("method.response.header.x", "integration.request.header.x"),
+            ("method.response.header.x", "context.nothing"),
+        ] {
+            assert!(read(key, value).is_err(), "{key} {value}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IntegrationKind, Tags};
+use super::Tags;
 use crate::{Quota, Sealed, UnixMillis};
 
 /// A REST API.
@@ -53,7 +53,7 @@ pub struct RestResource {
 }
 
 /// A method of a resource.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestMethod {
     /// `operationName`
     pub operation_name: Option<String>,
@@ -72,8 +72,29 @@ pub struct RestMethod {
     /// In a deployment: whether its validator asks for the required parameters.
     #[serde(default)]
     pub asks_for_parameters: bool,
+    /// `requestModels`: names of models, by media type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub request_models: BTreeMap<String, String>,
+    /// In a deployment: whether its validator holds payloads against the models.
+    #[serde(default)]
+    pub asks_for_body: bool,
+    /// `methodResponses`, by status code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub responses: BTreeMap<String, MethodResponse>,
     /// `methodIntegration`
     pub integration: Option<RestIntegration>,
+}
+
+/// What a method says of its answers with one status code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodResponse {
+    /// `responseParameters`, e.g. `method.response.header.x`: the headers that integration responses may set. Whether one is
+    /// required means nothing, on AWS neither.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, bool>,
+    /// `responseModels`: names of models, by media type; for documentation.
+    #[serde(default)]
+    pub models: BTreeMap<String, String>,
 }
 
 /// `authorizationType` of a method.
@@ -153,7 +174,7 @@ pub struct RequestValidator {
     pub api_id: String,
     /// `name`
     pub name: String,
-    /// `validateRequestBody`: by models, of which there are none.
+    /// `validateRequestBody`: by the method's `requestModels`.
     pub body: bool,
     /// `validateRequestParameters`
     pub parameters: bool,
@@ -183,21 +204,107 @@ pub struct Account {
     pub cloudwatch_role_arn: Option<String>,
 }
 
-/// What answers the requests of a method.
+/// What payloads look like, for validators and for documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its API.
+    pub api_id: String,
+    /// `name`: letters and digits.
+    pub name: String,
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// `description`
+    pub description: Option<String>,
+    /// `contentType`, e.g. `application/json`.
+    pub content_type: String,
+    /// `schema`: of JSON a JSON schema, draft 4.
+    pub schema: String,
+}
+
+/// What answers the requests of a method.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestIntegration {
     /// `type`
     #[serde(default)]
-    pub kind: IntegrationKind,
-    /// `httpMethod`; `ANY` passes the client's method on. Of a function always `POST`.
-    pub method: String,
-    /// `uri`, e.g. `http://127.0.0.1:9000/{proxy}`, or that of a function's invocations.
-    pub uri: String,
+    pub kind: RestIntegrationKind,
+    /// `httpMethod`; `ANY` passes the client's method on. Of a function always `POST`, of [`RestIntegrationKind::Mock`] none needed.
+    pub method: Option<String>,
+    /// `uri`, e.g. `http://127.0.0.1:9000/{proxy}`, or that of a function's invocations. Of [`RestIntegrationKind::Mock`] none.
+    pub uri: Option<String>,
     /// `timeoutInMillis`, 50 to 29,000.
     pub timeout_ms: u32,
     /// `requestParameters`, parameter mapping.
     #[serde(default)]
     pub request_parameters: BTreeMap<String, String>,
+    /// `requestTemplates`, by media type. They mean nothing where the kind is a proxy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub request_templates: BTreeMap<String, String>,
+    /// `passthroughBehavior`. It means nothing where the kind is a proxy.
+    #[serde(default)]
+    pub passthrough: Passthrough,
+    /// `connectionId` of `connectionType` `VPC_LINK`; none: `INTERNET`. The URI leads to the backend in either case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_link_id: Option<String>,
+    /// `cacheNamespace`; none: the resource's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_namespace: Option<String>,
+    /// `cacheKeyParameters`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache_key_parameters: Vec<String>,
+    /// `integrationResponses`, by status code. They mean nothing where the kind is a proxy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub responses: BTreeMap<String, IntegrationResponse>,
+}
+
+/// `type` of a REST API's integration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RestIntegrationKind {
+    /// An HTTP service whose requests and answers are mapped.
+    Http,
+    /// An HTTP service to which requests and answers go as they are.
+    #[default]
+    HttpProxy,
+    /// Nobody: the gateway itself answers.
+    Mock,
+    /// A Lambda function whose event and answer are mapped.
+    Aws,
+    /// A Lambda function that is told of the request, and answers.
+    AwsProxy,
+}
+
+impl RestIntegrationKind {
+    /// Whether requests and answers pass as they are.
+    pub fn is_proxy(self) -> bool {
+        matches!(self, Self::HttpProxy | Self::AwsProxy)
+    }
+}
+
+/// `passthroughBehavior`: what becomes of payloads for whose media type there is no template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Passthrough {
+    /// They pass as they are.
+    #[default]
+    WhenNoMatch,
+    /// They pass if there is no template at all.
+    WhenNoTemplates,
+    /// They are refused with 415.
+    Never,
+}
+
+/// What is made of a backend's answer, under one status code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationResponse {
+    /// `selectionPattern`: a regular expression for the backend's status, or a function's error; none: of all others.
+    #[serde(default)]
+    pub selection_pattern: Option<String>,
+    /// `responseParameters`, e.g. `method.response.header.x` = `integration.response.header.y`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// `responseTemplates`, by media type.
+    #[serde(default)]
+    pub templates: BTreeMap<String, String>,
 }
 
 /// An API key.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::PayloadFormat;
 use crate::mapping::{Source, identity_source, rest_identity_sources};
 use crate::resource::{self, AuthorizerKind, RestAuthorization, RestAuthorizerKind};
-use crate::{Bearer, FunctionArn, Identities, IdentitySource, Issuer, Keyring, Session, TokenPattern};
+use crate::{Bearer, FunctionArn, Identities, IdentitySource, Issuer, Keyring, Session, WholePattern};
 
 /// Who may call a route.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub enum Told {
     /// All but the payload.
     Request(PayloadFormat),
     /// What stands at its identity source, if it has this form, and nothing else: `TOKEN` of REST APIs.
-    Token(Option<TokenPattern>),
+    Token(Option<WholePattern>),
 }
 
 /// An authorizer that can be used.
@@ -176,7 +176,7 @@ impl FunctionAuthorizer {
         let sources = authorizer.identity_source.iter().map(|text| rest_identity_sources(text, &stage.variables));
         let sources: Vec<Vec<Source>> = sources.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         let expression = authorizer.identity_validation_expression.as_deref();
-        let pattern = expression.map(TokenPattern::parse).transpose().map_err(|error| error.to_string())?;
+        let pattern = expression.map(WholePattern::parse).transpose().map_err(|error| error.to_string())?;
         Ok(Self {
             id: authorizer.id.clone(),
             function: FunctionArn::parse(&authorizer.uri, &stage.variables).map_err(|error| error.to_string())?,

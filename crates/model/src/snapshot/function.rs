@@ -67,7 +67,8 @@ impl FunctionIntegration {
     ) -> Result<Self, String> {
         Ok(Self {
             id: resource.id.clone(),
-            function: FunctionArn::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
+            function: FunctionArn::parse(integration.uri.as_deref().unwrap_or_default(), &stage.variables)
+                .map_err(|e| e.to_string())?,
             payload_format: PayloadFormat::V1,
             timeout_ms: integration.timeout_ms,
             request_mapping: Mapping::default(),

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::upstream::Backends;
-use super::{Authorization, Backend, Fault, FunctionAuthorizer, FunctionIntegration, Integration, Route};
+use super::{
+    Authorization, Backend, CustomIntegration, Fault, FunctionAuthorizer, FunctionIntegration, Integration, Route,
+};
 use crate::mapping::{Mapping, RestMapping};
 use crate::pattern::RouteKey;
-use crate::resource::{self, Deployment, IntegrationKind, RestIntegration, RestMethod, RestResource};
+use crate::resource::{self, Deployment, RestIntegration, RestIntegrationKind, RestMethod, RestResource};
 use crate::router::Router;
+use crate::schema::Schema;
 use crate::target::Target;
 use crate::{GatewayAnswers, Throttle};
 
@@ -66,6 +69,31 @@ impl Resource {
     }
 }
 
+/// Schemas that payloads of a method are held against.
+#[derive(Debug)]
+pub struct PayloadModels(BTreeMap<String, Schema>);
+
+impl PayloadModels {
+    /// None where nothing is asked for.
+    fn of(method: &RestMethod, models: &[resource::Model]) -> Result<Option<Arc<Self>>, String> {
+        if !method.asks_for_body || method.request_models.is_empty() {
+            return Ok(None);
+        }
+        let text = |name: &str| models.iter().find(|model| model.name == name).map(|model| model.schema.as_str());
+        let schema = |(media_type, name): (&String, &String)| {
+            let unknown = || format!("the model {name} is not in the deployment");
+            let schema = Schema::read(text(name).ok_or_else(unknown)?, text);
+            schema.map(|schema| (media_type.clone(), schema)).map_err(|error| format!("the model {name}: {error}"))
+        };
+        Ok(Some(Arc::new(Self(method.request_models.iter().map(schema).collect::<Result<_, _>>()?))))
+    }
+
+    /// That of a media type, in whichever case. What no model is for passes.
+    pub fn find(&self, media_type: &str) -> Option<&Schema> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(media_type)).map(|(_, schema)| schema)
+    }
+}
+
 /// Resources that have methods; a path that leads to none but those below it is for a greedy one further up.
 pub(super) fn router(
     backends: &mut Backends<'_>,
@@ -81,10 +109,13 @@ pub(super) fn router(
         let name = Arc::new(ResourceName { id: resource.id.clone(), path: resource.path.clone() });
         let mut compiled = Resource::default();
         for (method, settings) in &resource.methods {
-            let backend = settings.integration.as_ref().and_then(|integration| {
-                let name = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
-                let compiled = Backend::of_rest(resource, integration, backends);
-                compiled.map_err(|what| faults.push(Fault { name: name(), what })).ok()
+            let name_of_method = || format!("{}/{} method {method} {}", stage.api_id, stage.name, resource.path);
+            let mut blame = |what| faults.push(Fault { name: name_of_method(), what });
+            let models = PayloadModels::of(settings, &deployment.models).map_err(&mut blame);
+            // What has to be held against something that cannot be read goes nowhere.
+            let integration = settings.integration.as_ref().filter(|_| models.is_ok());
+            let backend = integration.and_then(|integration| {
+                Backend::of_rest(resource, settings, integration, backends).map_err(&mut blame).ok()
             });
             let setting = setting_key(&resource.path, method);
             let route = Route {
@@ -93,6 +124,7 @@ pub(super) fn router(
                 authorization: Authorization::of_rest(&settings.authorization, &authorizers),
                 backend,
                 required: Required::of(settings),
+                models: models.ok().flatten(),
                 api_key_required: settings.api_key_required,
                 throttle: throttles.get(&setting).cloned(),
                 resource: Some(name.clone()),
@@ -151,33 +183,40 @@ pub(super) fn setting_keys(deployment: &Deployment) -> impl Iterator<Item = Stri
 impl Backend {
     fn of_rest(
         resource: &RestResource,
+        method: &RestMethod,
         integration: &RestIntegration,
         backends: &mut Backends<'_>,
     ) -> Result<Self, String> {
         Ok(match integration.kind {
-            IntegrationKind::HttpProxy => Self::Http(Arc::new(Integration::of_rest(resource, integration, backends)?)),
-            IntegrationKind::AwsProxy => {
+            RestIntegrationKind::HttpProxy => {
+                Self::Http(Arc::new(Integration::of_rest(resource, integration, backends)?))
+            }
+            RestIntegrationKind::AwsProxy => {
                 Self::Function(Arc::new(FunctionIntegration::of_rest(resource, integration, backends.stage)?))
+            }
+            RestIntegrationKind::Http | RestIntegrationKind::Mock | RestIntegrationKind::Aws => {
+                Self::Custom(Arc::new(CustomIntegration::of(resource, method, integration, backends)?))
             }
         })
     }
 }
 
 impl Integration {
-    fn of_rest(
+    pub(super) fn of_rest(
         resource: &RestResource,
         integration: &RestIntegration,
         backends: &mut Backends<'_>,
     ) -> Result<Self, String> {
         let stage = backends.stage;
-        let target = Target::parse(&integration.uri, &stage.variables).map_err(|error| error.to_string())?;
+        let target = Target::parse(integration.uri.as_deref().unwrap_or_default(), &stage.variables)
+            .map_err(|error| error.to_string())?;
         let RestMapping { mapping, path } =
             RestMapping::parse(&integration.request_parameters, &stage.variables).map_err(|error| error.to_string())?;
         Ok(Self {
             id: resource.id.clone(),
             upstream: backends.of(&target, None)?,
             target,
-            method: Some(integration.method.clone()).filter(|method| method != "ANY"),
+            method: integration.method.clone().filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
             request_mapping: mapping,
             path_mapping: Some(path),

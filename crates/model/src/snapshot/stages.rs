@@ -224,6 +224,7 @@ fn router(
             backend: route.integration_id.as_deref().and_then(|id| integrations.get(id)).cloned(),
             authorization: Authorization::of(&route.authorization, &authorizers),
             required: None,
+            models: None,
             api_key_required: false,
             throttle: throttles.get(&route.route_key).cloned(),
             resource: None,

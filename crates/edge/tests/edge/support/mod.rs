@@ -372,6 +372,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         rest_authorizers: Vec::new(),
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
+        models: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),

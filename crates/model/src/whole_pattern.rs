@@ -1,4 +1,5 @@
-//! What a token has to look like before anybody is asked about it: `identityValidationExpression` of an authorizer.
+//! What a text has to look like as a whole: `identityValidationExpression` of an authorizer for tokens, `selectionPattern` of an
+//! integration response for what a backend says.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +9,17 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 
-/// A regular expression that a token matches as a whole. It is compiled to an automaton: a byte of a token is one step, and
+/// A regular expression that a text matches as a whole. It is compiled to an automaton: a byte of the text is one step, and
 /// matching takes no memory, whatever the expression is.
 #[derive(Clone)]
-pub struct TokenPattern {
+pub struct WholePattern {
     expression: String,
     automaton: Arc<dense::DFA<Vec<u32>>>,
 }
 
 /// Not an expression that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenPatternError {
+pub enum WholePatternError {
     /// No regular expression, or one with backreferences or look-around.
     #[error(
         "it is no regular expression, or has backreferences or look-around, which are not available in Countersign"
@@ -34,15 +35,15 @@ const MAX_EXPRESSION_BYTES: usize = 1024;
 /// Bytes of the automaton, and of what it is made of.
 const MAX_AUTOMATON_BYTES: usize = 256 * 1024;
 
-impl TokenPattern {
+impl WholePattern {
     /// Reads an expression. Classes such as `\w` are ASCII, as in Java, whose expressions AWS takes.
-    pub fn parse(expression: &str) -> Result<Self, TokenPatternError> {
+    pub fn parse(expression: &str) -> Result<Self, WholePatternError> {
         if expression.len() > MAX_EXPRESSION_BYTES {
-            return Err(TokenPatternError::TooLarge);
+            return Err(WholePatternError::TooLarge);
         }
         let rules = syntax::Config::new().unicode(false).utf8(false);
         // By itself, so that no bracket in it closes the one that is put around it.
-        syntax::parse_with(expression, &rules).map_err(|_| TokenPatternError::Syntax)?;
+        syntax::parse_with(expression, &rules).map_err(|_| WholePatternError::Syntax)?;
         let automaton = dense::Builder::new()
             .configure(
                 dense::Config::new()
@@ -53,21 +54,21 @@ impl TokenPattern {
             .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_AUTOMATON_BYTES)))
             .syntax(rules)
             .build(&format!(r"(?:{expression})\z"))
-            .map_err(|_| TokenPatternError::TooLarge)?;
+            .map_err(|_| WholePatternError::TooLarge)?;
         Ok(Self { expression: expression.to_owned(), automaton: Arc::new(automaton) })
     }
 
-    /// Whether all of a token is of this form.
-    pub fn fits(&self, token: &str) -> bool {
-        let input = Input::new(token).anchored(Anchored::Yes).earliest(true);
+    /// Whether all of a text is of this form.
+    pub fn fits(&self, text: &str) -> bool {
+        let input = Input::new(text).anchored(Anchored::Yes).earliest(true);
         // Nothing of what makes a search give up is asked of the automaton.
         self.automaton.try_search_fwd(&input).is_ok_and(|found| found.is_some())
     }
 }
 
-impl fmt::Debug for TokenPattern {
+impl fmt::Debug for WholePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TokenPattern").field(&self.expression).finish()
+        f.debug_tuple("WholePattern").field(&self.expression).finish()
     }
 }
 
@@ -93,17 +94,17 @@ mod tests {
             ("", "a", false),
             (".*", "a\nb", false),
         ] {
-            assert_eq!(TokenPattern::parse(expression).unwrap().fits(token), wanted, "{expression} {token:?}");
+            assert_eq!(WholePattern::parse(expression).unwrap().fits(token), wanted, "{expression} {token:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_bounded_is_refused() {
         for wrong in ["(", "a)|(b", "[a", r"(a)\1", "(?=a)b", "(?<!a)b", r"\p{Nothing}"] {
-            assert_eq!(TokenPattern::parse(wrong).unwrap_err(), TokenPatternError::Syntax, "{wrong}");
+            assert_eq!(WholePattern::parse(wrong).unwrap_err(), WholePatternError::Syntax, "{wrong}");
         }
         for large in ["(a{1000}){100}", "[ab]*a[ab]{20}", &"a".repeat(MAX_EXPRESSION_BYTES + 1)] {
-            assert_eq!(TokenPattern::parse(large).unwrap_err(), TokenPatternError::TooLarge, "{large}");
+            assert_eq!(WholePattern::parse(large).unwrap_err(), WholePatternError::TooLarge, "{large}");
         }
     }
 }
