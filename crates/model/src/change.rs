@@ -5,7 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
-    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
+    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, VpcLink,
+    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -116,5 +117,9 @@ resources! {
     UpstreamCa = "upstream-cas" [api_id];
     UsagePlan = "usage-plans" [id];
     UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
+    VpcLink = "vpc-links" [id];
+    WebSocketIntegration = "web-socket-integrations" [api_id, id];
+    WebSocketModel = "web-socket-models" [api_id, id];
+    WebSocketRoute = "web-socket-routes" [api_id, id];
     ZoneChange = "zone-changes" [id];
 }

@@ -8,7 +8,8 @@ use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
-    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
+    RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, VpcLink,
+    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -74,6 +75,14 @@ pub struct State {
     /// By id.
     pub usage_plans: Table<UsagePlan>,
     /// By id.
+    pub vpc_links: Table<VpcLink>,
+    /// By API id, then id.
+    pub web_socket_integrations: Nested<WebSocketIntegration>,
+    /// By API id, then id.
+    pub web_socket_models: Nested<WebSocketModel>,
+    /// By API id, then id.
+    pub web_socket_routes: Nested<WebSocketRoute>,
+    /// By id.
     pub zone_changes: Table<ZoneChange>,
     /// By API id, then domain name: of how many mappings and routing rules of the domain lead to the API. Follows from them.
     leading: Map<Map<usize>>,
@@ -136,6 +145,10 @@ impl State {
             UpstreamCa::KIND => one(&mut self.upstream_cas, change),
             UsagePlan::KIND => one(&mut self.usage_plans, change),
             UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
+            VpcLink::KIND => one(&mut self.vpc_links, change),
+            WebSocketIntegration::KIND => two(&mut self.web_socket_integrations, change),
+            WebSocketModel::KIND => two(&mut self.web_socket_models, change),
+            WebSocketRoute::KIND => two(&mut self.web_socket_routes, change),
             ZoneChange::KIND => one(&mut self.zone_changes, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }

@@ -2,7 +2,8 @@
 
 //! Amazon CloudWatch Logs.
 
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -1188,7 +1189,7 @@ pub async fn serve<S: CloudWatchLogs>(
     authorize: impl FnOnce(&'static Operation) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
@@ -1199,25 +1200,27 @@ async fn dispatch<S: CloudWatchLogs>(
     caller: &Caller,
     operation: &Operation,
     input: Value,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Reply, Error> {
     match operation.name {
-        "CreateLogGroup" => service.create_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "CreateLogStream" => service.create_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteLogGroup" => service.delete_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteLogStream" => service.delete_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteRetentionPolicy" => service.delete_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DescribeLogGroups" => answer(&service.describe_log_groups(caller, parse(input)?).await?),
-        "DescribeLogStreams" => answer(&service.describe_log_streams(caller, parse(input)?).await?),
-        "FilterLogEvents" => answer(&service.filter_log_events(caller, parse(input)?).await?),
-        "GetLogEvents" => answer(&service.get_log_events(caller, parse(input)?).await?),
-        "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
-        "ListTagsLogGroup" => answer(&service.list_tags_log_group(caller, parse(input)?).await?),
-        "PutLogEvents" => answer(&service.put_log_events(caller, parse(input)?).await?),
-        "PutRetentionPolicy" => service.put_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagLogGroup" => service.tag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagLogGroup" => service.untag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "CreateLogGroup" => service.create_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "CreateLogStream" => service.create_log_stream(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteLogGroup" => service.delete_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteLogStream" => service.delete_log_stream(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRetentionPolicy" => {
+            service.delete_retention_policy(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DescribeLogGroups" => Reply::json(&service.describe_log_groups(caller, parse(input)?).await?),
+        "DescribeLogStreams" => Reply::json(&service.describe_log_streams(caller, parse(input)?).await?),
+        "FilterLogEvents" => Reply::json(&service.filter_log_events(caller, parse(input)?).await?),
+        "GetLogEvents" => Reply::json(&service.get_log_events(caller, parse(input)?).await?),
+        "ListTagsForResource" => Reply::json(&service.list_tags_for_resource(caller, parse(input)?).await?),
+        "ListTagsLogGroup" => Reply::json(&service.list_tags_log_group(caller, parse(input)?).await?),
+        "PutLogEvents" => Reply::json(&service.put_log_events(caller, parse(input)?).await?),
+        "PutRetentionPolicy" => service.put_retention_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TagLogGroup" => service.tag_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagLogGroup" => service.untag_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         _ => Err(broken("method")),
     }
 }

@@ -2,7 +2,8 @@
 
 //! AWS Security Token Service.
 
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
@@ -146,15 +147,15 @@ pub async fn serve<S: Sts>(
     authorize: impl FnOnce(&'static Operation) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
 }
 
-async fn dispatch<S: Sts>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {
+async fn dispatch<S: Sts>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Reply, Error> {
     match operation.name {
-        "GetCallerIdentity" => answer(&service.get_caller_identity(caller, parse(input)?).await?),
+        "GetCallerIdentity" => Reply::json(&service.get_caller_identity(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
 }
