@@ -104,6 +104,54 @@ def routing_rules(aws):
     v2.delete_routing_rule(DomainName=name, RoutingRuleId=rules[0])
 
 
+def documents(aws):
+    v2, id = aws.apigatewayv2, api(aws, Target=aws.backend.url, CorsConfiguration={"AllowOrigins": ["*"]})
+    exported = v2.export_api(ApiId=id, OutputType="YAML", Specification="OAS30")["body"].read().decode()
+    made = v2.import_api(Body=exported)["ApiId"]
+    assert v2.reimport_api(ApiId=made, Body=exported, FailOnWarnings=True)["CorsConfiguration"] == {"AllowOrigins": ["*"]}
+    v2.delete_cors_configuration(ApiId=made)
+    v2.update_stage(ApiId=id, StageName="$default", RouteSettings={"$default": {"ThrottlingBurstLimit": 1}})
+    v2.delete_route_settings(ApiId=id, StageName="$default", RouteKey="$default")
+    assert v2.get_stage(ApiId=id, StageName="$default")["RouteSettings"] == {}
+
+
+def vpc_links(aws):
+    v2 = aws.apigatewayv2
+    links = [v2.create_vpc_link(
+        Name=f"link {n}", SubnetIds=["subnet-1"], SecurityGroupIds=["sg-1"], Tags={"countersign:upstream": aws.backend.url})["VpcLinkId"] for n in range(3)]
+    v2.update_vpc_link(VpcLinkId=links[0], Name="changed")
+    assert v2.get_vpc_link(VpcLinkId=links[0])["Name"] == "changed"
+    assert len(aws.pages("apigatewayv2", "get_vpc_links")) == 3
+    v2.delete_vpc_link(VpcLinkId=links[0])
+
+
+def web_socket_apis(aws):
+    v2 = aws.apigatewayv2
+    id = v2.create_api(Name="chat", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")["ApiId"]
+    models = [v2.create_model(ApiId=id, Name=f"Model{n}", ContentType="application/json", Schema="{}")["ModelId"] for n in range(3)]
+    v2.update_model(ApiId=id, ModelId=models[0], Description="changed")
+    assert v2.get_model(ApiId=id, ModelId=models[0])["Description"] == "changed"
+    assert len(aws.pages("apigatewayv2", "get_models", ApiId=id)) == 3
+    integration = v2.create_integration(ApiId=id, IntegrationType="MOCK", RequestTemplates={"200": "{}"}, TemplateSelectionExpression="200")["IntegrationId"]
+    place = {"ApiId": id, "IntegrationId": integration}
+    responses = [v2.create_integration_response(**place, IntegrationResponseKey=key)["IntegrationResponseId"] for key in ("$default", "/200/", "/4../")]
+    v2.update_integration_response(**place, IntegrationResponseId=responses[0], ResponseTemplates={"$default": "{}"})
+    assert v2.get_integration_response(**place, IntegrationResponseId=responses[0])["ResponseTemplates"] == {"$default": "{}"}
+    assert len(aws.pages("apigatewayv2", "get_integration_responses", **place)) == 3
+    v2.delete_integration_response(**place, IntegrationResponseId=responses[0])
+    route = v2.create_route(
+        ApiId=id, RouteKey="$connect", Target=f"integrations/{integration}", RequestModels={"$default": "Model0"},
+        RequestParameters={"route.request.header.x": {"Required": True}})["RouteId"]
+    v2.delete_route_request_parameter(ApiId=id, RouteId=route, RequestParameterKey="route.request.header.x")
+    place = {"ApiId": id, "RouteId": route}
+    response = v2.create_route_response(**place, RouteResponseKey="$default", ResponseModels={"$default": "Model1"})["RouteResponseId"]
+    v2.update_route_response(**place, RouteResponseId=response, ResponseParameters={"route.response.header.x": {"Required": False}})
+    assert v2.get_route_response(**place, RouteResponseId=response)["ResponseModels"] == {"$default": "Model1"}
+    assert len(aws.pages("apigatewayv2", "get_route_responses", at_least=1, **place)) == 1
+    v2.delete_route_response(**place, RouteResponseId=response)
+    v2.delete_model(ApiId=id, ModelId=models[2])
+
+
 def tags(aws):
     v2, id = aws.apigatewayv2, api(aws)
     arn = aws.arn("apigateway", f"/apis/{id}", account="")

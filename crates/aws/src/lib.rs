@@ -12,6 +12,7 @@ mod generated;
 mod pattern;
 mod protocol;
 mod receive;
+mod reply;
 mod schema;
 mod validation;
 mod value;

@@ -9,10 +9,10 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::reply::Reply;
 use crate::schema::{Location, Member, Shape};
 use crate::validation::validate;
 use crate::{Error, Operation, Protocol, Service, xml, xml_input};
@@ -50,18 +50,20 @@ impl Service {
         Ok((operation, Value::Object(input)))
     }
 
-    /// Success (an operation and its output as JSON, empty when it has none) or an error as a response.
+    /// Success (an operation and its output) or an error as a response.
     pub(crate) fn respond(
         &self,
-        result: Result<(&'static Operation, Vec<u8>), Error>,
+        result: Result<(&'static Operation, Reply), Error>,
         request_id: &str,
     ) -> Response<Bytes> {
-        let rendered = result.and_then(|(operation, json)| {
+        let rendered = result.and_then(|(operation, reply)| {
             let status = StatusCode::from_u16(operation.status).map_err(|_| broken("status"))?;
             let Some(output) = &operation.output else {
-                return Ok(self.protocol.response(status, Bytes::from(json), request_id));
+                let mut response = self.protocol.response(status, Bytes::from(reply.body), request_id);
+                response.headers_mut().extend(reply.headers);
+                return Ok(response);
             };
-            let value: Value = serde_json::from_slice(&json).map_err(|_| broken("output"))?;
+            let value: Value = serde_json::from_slice(&reply.body).map_err(|_| broken("output"))?;
             let body = xml::answer(self, operation.name, output, &value, request_id);
             let mut response = self.protocol.response(status, Bytes::from(body), request_id);
             for member in output.members.iter().filter(|member| member.location == Location::Header) {
@@ -152,11 +154,6 @@ impl Service {
 /// The typed form of a validated input.
 pub(crate) fn parse<T: DeserializeOwned>(input: Value) -> Result<T, Error> {
     T::deserialize(input).map_err(|error| Error::serialization(error.to_string()))
-}
-
-/// The JSON of an output.
-pub(crate) fn answer<T: Serialize>(output: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(output).map_err(|_| broken("output"))
 }
 
 /// For an operation that is marked as served but has no method, which code generation rules out.
@@ -420,7 +417,7 @@ mod tests {
         let api =
             Api { api_id: Some("abc".to_owned()), created_date: Some(Timestamp(1_795_366_800_999)), ..Api::default() };
         let operation = apigatewayv2::SERVICE.operation("CreateApi").expect("a name of the model");
-        let response = apigatewayv2::SERVICE.respond(answer(&api).map(|json| (operation, json)), "id");
+        let response = apigatewayv2::SERVICE.respond(Reply::json(&api).map(|reply| (operation, reply)), "id");
         assert_eq!(
             (response.status().as_u16(), &response.headers()["content-type"]),
             (201, &"application/json".parse().expect("a value"))

@@ -33,16 +33,12 @@ use aws::{Caller, Error};
 use crate::apigatewayv2::draft::Draft;
 use crate::apigatewayv2::tags;
 use crate::control::blocking;
-use crate::local_ca::endpoint_change;
 use crate::{By, Control};
 
 impl ApiGateway for Control {
     async fn create_rest_api(&self, caller: &Caller, input: CreateRestApiRequest) -> Result<RestApi, Error> {
         self.edit(caller, |draft| {
-            // The endpoints of a region get their certificate with its first API.
-            let suffix = &self.config().execute_api_suffix;
-            let certificate = endpoint_change(&draft.state, self.keyring(), draft.region, suffix, draft.at)?;
-            certificate.into_iter().try_for_each(|change| draft.change(change))?;
+            self.endpoint_certificate(draft)?;
             rest_api::create(draft, &input)
         })
         .await

@@ -40,6 +40,8 @@ pub struct Origin {
 
 /// Largest body of an operation; S3's objects have their own bound.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Largest body of an operation that takes a whole API's definition, as on AWS.
+const MAX_DEFINITION_BYTES: usize = 6 * 1024 * 1024;
 /// Time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -361,9 +363,10 @@ fn user_agent(parts: &Parts) -> &str {
 }
 
 async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
-    let limit = match parts.uri.path().starts_with(own_api::PREFIX) {
-        true => own_api::MAX_BODY_BYTES,
-        false => MAX_BODY_BYTES,
+    let limit = match parts.uri.path() {
+        path if path.starts_with(own_api::PREFIX) => own_api::MAX_BODY_BYTES,
+        _ if takes_definition(parts) => MAX_DEFINITION_BYTES,
+        _ => MAX_BODY_BYTES,
     };
     let too_large = || {
         let message = format!("The body has more than {limit} bytes.");
@@ -381,6 +384,15 @@ async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Error> {
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Error::client("SerializationException", format!("The body could not be read: {error}"))),
     }
+}
+
+/// Whether an API is imported.
+fn takes_definition(parts: &Parts) -> bool {
+    let path: Vec<&str> = parts.uri.path().split('/').skip(1).collect();
+    matches!(
+        (parts.method.as_str(), &path[..]),
+        ("PUT", ["v2", "apis"] | ["v2", "apis", _] | ["restapis", _]) | ("POST", ["restapis"])
+    )
 }
 
 impl Looks {

@@ -22,6 +22,7 @@ pub mod local_ca;
 mod logs;
 pub mod metrics;
 pub mod objects;
+mod openapi;
 mod own_api;
 mod page_token;
 pub mod route53;

@@ -194,7 +194,8 @@ async fn route(
         }
     };
     let mut target = String::with_capacity(parts.uri.path().len() + 16);
-    let (query, appended) = (parts.uri.query(), route.is_default.then_some(rest));
+    let query = parts.uri.query();
+    let appended = if integration.passes_path { Some(parts.uri.path()) } else { route.is_default.then_some(rest) };
     match &integration.path_mapping {
         Some(mapping) => rest_api::write_target(&integration, mapping, query, &values, &mut target)?,
         None => integration.target.write_path(&variables, appended, query, &mut target),

@@ -6,7 +6,8 @@ use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
     ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink, WebSocketIntegration,
+    WebSocketModel, WebSocketRoute, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -124,5 +125,9 @@ resources! {
     UsagePlan = "usage-plans" [id];
     UsagePlanKey = "usage-plan-keys" [plan_id, key_id];
     User = "users" [name];
+    VpcLink = "vpc-links" [id];
+    WebSocketIntegration = "web-socket-integrations" [api_id, id];
+    WebSocketModel = "web-socket-models" [api_id, id];
+    WebSocketRoute = "web-socket-routes" [api_id, id];
     ZoneChange = "zone-changes" [id];
 }

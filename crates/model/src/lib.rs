@@ -56,6 +56,7 @@ pub use snapshot::Snapshot;
 pub use state::{Corrupt, State, Table};
 pub use tags::{
     ApiTags, BoundTokens, CrlSource, DomainTags, IdentityHeaders, ObjectTag, Rejection, TagError, UpstreamProtocol,
+    VpcLinkTags,
 };
 pub use target::{Target, TargetError};
 pub use throttle::Throttle;

@@ -7,6 +7,8 @@ mod dns;
 mod iam;
 mod logs;
 mod rest;
+mod vpc_link;
+mod web_socket;
 
 use std::collections::BTreeMap;
 
@@ -30,10 +32,15 @@ pub use rest::{
     RestIntegrationKind, RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
 
+pub use vpc_link::VpcLink;
+pub use web_socket::{
+    IntegrationResponse, RouteResponse, WebSocketApi, WebSocketIntegration, WebSocketModel, WebSocketRoute,
+};
+
 /// Tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
-/// An HTTP API (API Gateway v2).
+/// An API of API Gateway v2: an HTTP API, or a WebSocket API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Api {
     /// Ten lowercase letters and digits.
@@ -55,6 +62,15 @@ pub struct Api {
     /// `tags`
     #[serde(default)]
     pub tags: Tags,
+    /// What a WebSocket API has besides; none: it is an HTTP API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_socket: Option<WebSocketApi>,
+    /// `importInfo`: what was left out of the document that the API was made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub import_info: Vec<String>,
+    /// `warnings` about that document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub import_warnings: Vec<String>,
 }
 
 /// `corsConfiguration` of an API.
@@ -89,8 +105,11 @@ pub struct Integration {
     pub kind: IntegrationKind,
     /// `integrationMethod`; `ANY` passes the client's method on.
     pub method: Option<String>,
-    /// `integrationUri`: `http://127.0.0.1:9000/{proxy}`, or what names a Lambda function.
+    /// `integrationUri`: `http://127.0.0.1:9000/{proxy}`, or what names a Lambda function, or what is behind a VPC link.
     pub uri: String,
+    /// `connectionId`, where `connectionType` is `VPC_LINK`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_link_id: Option<String>,
     /// `timeoutInMillis`, 50 to 30,000.
     pub timeout_ms: u32,
     /// `payloadFormatVersion`

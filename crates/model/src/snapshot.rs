@@ -312,6 +312,8 @@ pub struct Integration {
     pub timeout_ms: u32,
     /// Parameter mapping of the request.
     pub request_mapping: Mapping,
+    /// The backend gets the path as the client sent it, behind the target's: what is behind a VPC link does.
+    pub passes_path: bool,
     /// What the target's variables become; none: what the route's variables of the same names are.
     pub path_mapping: Option<Vec<(String, Source)>>,
     /// Parameter mapping of the response, by the backend's status code.
@@ -343,18 +345,18 @@ pub struct Fault {
 impl Stage {
     /// `stageVariables`
     pub fn variables(&self) -> &BTreeMap<String, String> {
-        &self.sources.0.variables
+        &self.sources.stage.variables
     }
 
     /// How often all that authorizers had said was to be forgotten.
     pub fn authorizers_flushed(&self) -> u64 {
-        self.sources.0.authorizers_flushed
+        self.sources.stage.authorizers_flushed
     }
 
     /// Whether payloads of a media type, such as `image/png`, are binary for functions: `binaryMediaTypes` of a REST API, where
     /// `*/*` stands for all.
     pub fn is_binary(&self, media_type: &str) -> bool {
-        let types = self.sources.1.as_ref().map_or(&[][..], |deployment| &deployment.binary_media_types);
+        let types = self.sources.deployment.as_ref().map_or(&[][..], |deployment| &deployment.binary_media_types);
         types.iter().any(|known| known == "*/*" || known.eq_ignore_ascii_case(media_type))
     }
 }

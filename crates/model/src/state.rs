@@ -9,7 +9,8 @@ use crate::resource::{
     AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
     ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, ZoneChange,
+    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink, WebSocketIntegration,
+    WebSocketModel, WebSocketRoute, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -89,6 +90,14 @@ pub struct State {
     /// By name.
     pub users: Table<User>,
     /// By id.
+    pub vpc_links: Table<VpcLink>,
+    /// By API id, then id.
+    pub web_socket_integrations: Nested<WebSocketIntegration>,
+    /// By API id, then id.
+    pub web_socket_models: Nested<WebSocketModel>,
+    /// By API id, then id.
+    pub web_socket_routes: Nested<WebSocketRoute>,
+    /// By id.
     pub zone_changes: Table<ZoneChange>,
     /// By API id, then domain name: of how many mappings and routing rules of the domain lead to the API. Follows from them.
     leading: Map<Map<usize>>,
@@ -158,6 +167,10 @@ impl State {
             UsagePlan::KIND => one(&mut self.usage_plans, change),
             UsagePlanKey::KIND => two(&mut self.usage_plan_keys, change),
             User::KIND => one(&mut self.users, change),
+            VpcLink::KIND => one(&mut self.vpc_links, change),
+            WebSocketIntegration::KIND => two(&mut self.web_socket_integrations, change),
+            WebSocketModel::KIND => two(&mut self.web_socket_models, change),
+            WebSocketRoute::KIND => two(&mut self.web_socket_routes, change),
             ZoneChange::KIND => one(&mut self.zone_changes, change),
             _ => Err(corrupt(&change.key, "unknown kind; the store was written by a newer version")),
         }

@@ -1,10 +1,14 @@
 //! Extensions that travel as tags: `countersign:NAME` on a custom domain.
 
+mod vpc_link;
+
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Tags;
 use crate::{ClientKey, ClientRule, LogPaths, Recording, Records, SecurityPolicy};
 use trust::{Fallback, Fetch, Policy, Profile, RevocationRules, Scope};
+
+pub use vpc_link::VpcLinkTags;
 
 /// What the `countersign:` tags of a domain say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -135,6 +139,11 @@ pub enum TagError {
         "Unknown tag {0} on an API: tags that start with countersign: are reserved. Known on APIs: {KNOWN_ON_APIS}; others belong on a custom domain name"
     )]
     UnknownOnApi(String),
+    /// No such extension of a VPC link.
+    #[error(
+        "Unknown tag {0} on a VPC link: tags that start with countersign: are reserved. Known on VPC links: countersign:upstream"
+    )]
+    UnknownOnVpcLink(String),
     /// The extension has no such value.
     #[error("Invalid value '{value}' of tag {tag}. Expected: {expected}")]
     Value {

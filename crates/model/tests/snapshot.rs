@@ -7,7 +7,7 @@ use http::HeaderMap;
 use model::resource::{
     AccessKey, Api, ApiMapping, ApiPolicy, Authorization, Certificate, CertificateOrigin, Deployment, Domain, Endpoint,
     HeaderMatch, Integration, IntegrationKind, NamedObject, NewerVersion, RestApi, RestIntegration, RestMethod,
-    RestResource, Route, RoutingRule, RuleCondition, Stage,
+    RestResource, Route, RoutingRule, RuleCondition, Stage, VpcLink,
 };
 use model::snapshot::{Defaults, Found, Snapshot};
 use model::{Blob, Blobs, Change, Keyring, Rejection, State};
@@ -92,6 +92,9 @@ fn api() -> Api {
         cors: None,
         created: 0,
         tags: BTreeMap::new(),
+        web_socket: None,
+        import_info: Vec::new(),
+        import_warnings: Vec::new(),
     }
 }
 
@@ -102,6 +105,7 @@ fn deployment(disabled: bool) -> Deployment {
         kind: IntegrationKind::HttpProxy,
         method: Some("ANY".into()),
         uri: uri.into(),
+        vpc_link_id: None,
         timeout_ms: 30_000,
         payload_format_version: "1.0".into(),
         request_parameters: BTreeMap::new(),
@@ -509,12 +513,31 @@ fn some_commit(world: &World, what: u8, which: bool, how: u8) -> Change {
             })
         }
         12 => Change::put(&some_policy(of_stages, which, how)),
+        13 => Change::put(&some_link(if which { "l1" } else { "l2" }, how)),
         _ => Change::put(&Endpoint {
             region: "us-east-1".into(),
             certificate: format!("PEM {how}"),
             private_key: world.keyring.seal(&sealed_for("endpoints/us-east-1"), b"KEY").unwrap(),
         }),
     })
+}
+
+/// Of which some lead nowhere.
+fn some_link(id: &str, how: u8) -> VpcLink {
+    let upstream = |at: &str| BTreeMap::from([("countersign:upstream".to_owned(), at.to_owned())]);
+    VpcLink {
+        id: id.into(),
+        region: "us-east-1".into(),
+        name: "link".into(),
+        subnet_ids: vec!["subnet-1".into()],
+        security_group_ids: Vec::new(),
+        created: 0,
+        tags: match how {
+            0..2 => BTreeMap::new(),
+            2 => upstream("nonsense"),
+            other => upstream(&format!("http://10.0.0.{other}:8080")),
+        },
+    }
 }
 
 /// Of which some are none, and some are not there.
@@ -564,6 +587,7 @@ fn some_deployment(api_id: &str, which: bool, how: u8) -> Deployment {
     let mut some = Deployment { api_id: api_id.into(), ..deployment(how > 4) };
     match how {
         1 => some.routes[0].authorization = Authorization::AwsIam,
+        3 => some.integrations[0].vpc_link_id = Some(if which { "l1" } else { "l2" }.into()),
         2 => some.routes[0].authorization = Authorization::Custom { authorizer_id: "none".into() },
         7 => some.resources = vec![resource(which)],
         _ => {}
@@ -608,7 +632,7 @@ fn resource(leads: bool) -> RestResource {
 proptest! {
     #[test]
     fn after_any_commits_a_snapshot_is_what_it_would_be_without_the_one_before(
-        commits in proptest::collection::vec((0..14_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
+        commits in proptest::collection::vec((0..15_u8, any::<bool>(), 0..8_u8, 0..12_u8), 1..16),
     ) {
         let mut world = World::new();
         world.commit(&[Change::put(&asking_rules(domain("api.example.com", Some("one"))))]);

@@ -27,7 +27,7 @@ pub(crate) fn service(model: &Model, validation_code: &str) -> Result<String, St
     }
     text.push_str(
         "use bytes::Bytes;\nuse http::Response;\nuse http::request::Parts;\nuse serde::{Deserialize, Serialize};\nuse serde_json::{Map, Value};\n\
-         use crate::receive::{answer, broken, parse};\nuse crate::{Caller, Error, Level, Operation, Protocol, Service};\n\n",
+         use crate::receive::{broken, parse};\nuse crate::reply::Reply;\nuse crate::{Caller, Error, Level, Operation, Protocol, Service};\n\n",
     );
     table(&mut text, model, validation_code)?;
     dispatch(&mut text, model);
@@ -106,11 +106,13 @@ fn dispatch(text: &mut String, model: &Model) {
             text,
             "fn {method}(&self, caller: &Caller{parameter}) -> impl Future<Output = Result<{output}, Error>> + Send;"
         );
-        let _ = match model.output(operation) {
-            Some(_) => write!(arms, "{operation:?} => answer(&service.{method}(caller{argument}).await?),"),
-            None => {
-                write!(arms, "{operation:?} => service.{method}(caller{argument}).await.map(|()| Vec::new()),")
+        let call = format!("service.{method}(caller{argument}).await");
+        let _ = match model.output(operation).map(|shape| (shape, payload_of(model, shape))) {
+            Some((shape, Some(payload))) => {
+                write!(arms, "{operation:?} => {{ let output = {call}?; {} }}", bytes(model, shape, payload))
             }
+            Some((_, None)) => write!(arms, "{operation:?} => Reply::json(&{call}?),"),
+            None => write!(arms, "{operation:?} => {call}.map(|()| Reply::default()),"),
         };
     }
     let _ = write!(
@@ -120,12 +122,36 @@ fn dispatch(text: &mut String, model: &Model) {
          pub async fn serve<S: {name}>(service: &S, caller: &Caller, parts: &Parts, body: &[u8], \
          authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send) -> Response<Bytes> {{\n\
          let result = match SERVICE.receive(parts, body, authorize) {{\n\
-         Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),\n\
+         Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),\n\
          Err(error) => Err(error),\n}};\n\
          SERVICE.respond(result, &caller.request_id)\n}}\n\n\
-         async fn dispatch<S: {name}>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {{\n\
+         async fn dispatch<S: {name}>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Reply, Error> {{\n\
          match operation.name {{ {arms} _ => Err(broken(\"method\")) }}\n}}\n\n"
     );
+}
+
+/// The member whose bytes are all of an answer's body.
+fn payload_of<'m>(model: &'m Model, output: &str) -> Option<&'m str> {
+    let shape = model.shape(output).ok()?;
+    let payload = shape["payload"].as_str()?;
+    let is_blob = model.shape(target(&shape["members"][payload])).is_ok_and(|of| of["type"] == "blob");
+    is_blob.then_some(payload)
+}
+
+/// An answer of bytes, with its other members as headers.
+fn bytes(model: &Model, output: &str, payload: &str) -> String {
+    let headers: String = model
+        .shape(output)
+        .map(members)
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| *name != payload)
+        .map(|(name, member)| {
+            let header = member["locationName"].as_str().unwrap_or(name).to_ascii_lowercase();
+            format!("({header:?}, output.{}),", snake(name))
+        })
+        .collect();
+    format!("Ok(Reply::bytes(output.{}, [{headers}]))", snake(payload))
 }
 
 /// The Rust types of a service.
@@ -350,16 +376,31 @@ fn structure_members(model: &Model, structure: &str) -> Result<String, String> {
             "Member {{ name: {:?}, location: Location::{location}, required: {}, shape: &{} }},",
             member["locationName"].as_str().unwrap_or(name),
             is_required(shape, name),
-            constant(target(member)),
+            // Some members have values of their own.
+            if member["enum"].is_array() { text_shape(member) } else { constant(target(member)) },
         );
     }
     Ok(text)
 }
 
+fn text_shape(shape: &Value) -> String {
+    let values: Vec<&str> = shape["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    format!(
+        "Shape::String {{ min: {}, max: {}, pattern: {:?}, values: &{values:?}, sensitive: {} }}",
+        limit(shape, "min"),
+        limit(shape, "max"),
+        shape["pattern"].as_str(),
+        shape["sensitive"] == true
+    )
+}
+
+fn limit(shape: &Value, key: &str) -> String {
+    shape[key].as_i64().map_or("None".to_owned(), |limit| format!("Some({limit})"))
+}
+
 fn shape_value(model: &Model, name: &str) -> Result<String, String> {
     let shape = model.shape(name)?;
-    let limit = |key: &str| shape[key].as_i64().map_or("None".to_owned(), |limit| format!("Some({limit})"));
-    let (min, max) = (limit("min"), limit("max"));
+    let (min, max) = (limit(shape, "min"), limit(shape, "max"));
     let to = |part: &str| format!("&{}", constant(target(&shape[part])));
     Ok(match shape["type"].as_str().unwrap_or_default() {
         "structure" => format!("Shape::Structure({})", members_constant(name)),
@@ -367,14 +408,7 @@ fn shape_value(model: &Model, name: &str) -> Result<String, String> {
             format!("Shape::List {{ of: {}, element: {:?}, min: {min}, max: {max} }}", to("member"), element(shape))
         }
         "map" => format!("Shape::Map {{ key: {}, value: {}, min: {min}, max: {max} }}", to("key"), to("value")),
-        "string" => {
-            let values: Vec<&str> = shape["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            format!(
-                "Shape::String {{ min: {min}, max: {max}, pattern: {:?}, values: &{values:?}, sensitive: {} }}",
-                shape["pattern"].as_str(),
-                shape["sensitive"] == true
-            )
-        }
+        "string" => text_shape(shape),
         "blob" => format!("Shape::Blob {{ min: {min}, max: {max} }}"),
         "integer" => format!("Shape::Integer {{ min: {min}, max: {max} }}"),
         "long" => format!("Shape::Long {{ min: {min}, max: {max} }}"),

@@ -5,7 +5,8 @@
 use crate::Blob;
 use crate::Sensitive;
 use crate::Timestamp;
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -474,33 +475,35 @@ pub async fn serve<S: Acm>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
 }
 
-async fn dispatch<S: Acm>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {
+async fn dispatch<S: Acm>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Reply, Error> {
     match operation.name {
-        "AddTagsToCertificate" => service.add_tags_to_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteCertificate" => service.delete_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DescribeCertificate" => answer(&service.describe_certificate(caller, parse(input)?).await?),
-        "ExportCertificate" => answer(&service.export_certificate(caller, parse(input)?).await?),
-        "GetCertificate" => answer(&service.get_certificate(caller, parse(input)?).await?),
-        "ImportCertificate" => answer(&service.import_certificate(caller, parse(input)?).await?),
-        "ListCertificates" => answer(&service.list_certificates(caller, parse(input)?).await?),
-        "ListTagsForCertificate" => answer(&service.list_tags_for_certificate(caller, parse(input)?).await?),
-        "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
-        "RemoveTagsFromCertificate" => {
-            service.remove_tags_from_certificate(caller, parse(input)?).await.map(|()| Vec::new())
+        "AddTagsToCertificate" => {
+            service.add_tags_to_certificate(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "RenewCertificate" => service.renew_certificate(caller, parse(input)?).await.map(|()| Vec::new()),
-        "RequestCertificate" => answer(&service.request_certificate(caller, parse(input)?).await?),
-        "RevokeCertificate" => answer(&service.revoke_certificate(caller, parse(input)?).await?),
-        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteCertificate" => service.delete_certificate(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DescribeCertificate" => Reply::json(&service.describe_certificate(caller, parse(input)?).await?),
+        "ExportCertificate" => Reply::json(&service.export_certificate(caller, parse(input)?).await?),
+        "GetCertificate" => Reply::json(&service.get_certificate(caller, parse(input)?).await?),
+        "ImportCertificate" => Reply::json(&service.import_certificate(caller, parse(input)?).await?),
+        "ListCertificates" => Reply::json(&service.list_certificates(caller, parse(input)?).await?),
+        "ListTagsForCertificate" => Reply::json(&service.list_tags_for_certificate(caller, parse(input)?).await?),
+        "ListTagsForResource" => Reply::json(&service.list_tags_for_resource(caller, parse(input)?).await?),
+        "RemoveTagsFromCertificate" => {
+            service.remove_tags_from_certificate(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "RenewCertificate" => service.renew_certificate(caller, parse(input)?).await.map(|()| Reply::default()),
+        "RequestCertificate" => Reply::json(&service.request_certificate(caller, parse(input)?).await?),
+        "RevokeCertificate" => Reply::json(&service.revoke_certificate(caller, parse(input)?).await?),
+        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         "UpdateCertificateOptions" => {
-            service.update_certificate_options(caller, parse(input)?).await.map(|()| Vec::new())
+            service.update_certificate_options(caller, parse(input)?).await.map(|()| Reply::default())
         }
         _ => Err(broken("method")),
     }

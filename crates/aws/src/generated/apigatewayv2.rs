@@ -2,8 +2,10 @@
 
 //! AmazonApiGatewayV2.
 
+use crate::Blob;
 use crate::Timestamp;
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -83,20 +85,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses",
         status: 201,
-        input: &[],
+        input: shape::CREATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "CreateModel",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/v2/apis/{apiId}/models",
         status: 201,
-        input: &[],
+        input: shape::CREATE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -146,11 +148,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateRouteResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses",
         status: 201,
-        input: &[],
+        input: shape::CREATE_ROUTE_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -173,11 +175,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateVpcLink",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/v2/vpclinks",
         status: 201,
-        input: &[],
+        input: shape::CREATE_VPC_LINK_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -218,11 +220,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteCorsConfiguration",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/cors",
         status: 204,
-        input: &[],
+        input: shape::DELETE_CORS_CONFIGURATION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -254,20 +256,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteModel",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -326,29 +328,29 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteRouteRequestParameter",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/v2/apis/{apiId}/routes/{routeId}/requestparameters/{requestParameterKey}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_ROUTE_REQUEST_PARAMETER_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteRouteResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_ROUTE_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteRouteSettings",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/apis/{apiId}/stages/{stageName}/routesettings/{routeKey}",
         status: 204,
-        input: &[],
+        input: shape::DELETE_ROUTE_SETTINGS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -371,11 +373,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteVpcLink",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_VPC_LINK_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -389,11 +391,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ExportApi",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/exports/{specification}",
         status: 200,
-        input: &[],
+        input: shape::EXPORT_API_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -497,20 +499,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 200,
-        input: &[],
+        input: shape::GET_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetIntegrationResponses",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses",
         status: 200,
-        input: &[],
+        input: shape::GET_INTEGRATION_RESPONSES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -524,11 +526,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModel",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 200,
-        input: &[],
+        input: shape::GET_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -542,11 +544,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModels",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/models",
         status: 200,
-        input: &[],
+        input: shape::GET_MODELS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -605,20 +607,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetRouteResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 200,
-        input: &[],
+        input: shape::GET_ROUTE_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetRouteResponses",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses",
         status: 200,
-        input: &[],
+        input: shape::GET_ROUTE_RESPONSES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -668,29 +670,29 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetVpcLink",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 200,
-        input: &[],
+        input: shape::GET_VPC_LINK_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetVpcLinks",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/v2/vpclinks",
         status: 200,
-        input: &[],
+        input: shape::GET_VPC_LINKS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "ImportApi",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PUT",
         path: "/v2/apis",
         status: 201,
-        input: &[],
+        input: shape::IMPORT_API_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -776,11 +778,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ReimportApi",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PUT",
         path: "/v2/apis/{apiId}",
         status: 201,
-        input: &[],
+        input: shape::REIMPORT_API_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -866,20 +868,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateIntegrationResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PATCH",
         path: "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UpdateModel",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PATCH",
         path: "/v2/apis/{apiId}/models/{modelId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_MODEL_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -929,11 +931,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateRouteResponse",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PATCH",
         path: "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_ROUTE_RESPONSE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -947,11 +949,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateVpcLink",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PATCH",
         path: "/v2/vpclinks/{vpcLinkId}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_VPC_LINK_REQUEST_MEMBERS,
         output: None,
     },
 ];
@@ -988,11 +990,26 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: CreateIntegrationRequest,
     ) -> impl Future<Output = Result<CreateIntegrationResult, Error>> + Send;
+    fn create_integration_response(
+        &self,
+        caller: &Caller,
+        input: CreateIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<CreateIntegrationResponseResponse, Error>> + Send;
+    fn create_model(
+        &self,
+        caller: &Caller,
+        input: CreateModelRequest,
+    ) -> impl Future<Output = Result<CreateModelResponse, Error>> + Send;
     fn create_route(
         &self,
         caller: &Caller,
         input: CreateRouteRequest,
     ) -> impl Future<Output = Result<CreateRouteResult, Error>> + Send;
+    fn create_route_response(
+        &self,
+        caller: &Caller,
+        input: CreateRouteResponseRequest,
+    ) -> impl Future<Output = Result<CreateRouteResponseResponse, Error>> + Send;
     fn create_routing_rule(
         &self,
         caller: &Caller,
@@ -1003,6 +1020,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: CreateStageRequest,
     ) -> impl Future<Output = Result<CreateStageResponse, Error>> + Send;
+    fn create_vpc_link(
+        &self,
+        caller: &Caller,
+        input: CreateVpcLinkRequest,
+    ) -> impl Future<Output = Result<CreateVpcLinkResponse, Error>> + Send;
     fn delete_access_log_settings(
         &self,
         caller: &Caller,
@@ -1019,6 +1041,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: DeleteAuthorizerRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_cors_configuration(
+        &self,
+        caller: &Caller,
+        input: DeleteCorsConfigurationRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_deployment(
         &self,
         caller: &Caller,
@@ -1034,10 +1061,35 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: DeleteIntegrationRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_integration_response(
+        &self,
+        caller: &Caller,
+        input: DeleteIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_model(
+        &self,
+        caller: &Caller,
+        input: DeleteModelRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_route(
         &self,
         caller: &Caller,
         input: DeleteRouteRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_route_request_parameter(
+        &self,
+        caller: &Caller,
+        input: DeleteRouteRequestParameterRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_route_response(
+        &self,
+        caller: &Caller,
+        input: DeleteRouteResponseRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_route_settings(
+        &self,
+        caller: &Caller,
+        input: DeleteRouteSettingsRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_routing_rule(
         &self,
@@ -1049,6 +1101,16 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: DeleteStageRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_vpc_link(
+        &self,
+        caller: &Caller,
+        input: DeleteVpcLinkRequest,
+    ) -> impl Future<Output = Result<DeleteVpcLinkResponse, Error>> + Send;
+    fn export_api(
+        &self,
+        caller: &Caller,
+        input: ExportApiRequest,
+    ) -> impl Future<Output = Result<ExportApiResponse, Error>> + Send;
     fn get_api(
         &self,
         caller: &Caller,
@@ -1104,16 +1166,46 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetIntegrationRequest,
     ) -> impl Future<Output = Result<GetIntegrationResult, Error>> + Send;
+    fn get_integration_response(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<GetIntegrationResponseResponse, Error>> + Send;
+    fn get_integration_responses(
+        &self,
+        caller: &Caller,
+        input: GetIntegrationResponsesRequest,
+    ) -> impl Future<Output = Result<GetIntegrationResponsesResponse, Error>> + Send;
     fn get_integrations(
         &self,
         caller: &Caller,
         input: GetIntegrationsRequest,
     ) -> impl Future<Output = Result<GetIntegrationsResponse, Error>> + Send;
+    fn get_model(
+        &self,
+        caller: &Caller,
+        input: GetModelRequest,
+    ) -> impl Future<Output = Result<GetModelResponse, Error>> + Send;
+    fn get_models(
+        &self,
+        caller: &Caller,
+        input: GetModelsRequest,
+    ) -> impl Future<Output = Result<GetModelsResponse, Error>> + Send;
     fn get_route(
         &self,
         caller: &Caller,
         input: GetRouteRequest,
     ) -> impl Future<Output = Result<GetRouteResult, Error>> + Send;
+    fn get_route_response(
+        &self,
+        caller: &Caller,
+        input: GetRouteResponseRequest,
+    ) -> impl Future<Output = Result<GetRouteResponseResponse, Error>> + Send;
+    fn get_route_responses(
+        &self,
+        caller: &Caller,
+        input: GetRouteResponsesRequest,
+    ) -> impl Future<Output = Result<GetRouteResponsesResponse, Error>> + Send;
     fn get_routes(
         &self,
         caller: &Caller,
@@ -1139,6 +1231,21 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetTagsRequest,
     ) -> impl Future<Output = Result<GetTagsResponse, Error>> + Send;
+    fn get_vpc_link(
+        &self,
+        caller: &Caller,
+        input: GetVpcLinkRequest,
+    ) -> impl Future<Output = Result<GetVpcLinkResponse, Error>> + Send;
+    fn get_vpc_links(
+        &self,
+        caller: &Caller,
+        input: GetVpcLinksRequest,
+    ) -> impl Future<Output = Result<GetVpcLinksResponse, Error>> + Send;
+    fn import_api(
+        &self,
+        caller: &Caller,
+        input: ImportApiRequest,
+    ) -> impl Future<Output = Result<ImportApiResponse, Error>> + Send;
     fn list_routing_rules(
         &self,
         caller: &Caller,
@@ -1149,6 +1256,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: PutRoutingRuleRequest,
     ) -> impl Future<Output = Result<PutRoutingRuleResponse, Error>> + Send;
+    fn reimport_api(
+        &self,
+        caller: &Caller,
+        input: ReimportApiRequest,
+    ) -> impl Future<Output = Result<ReimportApiResponse, Error>> + Send;
     fn reset_authorizers_cache(
         &self,
         caller: &Caller,
@@ -1194,16 +1306,36 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: UpdateIntegrationRequest,
     ) -> impl Future<Output = Result<UpdateIntegrationResult, Error>> + Send;
+    fn update_integration_response(
+        &self,
+        caller: &Caller,
+        input: UpdateIntegrationResponseRequest,
+    ) -> impl Future<Output = Result<UpdateIntegrationResponseResponse, Error>> + Send;
+    fn update_model(
+        &self,
+        caller: &Caller,
+        input: UpdateModelRequest,
+    ) -> impl Future<Output = Result<UpdateModelResponse, Error>> + Send;
     fn update_route(
         &self,
         caller: &Caller,
         input: UpdateRouteRequest,
     ) -> impl Future<Output = Result<UpdateRouteResult, Error>> + Send;
+    fn update_route_response(
+        &self,
+        caller: &Caller,
+        input: UpdateRouteResponseRequest,
+    ) -> impl Future<Output = Result<UpdateRouteResponseResponse, Error>> + Send;
     fn update_stage(
         &self,
         caller: &Caller,
         input: UpdateStageRequest,
     ) -> impl Future<Output = Result<UpdateStageResponse, Error>> + Send;
+    fn update_vpc_link(
+        &self,
+        caller: &Caller,
+        input: UpdateVpcLinkRequest,
+    ) -> impl Future<Output = Result<UpdateVpcLinkResponse, Error>> + Send;
 }
 
 /// Answers a request; `authorize` is asked with the input as it came, before that is held against the model.
@@ -1215,7 +1347,7 @@ pub async fn serve<S: ApiGatewayV2>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
@@ -1226,60 +1358,97 @@ async fn dispatch<S: ApiGatewayV2>(
     caller: &Caller,
     operation: &Operation,
     input: Value,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Reply, Error> {
     match operation.name {
-        "CreateApi" => answer(&service.create_api(caller, parse(input)?).await?),
-        "CreateApiMapping" => answer(&service.create_api_mapping(caller, parse(input)?).await?),
-        "CreateAuthorizer" => answer(&service.create_authorizer(caller, parse(input)?).await?),
-        "CreateDeployment" => answer(&service.create_deployment(caller, parse(input)?).await?),
-        "CreateDomainName" => answer(&service.create_domain_name(caller, parse(input)?).await?),
-        "CreateIntegration" => answer(&service.create_integration(caller, parse(input)?).await?),
-        "CreateRoute" => answer(&service.create_route(caller, parse(input)?).await?),
-        "CreateRoutingRule" => answer(&service.create_routing_rule(caller, parse(input)?).await?),
-        "CreateStage" => answer(&service.create_stage(caller, parse(input)?).await?),
+        "CreateApi" => Reply::json(&service.create_api(caller, parse(input)?).await?),
+        "CreateApiMapping" => Reply::json(&service.create_api_mapping(caller, parse(input)?).await?),
+        "CreateAuthorizer" => Reply::json(&service.create_authorizer(caller, parse(input)?).await?),
+        "CreateDeployment" => Reply::json(&service.create_deployment(caller, parse(input)?).await?),
+        "CreateDomainName" => Reply::json(&service.create_domain_name(caller, parse(input)?).await?),
+        "CreateIntegration" => Reply::json(&service.create_integration(caller, parse(input)?).await?),
+        "CreateIntegrationResponse" => Reply::json(&service.create_integration_response(caller, parse(input)?).await?),
+        "CreateModel" => Reply::json(&service.create_model(caller, parse(input)?).await?),
+        "CreateRoute" => Reply::json(&service.create_route(caller, parse(input)?).await?),
+        "CreateRouteResponse" => Reply::json(&service.create_route_response(caller, parse(input)?).await?),
+        "CreateRoutingRule" => Reply::json(&service.create_routing_rule(caller, parse(input)?).await?),
+        "CreateStage" => Reply::json(&service.create_stage(caller, parse(input)?).await?),
+        "CreateVpcLink" => Reply::json(&service.create_vpc_link(caller, parse(input)?).await?),
         "DeleteAccessLogSettings" => {
-            service.delete_access_log_settings(caller, parse(input)?).await.map(|()| Vec::new())
+            service.delete_access_log_settings(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "DeleteApi" => service.delete_api(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteApiMapping" => service.delete_api_mapping(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteAuthorizer" => service.delete_authorizer(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteRoute" => service.delete_route(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteRoutingRule" => service.delete_routing_rule(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Vec::new()),
-        "GetApi" => answer(&service.get_api(caller, parse(input)?).await?),
-        "GetApiMapping" => answer(&service.get_api_mapping(caller, parse(input)?).await?),
-        "GetApiMappings" => answer(&service.get_api_mappings(caller, parse(input)?).await?),
-        "GetApis" => answer(&service.get_apis(caller, parse(input)?).await?),
-        "GetAuthorizer" => answer(&service.get_authorizer(caller, parse(input)?).await?),
-        "GetAuthorizers" => answer(&service.get_authorizers(caller, parse(input)?).await?),
-        "GetDeployment" => answer(&service.get_deployment(caller, parse(input)?).await?),
-        "GetDeployments" => answer(&service.get_deployments(caller, parse(input)?).await?),
-        "GetDomainName" => answer(&service.get_domain_name(caller, parse(input)?).await?),
-        "GetDomainNames" => answer(&service.get_domain_names(caller, parse(input)?).await?),
-        "GetIntegration" => answer(&service.get_integration(caller, parse(input)?).await?),
-        "GetIntegrations" => answer(&service.get_integrations(caller, parse(input)?).await?),
-        "GetRoute" => answer(&service.get_route(caller, parse(input)?).await?),
-        "GetRoutes" => answer(&service.get_routes(caller, parse(input)?).await?),
-        "GetRoutingRule" => answer(&service.get_routing_rule(caller, parse(input)?).await?),
-        "GetStage" => answer(&service.get_stage(caller, parse(input)?).await?),
-        "GetStages" => answer(&service.get_stages(caller, parse(input)?).await?),
-        "GetTags" => answer(&service.get_tags(caller, parse(input)?).await?),
-        "ListRoutingRules" => answer(&service.list_routing_rules(caller, parse(input)?).await?),
-        "PutRoutingRule" => answer(&service.put_routing_rule(caller, parse(input)?).await?),
-        "ResetAuthorizersCache" => service.reset_authorizers_cache(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagResource" => answer(&service.tag_resource(caller, parse(input)?).await?),
-        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UpdateApi" => answer(&service.update_api(caller, parse(input)?).await?),
-        "UpdateApiMapping" => answer(&service.update_api_mapping(caller, parse(input)?).await?),
-        "UpdateAuthorizer" => answer(&service.update_authorizer(caller, parse(input)?).await?),
-        "UpdateDeployment" => answer(&service.update_deployment(caller, parse(input)?).await?),
-        "UpdateDomainName" => answer(&service.update_domain_name(caller, parse(input)?).await?),
-        "UpdateIntegration" => answer(&service.update_integration(caller, parse(input)?).await?),
-        "UpdateRoute" => answer(&service.update_route(caller, parse(input)?).await?),
-        "UpdateStage" => answer(&service.update_stage(caller, parse(input)?).await?),
+        "DeleteApi" => service.delete_api(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteApiMapping" => service.delete_api_mapping(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteAuthorizer" => service.delete_authorizer(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteCorsConfiguration" => {
+            service.delete_cors_configuration(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteIntegration" => service.delete_integration(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteIntegrationResponse" => {
+            service.delete_integration_response(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DeleteModel" => service.delete_model(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRoute" => service.delete_route(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRouteRequestParameter" => {
+            service.delete_route_request_parameter(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DeleteRouteResponse" => service.delete_route_response(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRouteSettings" => service.delete_route_settings(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRoutingRule" => service.delete_routing_rule(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteStage" => service.delete_stage(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteVpcLink" => Reply::json(&service.delete_vpc_link(caller, parse(input)?).await?),
+        "ExportApi" => {
+            let output = service.export_api(caller, parse(input)?).await?;
+            Ok(Reply::bytes(output.body, []))
+        }
+        "GetApi" => Reply::json(&service.get_api(caller, parse(input)?).await?),
+        "GetApiMapping" => Reply::json(&service.get_api_mapping(caller, parse(input)?).await?),
+        "GetApiMappings" => Reply::json(&service.get_api_mappings(caller, parse(input)?).await?),
+        "GetApis" => Reply::json(&service.get_apis(caller, parse(input)?).await?),
+        "GetAuthorizer" => Reply::json(&service.get_authorizer(caller, parse(input)?).await?),
+        "GetAuthorizers" => Reply::json(&service.get_authorizers(caller, parse(input)?).await?),
+        "GetDeployment" => Reply::json(&service.get_deployment(caller, parse(input)?).await?),
+        "GetDeployments" => Reply::json(&service.get_deployments(caller, parse(input)?).await?),
+        "GetDomainName" => Reply::json(&service.get_domain_name(caller, parse(input)?).await?),
+        "GetDomainNames" => Reply::json(&service.get_domain_names(caller, parse(input)?).await?),
+        "GetIntegration" => Reply::json(&service.get_integration(caller, parse(input)?).await?),
+        "GetIntegrationResponse" => Reply::json(&service.get_integration_response(caller, parse(input)?).await?),
+        "GetIntegrationResponses" => Reply::json(&service.get_integration_responses(caller, parse(input)?).await?),
+        "GetIntegrations" => Reply::json(&service.get_integrations(caller, parse(input)?).await?),
+        "GetModel" => Reply::json(&service.get_model(caller, parse(input)?).await?),
+        "GetModels" => Reply::json(&service.get_models(caller, parse(input)?).await?),
+        "GetRoute" => Reply::json(&service.get_route(caller, parse(input)?).await?),
+        "GetRouteResponse" => Reply::json(&service.get_route_response(caller, parse(input)?).await?),
+        "GetRouteResponses" => Reply::json(&service.get_route_responses(caller, parse(input)?).await?),
+        "GetRoutes" => Reply::json(&service.get_routes(caller, parse(input)?).await?),
+        "GetRoutingRule" => Reply::json(&service.get_routing_rule(caller, parse(input)?).await?),
+        "GetStage" => Reply::json(&service.get_stage(caller, parse(input)?).await?),
+        "GetStages" => Reply::json(&service.get_stages(caller, parse(input)?).await?),
+        "GetTags" => Reply::json(&service.get_tags(caller, parse(input)?).await?),
+        "GetVpcLink" => Reply::json(&service.get_vpc_link(caller, parse(input)?).await?),
+        "GetVpcLinks" => Reply::json(&service.get_vpc_links(caller, parse(input)?).await?),
+        "ImportApi" => Reply::json(&service.import_api(caller, parse(input)?).await?),
+        "ListRoutingRules" => Reply::json(&service.list_routing_rules(caller, parse(input)?).await?),
+        "PutRoutingRule" => Reply::json(&service.put_routing_rule(caller, parse(input)?).await?),
+        "ReimportApi" => Reply::json(&service.reimport_api(caller, parse(input)?).await?),
+        "ResetAuthorizersCache" => {
+            service.reset_authorizers_cache(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "TagResource" => Reply::json(&service.tag_resource(caller, parse(input)?).await?),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UpdateApi" => Reply::json(&service.update_api(caller, parse(input)?).await?),
+        "UpdateApiMapping" => Reply::json(&service.update_api_mapping(caller, parse(input)?).await?),
+        "UpdateAuthorizer" => Reply::json(&service.update_authorizer(caller, parse(input)?).await?),
+        "UpdateDeployment" => Reply::json(&service.update_deployment(caller, parse(input)?).await?),
+        "UpdateDomainName" => Reply::json(&service.update_domain_name(caller, parse(input)?).await?),
+        "UpdateIntegration" => Reply::json(&service.update_integration(caller, parse(input)?).await?),
+        "UpdateIntegrationResponse" => Reply::json(&service.update_integration_response(caller, parse(input)?).await?),
+        "UpdateModel" => Reply::json(&service.update_model(caller, parse(input)?).await?),
+        "UpdateRoute" => Reply::json(&service.update_route(caller, parse(input)?).await?),
+        "UpdateRouteResponse" => Reply::json(&service.update_route_response(caller, parse(input)?).await?),
+        "UpdateStage" => Reply::json(&service.update_stage(caller, parse(input)?).await?),
+        "UpdateVpcLink" => Reply::json(&service.update_vpc_link(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
 }
@@ -1518,7 +1687,54 @@ pub struct CreateIntegrationRequest {
     pub tls_config: Option<TlsConfigInput>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateIntegrationResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "contentHandlingStrategy")]
+    pub content_handling_strategy: Option<ContentHandlingStrategy>,
+    #[serde(rename = "integrationId")]
+    pub integration_id: String,
+    #[serde(rename = "integrationResponseKey")]
+    pub integration_response_key: String,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    #[serde(rename = "templateSelectionExpression")]
+    pub template_selection_expression: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct CreateIntegrationResponseResponse {
+    #[serde(rename = "contentHandlingStrategy", skip_serializing_if = "Option::is_none")]
+    pub content_handling_strategy: Option<ContentHandlingStrategy>,
+    #[serde(rename = "integrationResponseId", skip_serializing_if = "Option::is_none")]
+    pub integration_response_id: Option<String>,
+    #[serde(rename = "integrationResponseKey", skip_serializing_if = "Option::is_none")]
+    pub integration_response_key: Option<String>,
+    #[serde(rename = "responseParameters", skip_serializing_if = "Option::is_none")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates", skip_serializing_if = "Option::is_none")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    #[serde(rename = "templateSelectionExpression", skip_serializing_if = "Option::is_none")]
+    pub template_selection_expression: Option<String>,
+}
+
 pub type CreateIntegrationResult = Integration;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateModelRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "contentType")]
+    pub content_type: Option<String>,
+    pub description: Option<String>,
+    pub name: String,
+    pub schema: String,
+}
+
+pub type CreateModelResponse = Model;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateRouteRequest {
@@ -1545,6 +1761,36 @@ pub struct CreateRouteRequest {
     #[serde(rename = "routeResponseSelectionExpression")]
     pub route_response_selection_expression: Option<String>,
     pub target: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateRouteResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "modelSelectionExpression")]
+    pub model_selection_expression: Option<String>,
+    #[serde(rename = "responseModels")]
+    pub response_models: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, ParameterConstraints>>,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+    #[serde(rename = "routeResponseKey")]
+    pub route_response_key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct CreateRouteResponseResponse {
+    #[serde(rename = "modelSelectionExpression", skip_serializing_if = "Option::is_none")]
+    pub model_selection_expression: Option<String>,
+    #[serde(rename = "responseModels", skip_serializing_if = "Option::is_none")]
+    pub response_models: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseParameters", skip_serializing_if = "Option::is_none")]
+    pub response_parameters: Option<BTreeMap<String, ParameterConstraints>>,
+    #[serde(rename = "routeResponseId", skip_serializing_if = "Option::is_none")]
+    pub route_response_id: Option<String>,
+    #[serde(rename = "routeResponseKey", skip_serializing_if = "Option::is_none")]
+    pub route_response_key: Option<String>,
 }
 
 pub type CreateRouteResult = Route;
@@ -1589,6 +1835,18 @@ pub struct CreateStageRequest {
 pub type CreateStageResponse = Stage;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateVpcLinkRequest {
+    pub name: String,
+    #[serde(rename = "securityGroupIds")]
+    pub security_group_ids: Option<Vec<String>>,
+    #[serde(rename = "subnetIds")]
+    pub subnet_ids: Vec<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+pub type CreateVpcLinkResponse = VpcLink;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteAccessLogSettingsRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
@@ -1619,6 +1877,12 @@ pub struct DeleteAuthorizerRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteCorsConfigurationRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteDeploymentRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
@@ -1641,11 +1905,59 @@ pub struct DeleteIntegrationRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteIntegrationResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "integrationId")]
+    pub integration_id: String,
+    #[serde(rename = "integrationResponseId")]
+    pub integration_response_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteModelRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "modelId")]
+    pub model_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteRouteRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
     #[serde(rename = "routeId")]
     pub route_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteRouteRequestParameterRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "requestParameterKey")]
+    pub request_parameter_key: String,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteRouteResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+    #[serde(rename = "routeResponseId")]
+    pub route_response_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteRouteSettingsRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "routeKey")]
+    pub route_key: String,
+    #[serde(rename = "stageName")]
+    pub stage_name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1665,6 +1977,15 @@ pub struct DeleteStageRequest {
     #[serde(rename = "stageName")]
     pub stage_name: String,
 }
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteVpcLinkRequest {
+    #[serde(rename = "vpcLinkId")]
+    pub vpc_link_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DeleteVpcLinkResponse {}
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Deployment {
@@ -1729,6 +2050,27 @@ pub struct DomainNameConfiguration {
     pub ownership_verification_certificate_arn: Option<String>,
     #[serde(rename = "securityPolicy", skip_serializing_if = "Option::is_none")]
     pub security_policy: Option<SecurityPolicy>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ExportApiRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "exportVersion")]
+    pub export_version: Option<String>,
+    #[serde(rename = "includeExtensions")]
+    pub include_extensions: Option<bool>,
+    #[serde(rename = "outputType")]
+    pub output_type: String,
+    pub specification: String,
+    #[serde(rename = "stageName")]
+    pub stage_name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ExportApiResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Blob>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1871,6 +2213,38 @@ pub struct GetIntegrationRequest {
     pub integration_id: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetIntegrationResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "integrationId")]
+    pub integration_id: String,
+    #[serde(rename = "integrationResponseId")]
+    pub integration_response_id: String,
+}
+
+pub type GetIntegrationResponseResponse = CreateIntegrationResponseResponse;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetIntegrationResponsesRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "integrationId")]
+    pub integration_id: String,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetIntegrationResponsesResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<IntegrationResponse>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
 pub type GetIntegrationResult = Integration;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -1892,11 +2266,71 @@ pub struct GetIntegrationsResponse {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "modelId")]
+    pub model_id: String,
+}
+
+pub type GetModelResponse = Model;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelsRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetModelsResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Model>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetRouteRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
     #[serde(rename = "routeId")]
     pub route_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetRouteResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+    #[serde(rename = "routeResponseId")]
+    pub route_response_id: String,
+}
+
+pub type GetRouteResponseResponse = CreateRouteResponseResponse;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetRouteResponsesRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetRouteResponsesResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<RouteResponse>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
 }
 
 pub type GetRouteResult = Route;
@@ -1971,6 +2405,40 @@ pub struct GetTagsResponse {
     pub tags: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetVpcLinkRequest {
+    #[serde(rename = "vpcLinkId")]
+    pub vpc_link_id: String,
+}
+
+pub type GetVpcLinkResponse = VpcLink;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetVpcLinksRequest {
+    #[serde(rename = "maxResults")]
+    pub max_results: Option<String>,
+    #[serde(rename = "nextToken")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetVpcLinksResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<VpcLink>>,
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ImportApiRequest {
+    pub basepath: Option<String>,
+    pub body: String,
+    #[serde(rename = "failOnWarnings")]
+    pub fail_on_warnings: Option<bool>,
+}
+
+pub type ImportApiResponse = Api;
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct Integration {
     #[serde(rename = "apiGatewayManaged", skip_serializing_if = "Option::is_none")]
@@ -2015,6 +2483,8 @@ pub struct Integration {
     pub tls_config: Option<TlsConfig>,
 }
 
+pub type IntegrationResponse = CreateIntegrationResponseResponse;
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct JWTConfiguration {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -2041,6 +2511,20 @@ pub struct ListRoutingRulesResponse {
     pub next_token: Option<String>,
     #[serde(rename = "routingRules", skip_serializing_if = "Option::is_none")]
     pub routing_rules: Option<Vec<RoutingRule>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Model {
+    #[serde(rename = "contentType", skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(rename = "modelId", skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -2083,6 +2567,18 @@ pub struct PutRoutingRuleRequest {
 pub type PutRoutingRuleResponse = RoutingRule;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ReimportApiRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    pub basepath: Option<String>,
+    pub body: String,
+    #[serde(rename = "failOnWarnings")]
+    pub fail_on_warnings: Option<bool>,
+}
+
+pub type ReimportApiResponse = Api;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct ResetAuthorizersCacheRequest {
     #[serde(rename = "apiId")]
     pub api_id: String,
@@ -2119,6 +2615,8 @@ pub struct Route {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }
+
+pub type RouteResponse = CreateRouteResponseResponse;
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct RouteSettings {
@@ -2395,7 +2893,44 @@ pub struct UpdateIntegrationRequest {
     pub tls_config: Option<TlsConfigInput>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateIntegrationResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "contentHandlingStrategy")]
+    pub content_handling_strategy: Option<ContentHandlingStrategy>,
+    #[serde(rename = "integrationId")]
+    pub integration_id: String,
+    #[serde(rename = "integrationResponseId")]
+    pub integration_response_id: String,
+    #[serde(rename = "integrationResponseKey")]
+    pub integration_response_key: Option<String>,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseTemplates")]
+    pub response_templates: Option<BTreeMap<String, String>>,
+    #[serde(rename = "templateSelectionExpression")]
+    pub template_selection_expression: Option<String>,
+}
+
+pub type UpdateIntegrationResponseResponse = CreateIntegrationResponseResponse;
+
 pub type UpdateIntegrationResult = Integration;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateModelRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "contentType")]
+    pub content_type: Option<String>,
+    pub description: Option<String>,
+    #[serde(rename = "modelId")]
+    pub model_id: String,
+    pub name: Option<String>,
+    pub schema: Option<String>,
+}
+
+pub type UpdateModelResponse = Model;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateRouteRequest {
@@ -2426,6 +2961,26 @@ pub struct UpdateRouteRequest {
     pub target: Option<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateRouteResponseRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "modelSelectionExpression")]
+    pub model_selection_expression: Option<String>,
+    #[serde(rename = "responseModels")]
+    pub response_models: Option<BTreeMap<String, String>>,
+    #[serde(rename = "responseParameters")]
+    pub response_parameters: Option<BTreeMap<String, ParameterConstraints>>,
+    #[serde(rename = "routeId")]
+    pub route_id: String,
+    #[serde(rename = "routeResponseId")]
+    pub route_response_id: String,
+    #[serde(rename = "routeResponseKey")]
+    pub route_response_key: Option<String>,
+}
+
+pub type UpdateRouteResponseResponse = CreateRouteResponseResponse;
+
 pub type UpdateRouteResult = Route;
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -2452,6 +3007,37 @@ pub struct UpdateStageRequest {
 }
 
 pub type UpdateStageResponse = Stage;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateVpcLinkRequest {
+    pub name: Option<String>,
+    #[serde(rename = "vpcLinkId")]
+    pub vpc_link_id: String,
+}
+
+pub type UpdateVpcLinkResponse = VpcLink;
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct VpcLink {
+    #[serde(rename = "createdDate", skip_serializing_if = "Option::is_none", default, with = "crate::value::iso8601")]
+    pub created_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "securityGroupIds", skip_serializing_if = "Option::is_none")]
+    pub security_group_ids: Option<Vec<String>>,
+    #[serde(rename = "subnetIds", skip_serializing_if = "Option::is_none")]
+    pub subnet_ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    #[serde(rename = "vpcLinkId", skip_serializing_if = "Option::is_none")]
+    pub vpc_link_id: Option<String>,
+    #[serde(rename = "vpcLinkStatus", skip_serializing_if = "Option::is_none")]
+    pub vpc_link_status: Option<VpcLinkStatus>,
+    #[serde(rename = "vpcLinkStatusMessage", skip_serializing_if = "Option::is_none")]
+    pub vpc_link_status_message: Option<String>,
+    #[serde(rename = "vpcLinkVersion", skip_serializing_if = "Option::is_none")]
+    pub vpc_link_version: Option<VpcLinkVersion>,
+}
 
 wire_enum! { pub enum AuthorizationType {
 None = "NONE",AwsIam = "AWS_IAM",Custom = "CUSTOM",Jwt = "JWT",} }
@@ -2494,6 +3080,12 @@ ApiMappingOnly = "API_MAPPING_ONLY",RoutingRuleOnly = "ROUTING_RULE_ONLY",Routin
 
 wire_enum! { pub enum SecurityPolicy {
 Tls10 = "TLS_1_0",Tls12 = "TLS_1_2",} }
+
+wire_enum! { pub enum VpcLinkStatus {
+Pending = "PENDING",Available = "AVAILABLE",Deleting = "DELETING",Failed = "FAILED",Inactive = "INACTIVE",} }
+
+wire_enum! { pub enum VpcLinkVersion {
+V2 = "V2",} }
 
 mod shape {
     use crate::schema::{Location, Member, Shape};
@@ -2743,6 +3335,54 @@ mod shape {
         Member { name: "tlsConfig", location: Location::Body, required: false, shape: &TLS_CONFIG_INPUT },
     ];
 
+    pub(super) static CREATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "contentHandlingStrategy",
+            location: Location::Body,
+            required: false,
+            shape: &CONTENT_HANDLING_STRATEGY,
+        },
+        Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationResponseKey", location: Location::Body, required: true, shape: &SELECTION_KEY },
+        Member {
+            name: "responseParameters",
+            location: Location::Body,
+            required: false,
+            shape: &INTEGRATION_PARAMETERS,
+        },
+        Member { name: "responseTemplates", location: Location::Body, required: false, shape: &TEMPLATE_MAP },
+        Member {
+            name: "templateSelectionExpression",
+            location: Location::Body,
+            required: false,
+            shape: &SELECTION_EXPRESSION,
+        },
+    ];
+
+    pub(super) static CREATE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "contentType",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN1_AND256,
+        },
+        Member {
+            name: "description",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND1024,
+        },
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
+        Member {
+            name: "schema",
+            location: Location::Body,
+            required: true,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND32_K,
+        },
+    ];
+
     pub(super) static CREATE_ROUTE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "apiKeyRequired", location: Location::Body, required: false, shape: &__BOOLEAN },
@@ -2776,6 +3416,20 @@ mod shape {
             required: false,
             shape: &STRING_WITH_LENGTH_BETWEEN1_AND128,
         },
+    ];
+
+    pub(super) static CREATE_ROUTE_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "modelSelectionExpression",
+            location: Location::Body,
+            required: false,
+            shape: &SELECTION_EXPRESSION,
+        },
+        Member { name: "responseModels", location: Location::Body, required: false, shape: &ROUTE_MODELS },
+        Member { name: "responseParameters", location: Location::Body, required: false, shape: &ROUTE_PARAMETERS },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeResponseKey", location: Location::Body, required: true, shape: &SELECTION_KEY },
     ];
 
     pub(super) static CREATE_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
@@ -2815,6 +3469,13 @@ mod shape {
         Member { name: "tags", location: Location::Body, required: false, shape: &TAGS },
     ];
 
+    pub(super) static CREATE_VPC_LINK_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "name", location: Location::Body, required: true, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
+        Member { name: "securityGroupIds", location: Location::Body, required: false, shape: &SECURITY_GROUP_ID_LIST },
+        Member { name: "subnetIds", location: Location::Body, required: true, shape: &SUBNET_ID_LIST },
+        Member { name: "tags", location: Location::Body, required: false, shape: &TAGS },
+    ];
+
     pub(super) static DELETE_ACCESS_LOG_SETTINGS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
@@ -2833,6 +3494,9 @@ mod shape {
         Member { name: "authorizerId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
+    pub(super) static DELETE_CORS_CONFIGURATION_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING }];
+
     pub(super) static DELETE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "deploymentId", location: Location::Path, required: true, shape: &__STRING },
@@ -2846,9 +3510,38 @@ mod shape {
         Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
+    pub(super) static DELETE_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationResponseId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static DELETE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "modelId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
     pub(super) static DELETE_ROUTE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static DELETE_ROUTE_REQUEST_PARAMETER_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "requestParameterKey", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static DELETE_ROUTE_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeResponseId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static DELETE_ROUTE_SETTINGS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeKey", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
     ];
 
     pub(super) static DELETE_ROUTING_RULE_REQUEST_MEMBERS: &[Member] = &[
@@ -2861,6 +3554,9 @@ mod shape {
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
     ];
+
+    pub(super) static DELETE_VPC_LINK_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "vpcLinkId", location: Location::Path, required: true, shape: &__STRING }];
 
     static DOMAIN_NAME_CONFIGURATION_MEMBERS: &[Member] = &[
         Member { name: "apiGatewayDomainName", location: Location::Body, required: false, shape: &__STRING },
@@ -2901,6 +3597,25 @@ mod shape {
 
     static ENDPOINT_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["REGIONAL", "EDGE"], sensitive: false };
+
+    pub(super) static EXPORT_API_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "exportVersion", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "includeExtensions", location: Location::Query, required: false, shape: &__BOOLEAN },
+        Member {
+            name: "outputType",
+            location: Location::Query,
+            required: true,
+            shape: &Shape::String { min: None, max: None, pattern: None, values: &["YAML", "JSON"], sensitive: false },
+        },
+        Member {
+            name: "specification",
+            location: Location::Path,
+            required: true,
+            shape: &Shape::String { min: None, max: None, pattern: None, values: &["OAS30"], sensitive: false },
+        },
+        Member { name: "stageName", location: Location::Query, required: false, shape: &__STRING },
+    ];
 
     pub(super) static GET_API_MAPPING_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiMappingId", location: Location::Path, required: true, shape: &__STRING },
@@ -2956,7 +3671,31 @@ mod shape {
         Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
+    pub(super) static GET_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationResponseId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_INTEGRATION_RESPONSES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
+    ];
+
     pub(super) static GET_INTEGRATIONS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
+    ];
+
+    pub(super) static GET_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "modelId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_MODELS_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
         Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
@@ -2964,6 +3703,19 @@ mod shape {
 
     pub(super) static GET_ROUTE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_ROUTE_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeResponseId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_ROUTE_RESPONSES_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
         Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
@@ -2993,9 +3745,23 @@ mod shape {
     pub(super) static GET_TAGS_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "resource-arn", location: Location::Path, required: true, shape: &__STRING }];
 
+    pub(super) static GET_VPC_LINK_REQUEST_MEMBERS: &[Member] =
+        &[Member { name: "vpcLinkId", location: Location::Path, required: true, shape: &__STRING }];
+
+    pub(super) static GET_VPC_LINKS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "maxResults", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "nextToken", location: Location::Query, required: false, shape: &__STRING },
+    ];
+
     static ID: Shape = Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
     static IDENTITY_SOURCE_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
+
+    pub(super) static IMPORT_API_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "basepath", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "body", location: Location::Body, required: true, shape: &__STRING },
+        Member { name: "failOnWarnings", location: Location::Query, required: false, shape: &__BOOLEAN },
+    ];
 
     static INTEGER_WITH_LENGTH_BETWEEN0_AND3600: Shape = Shape::Integer { min: Some(0), max: Some(3600) };
 
@@ -3083,6 +3849,13 @@ mod shape {
         Member { name: "routingRuleId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
+    pub(super) static REIMPORT_API_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "basepath", location: Location::Query, required: false, shape: &__STRING },
+        Member { name: "body", location: Location::Body, required: true, shape: &__STRING },
+        Member { name: "failOnWarnings", location: Location::Query, required: false, shape: &__BOOLEAN },
+    ];
+
     pub(super) static RESET_AUTHORIZERS_CACHE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
@@ -3168,6 +3941,8 @@ mod shape {
 
     static ROUTING_RULE_PRIORITY: Shape = Shape::Integer { min: Some(1), max: Some(1000000) };
 
+    static SECURITY_GROUP_ID_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
+
     static SECURITY_POLICY: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["TLS_1_0", "TLS_1_2"], sensitive: false };
 
@@ -3197,11 +3972,16 @@ mod shape {
     static STRING_WITH_LENGTH_BETWEEN1_AND1600: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
+    static STRING_WITH_LENGTH_BETWEEN1_AND256: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
     static STRING_WITH_LENGTH_BETWEEN1_AND512: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
 
     static STRING_WITH_LENGTH_BETWEEN1_AND64: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
+
+    static SUBNET_ID_LIST: Shape = Shape::List { of: &__STRING, element: "member", min: None, max: None };
 
     pub(super) static TAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "resource-arn", location: Location::Path, required: true, shape: &__STRING },
@@ -3402,6 +4182,56 @@ mod shape {
         Member { name: "tlsConfig", location: Location::Body, required: false, shape: &TLS_CONFIG_INPUT },
     ];
 
+    pub(super) static UPDATE_INTEGRATION_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "contentHandlingStrategy",
+            location: Location::Body,
+            required: false,
+            shape: &CONTENT_HANDLING_STRATEGY,
+        },
+        Member { name: "integrationId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationResponseId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "integrationResponseKey", location: Location::Body, required: false, shape: &SELECTION_KEY },
+        Member {
+            name: "responseParameters",
+            location: Location::Body,
+            required: false,
+            shape: &INTEGRATION_PARAMETERS,
+        },
+        Member { name: "responseTemplates", location: Location::Body, required: false, shape: &TEMPLATE_MAP },
+        Member {
+            name: "templateSelectionExpression",
+            location: Location::Body,
+            required: false,
+            shape: &SELECTION_EXPRESSION,
+        },
+    ];
+
+    pub(super) static UPDATE_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "contentType",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN1_AND256,
+        },
+        Member {
+            name: "description",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND1024,
+        },
+        Member { name: "modelId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
+        Member {
+            name: "schema",
+            location: Location::Body,
+            required: false,
+            shape: &STRING_WITH_LENGTH_BETWEEN0_AND32_K,
+        },
+    ];
+
     pub(super) static UPDATE_ROUTE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "apiKeyRequired", location: Location::Body, required: false, shape: &__BOOLEAN },
@@ -3438,6 +4268,21 @@ mod shape {
         },
     ];
 
+    pub(super) static UPDATE_ROUTE_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member {
+            name: "modelSelectionExpression",
+            location: Location::Body,
+            required: false,
+            shape: &SELECTION_EXPRESSION,
+        },
+        Member { name: "responseModels", location: Location::Body, required: false, shape: &ROUTE_MODELS },
+        Member { name: "responseParameters", location: Location::Body, required: false, shape: &ROUTE_PARAMETERS },
+        Member { name: "routeId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeResponseId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "routeResponseKey", location: Location::Body, required: false, shape: &SELECTION_KEY },
+    ];
+
     pub(super) static UPDATE_STAGE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "accessLogSettings", location: Location::Body, required: false, shape: &ACCESS_LOG_SETTINGS },
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
@@ -3454,6 +4299,11 @@ mod shape {
         Member { name: "routeSettings", location: Location::Body, required: false, shape: &ROUTE_SETTINGS_MAP },
         Member { name: "stageName", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "stageVariables", location: Location::Body, required: false, shape: &STAGE_VARIABLES_MAP },
+    ];
+
+    pub(super) static UPDATE_VPC_LINK_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING_WITH_LENGTH_BETWEEN1_AND128 },
+        Member { name: "vpcLinkId", location: Location::Path, required: true, shape: &__STRING },
     ];
 
     static URI_WITH_LENGTH_BETWEEN1_AND2048: Shape =

@@ -4,7 +4,8 @@
 
 use crate::Sensitive;
 use crate::Timestamp;
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -2079,104 +2080,108 @@ pub async fn serve<S: Iam>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
 }
 
-async fn dispatch<S: Iam>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {
+async fn dispatch<S: Iam>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Reply, Error> {
     match operation.name {
-        "AddUserToGroup" => service.add_user_to_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "AttachGroupPolicy" => service.attach_group_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "AttachRolePolicy" => service.attach_role_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "AttachUserPolicy" => service.attach_user_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "CreateAccessKey" => answer(&service.create_access_key(caller, parse(input)?).await?),
-        "CreateGroup" => answer(&service.create_group(caller, parse(input)?).await?),
-        "CreatePolicy" => answer(&service.create_policy(caller, parse(input)?).await?),
-        "CreatePolicyVersion" => answer(&service.create_policy_version(caller, parse(input)?).await?),
-        "CreateRole" => answer(&service.create_role(caller, parse(input)?).await?),
-        "CreateUser" => answer(&service.create_user(caller, parse(input)?).await?),
-        "DeleteAccessKey" => service.delete_access_key(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteGroup" => service.delete_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteGroupPolicy" => service.delete_group_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeletePolicy" => service.delete_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeletePolicyVersion" => service.delete_policy_version(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteRole" => service.delete_role(caller, parse(input)?).await.map(|()| Vec::new()),
+        "AddUserToGroup" => service.add_user_to_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "AttachGroupPolicy" => service.attach_group_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "AttachRolePolicy" => service.attach_role_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "AttachUserPolicy" => service.attach_user_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "CreateAccessKey" => Reply::json(&service.create_access_key(caller, parse(input)?).await?),
+        "CreateGroup" => Reply::json(&service.create_group(caller, parse(input)?).await?),
+        "CreatePolicy" => Reply::json(&service.create_policy(caller, parse(input)?).await?),
+        "CreatePolicyVersion" => Reply::json(&service.create_policy_version(caller, parse(input)?).await?),
+        "CreateRole" => Reply::json(&service.create_role(caller, parse(input)?).await?),
+        "CreateUser" => Reply::json(&service.create_user(caller, parse(input)?).await?),
+        "DeleteAccessKey" => service.delete_access_key(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteGroup" => service.delete_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteGroupPolicy" => service.delete_group_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeletePolicy" => service.delete_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeletePolicyVersion" => service.delete_policy_version(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteRole" => service.delete_role(caller, parse(input)?).await.map(|()| Reply::default()),
         "DeleteRolePermissionsBoundary" => {
-            service.delete_role_permissions_boundary(caller, parse(input)?).await.map(|()| Vec::new())
+            service.delete_role_permissions_boundary(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "DeleteRolePolicy" => service.delete_role_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteUser" => service.delete_user(caller, parse(input)?).await.map(|()| Vec::new()),
+        "DeleteRolePolicy" => service.delete_role_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteUser" => service.delete_user(caller, parse(input)?).await.map(|()| Reply::default()),
         "DeleteUserPermissionsBoundary" => {
-            service.delete_user_permissions_boundary(caller, parse(input)?).await.map(|()| Vec::new())
+            service.delete_user_permissions_boundary(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "DeleteUserPolicy" => service.delete_user_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DetachGroupPolicy" => service.detach_group_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DetachRolePolicy" => service.detach_role_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DetachUserPolicy" => service.detach_user_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "GetAccessKeyLastUsed" => answer(&service.get_access_key_last_used(caller, parse(input)?).await?),
-        "GetAccountSummary" => answer(&service.get_account_summary(caller).await?),
+        "DeleteUserPolicy" => service.delete_user_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DetachGroupPolicy" => service.detach_group_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DetachRolePolicy" => service.detach_role_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DetachUserPolicy" => service.detach_user_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "GetAccessKeyLastUsed" => Reply::json(&service.get_access_key_last_used(caller, parse(input)?).await?),
+        "GetAccountSummary" => Reply::json(&service.get_account_summary(caller).await?),
         "GetContextKeysForCustomPolicy" => {
-            answer(&service.get_context_keys_for_custom_policy(caller, parse(input)?).await?)
+            Reply::json(&service.get_context_keys_for_custom_policy(caller, parse(input)?).await?)
         }
         "GetContextKeysForPrincipalPolicy" => {
-            answer(&service.get_context_keys_for_principal_policy(caller, parse(input)?).await?)
+            Reply::json(&service.get_context_keys_for_principal_policy(caller, parse(input)?).await?)
         }
-        "GetGroup" => answer(&service.get_group(caller, parse(input)?).await?),
-        "GetGroupPolicy" => answer(&service.get_group_policy(caller, parse(input)?).await?),
-        "GetPolicy" => answer(&service.get_policy(caller, parse(input)?).await?),
-        "GetPolicyVersion" => answer(&service.get_policy_version(caller, parse(input)?).await?),
-        "GetRole" => answer(&service.get_role(caller, parse(input)?).await?),
-        "GetRolePolicy" => answer(&service.get_role_policy(caller, parse(input)?).await?),
-        "GetUser" => answer(&service.get_user(caller, parse(input)?).await?),
-        "GetUserPolicy" => answer(&service.get_user_policy(caller, parse(input)?).await?),
-        "ListAccessKeys" => answer(&service.list_access_keys(caller, parse(input)?).await?),
-        "ListAccountAliases" => answer(&service.list_account_aliases(caller, parse(input)?).await?),
-        "ListAttachedGroupPolicies" => answer(&service.list_attached_group_policies(caller, parse(input)?).await?),
-        "ListAttachedRolePolicies" => answer(&service.list_attached_role_policies(caller, parse(input)?).await?),
-        "ListAttachedUserPolicies" => answer(&service.list_attached_user_policies(caller, parse(input)?).await?),
-        "ListEntitiesForPolicy" => answer(&service.list_entities_for_policy(caller, parse(input)?).await?),
-        "ListGroupPolicies" => answer(&service.list_group_policies(caller, parse(input)?).await?),
-        "ListGroups" => answer(&service.list_groups(caller, parse(input)?).await?),
-        "ListGroupsForUser" => answer(&service.list_groups_for_user(caller, parse(input)?).await?),
-        "ListInstanceProfilesForRole" => answer(&service.list_instance_profiles_for_role(caller, parse(input)?).await?),
-        "ListPolicies" => answer(&service.list_policies(caller, parse(input)?).await?),
-        "ListPolicyTags" => answer(&service.list_policy_tags(caller, parse(input)?).await?),
-        "ListPolicyVersions" => answer(&service.list_policy_versions(caller, parse(input)?).await?),
-        "ListRolePolicies" => answer(&service.list_role_policies(caller, parse(input)?).await?),
-        "ListRoleTags" => answer(&service.list_role_tags(caller, parse(input)?).await?),
-        "ListRoles" => answer(&service.list_roles(caller, parse(input)?).await?),
-        "ListUserPolicies" => answer(&service.list_user_policies(caller, parse(input)?).await?),
-        "ListUserTags" => answer(&service.list_user_tags(caller, parse(input)?).await?),
-        "ListUsers" => answer(&service.list_users(caller, parse(input)?).await?),
-        "PutGroupPolicy" => service.put_group_policy(caller, parse(input)?).await.map(|()| Vec::new()),
+        "GetGroup" => Reply::json(&service.get_group(caller, parse(input)?).await?),
+        "GetGroupPolicy" => Reply::json(&service.get_group_policy(caller, parse(input)?).await?),
+        "GetPolicy" => Reply::json(&service.get_policy(caller, parse(input)?).await?),
+        "GetPolicyVersion" => Reply::json(&service.get_policy_version(caller, parse(input)?).await?),
+        "GetRole" => Reply::json(&service.get_role(caller, parse(input)?).await?),
+        "GetRolePolicy" => Reply::json(&service.get_role_policy(caller, parse(input)?).await?),
+        "GetUser" => Reply::json(&service.get_user(caller, parse(input)?).await?),
+        "GetUserPolicy" => Reply::json(&service.get_user_policy(caller, parse(input)?).await?),
+        "ListAccessKeys" => Reply::json(&service.list_access_keys(caller, parse(input)?).await?),
+        "ListAccountAliases" => Reply::json(&service.list_account_aliases(caller, parse(input)?).await?),
+        "ListAttachedGroupPolicies" => Reply::json(&service.list_attached_group_policies(caller, parse(input)?).await?),
+        "ListAttachedRolePolicies" => Reply::json(&service.list_attached_role_policies(caller, parse(input)?).await?),
+        "ListAttachedUserPolicies" => Reply::json(&service.list_attached_user_policies(caller, parse(input)?).await?),
+        "ListEntitiesForPolicy" => Reply::json(&service.list_entities_for_policy(caller, parse(input)?).await?),
+        "ListGroupPolicies" => Reply::json(&service.list_group_policies(caller, parse(input)?).await?),
+        "ListGroups" => Reply::json(&service.list_groups(caller, parse(input)?).await?),
+        "ListGroupsForUser" => Reply::json(&service.list_groups_for_user(caller, parse(input)?).await?),
+        "ListInstanceProfilesForRole" => {
+            Reply::json(&service.list_instance_profiles_for_role(caller, parse(input)?).await?)
+        }
+        "ListPolicies" => Reply::json(&service.list_policies(caller, parse(input)?).await?),
+        "ListPolicyTags" => Reply::json(&service.list_policy_tags(caller, parse(input)?).await?),
+        "ListPolicyVersions" => Reply::json(&service.list_policy_versions(caller, parse(input)?).await?),
+        "ListRolePolicies" => Reply::json(&service.list_role_policies(caller, parse(input)?).await?),
+        "ListRoleTags" => Reply::json(&service.list_role_tags(caller, parse(input)?).await?),
+        "ListRoles" => Reply::json(&service.list_roles(caller, parse(input)?).await?),
+        "ListUserPolicies" => Reply::json(&service.list_user_policies(caller, parse(input)?).await?),
+        "ListUserTags" => Reply::json(&service.list_user_tags(caller, parse(input)?).await?),
+        "ListUsers" => Reply::json(&service.list_users(caller, parse(input)?).await?),
+        "PutGroupPolicy" => service.put_group_policy(caller, parse(input)?).await.map(|()| Reply::default()),
         "PutRolePermissionsBoundary" => {
-            service.put_role_permissions_boundary(caller, parse(input)?).await.map(|()| Vec::new())
+            service.put_role_permissions_boundary(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "PutRolePolicy" => service.put_role_policy(caller, parse(input)?).await.map(|()| Vec::new()),
+        "PutRolePolicy" => service.put_role_policy(caller, parse(input)?).await.map(|()| Reply::default()),
         "PutUserPermissionsBoundary" => {
-            service.put_user_permissions_boundary(caller, parse(input)?).await.map(|()| Vec::new())
+            service.put_user_permissions_boundary(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "PutUserPolicy" => service.put_user_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "RemoveUserFromGroup" => service.remove_user_from_group(caller, parse(input)?).await.map(|()| Vec::new()),
+        "PutUserPolicy" => service.put_user_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "RemoveUserFromGroup" => service.remove_user_from_group(caller, parse(input)?).await.map(|()| Reply::default()),
         "SetDefaultPolicyVersion" => {
-            service.set_default_policy_version(caller, parse(input)?).await.map(|()| Vec::new())
+            service.set_default_policy_version(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "SimulateCustomPolicy" => answer(&service.simulate_custom_policy(caller, parse(input)?).await?),
-        "SimulatePrincipalPolicy" => answer(&service.simulate_principal_policy(caller, parse(input)?).await?),
-        "TagPolicy" => service.tag_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagRole" => service.tag_role(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagUser" => service.tag_user(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagPolicy" => service.untag_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagRole" => service.untag_role(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagUser" => service.untag_user(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UpdateAccessKey" => service.update_access_key(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UpdateAssumeRolePolicy" => service.update_assume_role_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UpdateGroup" => service.update_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UpdateRole" => answer(&service.update_role(caller, parse(input)?).await?),
-        "UpdateRoleDescription" => answer(&service.update_role_description(caller, parse(input)?).await?),
-        "UpdateUser" => service.update_user(caller, parse(input)?).await.map(|()| Vec::new()),
+        "SimulateCustomPolicy" => Reply::json(&service.simulate_custom_policy(caller, parse(input)?).await?),
+        "SimulatePrincipalPolicy" => Reply::json(&service.simulate_principal_policy(caller, parse(input)?).await?),
+        "TagPolicy" => service.tag_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TagRole" => service.tag_role(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TagUser" => service.tag_user(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagPolicy" => service.untag_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagRole" => service.untag_role(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagUser" => service.untag_user(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UpdateAccessKey" => service.update_access_key(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UpdateAssumeRolePolicy" => {
+            service.update_assume_role_policy(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "UpdateGroup" => service.update_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UpdateRole" => Reply::json(&service.update_role(caller, parse(input)?).await?),
+        "UpdateRoleDescription" => Reply::json(&service.update_role_description(caller, parse(input)?).await?),
+        "UpdateUser" => service.update_user(caller, parse(input)?).await.map(|()| Reply::default()),
         _ => Err(broken("method")),
     }
 }

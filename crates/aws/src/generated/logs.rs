@@ -2,7 +2,8 @@
 
 //! Amazon CloudWatch Logs.
 
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -1298,7 +1299,7 @@ pub async fn serve<S: CloudWatchLogs>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
@@ -1309,51 +1310,59 @@ async fn dispatch<S: CloudWatchLogs>(
     caller: &Caller,
     operation: &Operation,
     input: Value,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Reply, Error> {
     match operation.name {
-        "CreateLogGroup" => service.create_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "CreateLogStream" => service.create_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteLogGroup" => service.delete_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteLogStream" => service.delete_log_stream(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteMetricFilter" => service.delete_metric_filter(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteQueryDefinition" => answer(&service.delete_query_definition(caller, parse(input)?).await?),
-        "DeleteResourcePolicy" => service.delete_resource_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "DeleteRetentionPolicy" => service.delete_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
+        "CreateLogGroup" => service.create_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "CreateLogStream" => service.create_log_stream(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteLogGroup" => service.delete_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteLogStream" => service.delete_log_stream(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteMetricFilter" => service.delete_metric_filter(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteQueryDefinition" => Reply::json(&service.delete_query_definition(caller, parse(input)?).await?),
+        "DeleteResourcePolicy" => {
+            service.delete_resource_policy(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DeleteRetentionPolicy" => {
+            service.delete_retention_policy(caller, parse(input)?).await.map(|()| Reply::default())
+        }
         "DeleteSubscriptionFilter" => {
-            service.delete_subscription_filter(caller, parse(input)?).await.map(|()| Vec::new())
+            service.delete_subscription_filter(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "DescribeLogGroups" => answer(&service.describe_log_groups(caller, parse(input)?).await?),
-        "DescribeLogStreams" => answer(&service.describe_log_streams(caller, parse(input)?).await?),
-        "DescribeMetricFilters" => answer(&service.describe_metric_filters(caller, parse(input)?).await?),
-        "DescribeQueries" => answer(&service.describe_queries(caller, parse(input)?).await?),
-        "DescribeQueryDefinitions" => answer(&service.describe_query_definitions(caller, parse(input)?).await?),
-        "DescribeResourcePolicies" => answer(&service.describe_resource_policies(caller, parse(input)?).await?),
-        "DescribeSubscriptionFilters" => answer(&service.describe_subscription_filters(caller, parse(input)?).await?),
-        "FilterLogEvents" => answer(&service.filter_log_events(caller, parse(input)?).await?),
-        "GetLogEvents" => answer(&service.get_log_events(caller, parse(input)?).await?),
-        "GetLogGroupFields" => answer(&service.get_log_group_fields(caller, parse(input)?).await?),
-        "GetLogRecord" => answer(&service.get_log_record(caller, parse(input)?).await?),
-        "GetQueryResults" => answer(&service.get_query_results(caller, parse(input)?).await?),
-        "ListLogGroups" => answer(&service.list_log_groups(caller, parse(input)?).await?),
-        "ListLogGroupsForQuery" => answer(&service.list_log_groups_for_query(caller, parse(input)?).await?),
-        "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
-        "ListTagsLogGroup" => answer(&service.list_tags_log_group(caller, parse(input)?).await?),
-        "PutLogEvents" => answer(&service.put_log_events(caller, parse(input)?).await?),
+        "DescribeLogGroups" => Reply::json(&service.describe_log_groups(caller, parse(input)?).await?),
+        "DescribeLogStreams" => Reply::json(&service.describe_log_streams(caller, parse(input)?).await?),
+        "DescribeMetricFilters" => Reply::json(&service.describe_metric_filters(caller, parse(input)?).await?),
+        "DescribeQueries" => Reply::json(&service.describe_queries(caller, parse(input)?).await?),
+        "DescribeQueryDefinitions" => Reply::json(&service.describe_query_definitions(caller, parse(input)?).await?),
+        "DescribeResourcePolicies" => Reply::json(&service.describe_resource_policies(caller, parse(input)?).await?),
+        "DescribeSubscriptionFilters" => {
+            Reply::json(&service.describe_subscription_filters(caller, parse(input)?).await?)
+        }
+        "FilterLogEvents" => Reply::json(&service.filter_log_events(caller, parse(input)?).await?),
+        "GetLogEvents" => Reply::json(&service.get_log_events(caller, parse(input)?).await?),
+        "GetLogGroupFields" => Reply::json(&service.get_log_group_fields(caller, parse(input)?).await?),
+        "GetLogRecord" => Reply::json(&service.get_log_record(caller, parse(input)?).await?),
+        "GetQueryResults" => Reply::json(&service.get_query_results(caller, parse(input)?).await?),
+        "ListLogGroups" => Reply::json(&service.list_log_groups(caller, parse(input)?).await?),
+        "ListLogGroupsForQuery" => Reply::json(&service.list_log_groups_for_query(caller, parse(input)?).await?),
+        "ListTagsForResource" => Reply::json(&service.list_tags_for_resource(caller, parse(input)?).await?),
+        "ListTagsLogGroup" => Reply::json(&service.list_tags_log_group(caller, parse(input)?).await?),
+        "PutLogEvents" => Reply::json(&service.put_log_events(caller, parse(input)?).await?),
         "PutLogGroupDeletionProtection" => {
-            service.put_log_group_deletion_protection(caller, parse(input)?).await.map(|()| Vec::new())
+            service.put_log_group_deletion_protection(caller, parse(input)?).await.map(|()| Reply::default())
         }
-        "PutMetricFilter" => service.put_metric_filter(caller, parse(input)?).await.map(|()| Vec::new()),
-        "PutQueryDefinition" => answer(&service.put_query_definition(caller, parse(input)?).await?),
-        "PutResourcePolicy" => answer(&service.put_resource_policy(caller, parse(input)?).await?),
-        "PutRetentionPolicy" => service.put_retention_policy(caller, parse(input)?).await.map(|()| Vec::new()),
-        "PutSubscriptionFilter" => service.put_subscription_filter(caller, parse(input)?).await.map(|()| Vec::new()),
-        "StartQuery" => answer(&service.start_query(caller, parse(input)?).await?),
-        "StopQuery" => answer(&service.stop_query(caller, parse(input)?).await?),
-        "TagLogGroup" => service.tag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
-        "TestMetricFilter" => answer(&service.test_metric_filter(caller, parse(input)?).await?),
-        "UntagLogGroup" => service.untag_log_group(caller, parse(input)?).await.map(|()| Vec::new()),
-        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Vec::new()),
+        "PutMetricFilter" => service.put_metric_filter(caller, parse(input)?).await.map(|()| Reply::default()),
+        "PutQueryDefinition" => Reply::json(&service.put_query_definition(caller, parse(input)?).await?),
+        "PutResourcePolicy" => Reply::json(&service.put_resource_policy(caller, parse(input)?).await?),
+        "PutRetentionPolicy" => service.put_retention_policy(caller, parse(input)?).await.map(|()| Reply::default()),
+        "PutSubscriptionFilter" => {
+            service.put_subscription_filter(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "StartQuery" => Reply::json(&service.start_query(caller, parse(input)?).await?),
+        "StopQuery" => Reply::json(&service.stop_query(caller, parse(input)?).await?),
+        "TagLogGroup" => service.tag_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
+        "TestMetricFilter" => Reply::json(&service.test_metric_filter(caller, parse(input)?).await?),
+        "UntagLogGroup" => service.untag_log_group(caller, parse(input)?).await.map(|()| Reply::default()),
+        "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         _ => Err(broken("method")),
     }
 }
@@ -2345,7 +2354,8 @@ mod shape {
 
     static DATA_SOURCE_FILTER: Shape = Shape::Structure(DATA_SOURCE_FILTER_MEMBERS);
 
-    static DATA_SOURCE_FILTERS: Shape = Shape::List { of: &DATA_SOURCE_FILTER, min: Some(1), max: Some(5) };
+    static DATA_SOURCE_FILTERS: Shape =
+        Shape::List { of: &DATA_SOURCE_FILTER, element: "member", min: Some(1), max: Some(5) };
 
     static DATA_SOURCE_NAME: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
@@ -2491,7 +2501,7 @@ mod shape {
     static DISTRIBUTION: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["Random", "ByLogStream"], sensitive: false };
 
-    static EMIT_SYSTEM_FIELDS: Shape = Shape::List { of: &SYSTEM_FIELD, min: None, max: None };
+    static EMIT_SYSTEM_FIELDS: Shape = Shape::List { of: &SYSTEM_FIELD, element: "member", min: None, max: None };
 
     static ENTITY_MEMBERS: &[Member] = &[
         Member { name: "attributes", location: Location::Body, required: false, shape: &ENTITY_ATTRIBUTES },
@@ -2536,7 +2546,8 @@ mod shape {
         sensitive: false,
     };
 
-    static FIELD_INDEX_NAMES: Shape = Shape::List { of: &FIELD_INDEX_NAME, min: Some(1), max: Some(20) };
+    static FIELD_INDEX_NAMES: Shape =
+        Shape::List { of: &FIELD_INDEX_NAME, element: "member", min: Some(1), max: Some(20) };
 
     static FIELD_SELECTION_CRITERIA: Shape =
         Shape::String { min: Some(0), max: Some(2000), pattern: None, values: &[], sensitive: false };
@@ -2675,7 +2686,8 @@ mod shape {
         sensitive: false,
     };
 
-    static LOG_GROUP_IDENTIFIERS: Shape = Shape::List { of: &LOG_GROUP_IDENTIFIER, min: None, max: None };
+    static LOG_GROUP_IDENTIFIERS: Shape =
+        Shape::List { of: &LOG_GROUP_IDENTIFIER, element: "member", min: None, max: None };
 
     static LOG_GROUP_NAME: Shape = Shape::String {
         min: Some(1),
@@ -2701,7 +2713,7 @@ mod shape {
         sensitive: false,
     };
 
-    static LOG_GROUP_NAMES: Shape = Shape::List { of: &LOG_GROUP_NAME, min: None, max: None };
+    static LOG_GROUP_NAMES: Shape = Shape::List { of: &LOG_GROUP_NAME, element: "member", min: None, max: None };
 
     static LOG_RECORD_POINTER: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &[], sensitive: false };
@@ -2726,7 +2738,8 @@ mod shape {
 
     static METRIC_TRANSFORMATION: Shape = Shape::Structure(METRIC_TRANSFORMATION_MEMBERS);
 
-    static METRIC_TRANSFORMATIONS: Shape = Shape::List { of: &METRIC_TRANSFORMATION, min: Some(1), max: Some(1) };
+    static METRIC_TRANSFORMATIONS: Shape =
+        Shape::List { of: &METRIC_TRANSFORMATION, element: "member", min: Some(1), max: Some(1) };
 
     static METRIC_VALUE: Shape =
         Shape::String { min: None, max: Some(100), pattern: None, values: &[], sensitive: false };
@@ -2874,7 +2887,8 @@ mod shape {
     static QUERY_PARAMETER_DESCRIPTION: Shape =
         Shape::String { min: None, max: Some(512), pattern: None, values: &[], sensitive: false };
 
-    static QUERY_PARAMETER_LIST: Shape = Shape::List { of: &QUERY_PARAMETER, min: None, max: Some(20) };
+    static QUERY_PARAMETER_LIST: Shape =
+        Shape::List { of: &QUERY_PARAMETER, element: "member", min: None, max: Some(20) };
 
     static QUERY_PARAMETER_NAME: Shape = Shape::String {
         min: Some(1),
@@ -2982,9 +2996,10 @@ mod shape {
         sensitive: false,
     };
 
-    static TAG_FILTER_VALUES: Shape = Shape::List { of: &TAG_FILTER_VALUE, min: Some(0), max: Some(5) };
+    static TAG_FILTER_VALUES: Shape =
+        Shape::List { of: &TAG_FILTER_VALUE, element: "member", min: Some(0), max: Some(5) };
 
-    static TAG_FILTERS: Shape = Shape::List { of: &TAG_FILTER, min: Some(1), max: Some(5) };
+    static TAG_FILTERS: Shape = Shape::List { of: &TAG_FILTER, element: "member", min: Some(1), max: Some(5) };
 
     static TAG_KEY: Shape = Shape::String {
         min: Some(1),
@@ -3018,7 +3033,8 @@ mod shape {
 
     static TAGS: Shape = Shape::Map { key: &TAG_KEY, value: &TAG_VALUE, min: Some(1), max: Some(50) };
 
-    static TEST_EVENT_MESSAGES: Shape = Shape::List { of: &EVENT_MESSAGE, min: Some(1), max: Some(50) };
+    static TEST_EVENT_MESSAGES: Shape =
+        Shape::List { of: &EVENT_MESSAGE, element: "member", min: Some(1), max: Some(50) };
 
     pub(super) static TEST_METRIC_FILTER_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "filterPattern", location: Location::Body, required: true, shape: &FILTER_PATTERN },

@@ -3,7 +3,8 @@
 //! Amazon Route 53.
 
 use crate::Timestamp;
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::value::wire_enum;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
@@ -816,7 +817,7 @@ pub async fn serve<S: Route53>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
@@ -827,25 +828,25 @@ async fn dispatch<S: Route53>(
     caller: &Caller,
     operation: &Operation,
     input: Value,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Reply, Error> {
     match operation.name {
-        "ChangeResourceRecordSets" => answer(&service.change_resource_record_sets(caller, parse(input)?).await?),
-        "ChangeTagsForResource" => answer(&service.change_tags_for_resource(caller, parse(input)?).await?),
-        "CreateHostedZone" => answer(&service.create_hosted_zone(caller, parse(input)?).await?),
-        "DeleteHostedZone" => answer(&service.delete_hosted_zone(caller, parse(input)?).await?),
-        "GetAccountLimit" => answer(&service.get_account_limit(caller, parse(input)?).await?),
-        "GetChange" => answer(&service.get_change(caller, parse(input)?).await?),
-        "GetDNSSEC" => answer(&service.get_dnssec(caller, parse(input)?).await?),
-        "GetHostedZone" => answer(&service.get_hosted_zone(caller, parse(input)?).await?),
-        "GetHostedZoneCount" => answer(&service.get_hosted_zone_count(caller, parse(input)?).await?),
-        "GetHostedZoneLimit" => answer(&service.get_hosted_zone_limit(caller, parse(input)?).await?),
-        "ListHostedZones" => answer(&service.list_hosted_zones(caller, parse(input)?).await?),
-        "ListHostedZonesByName" => answer(&service.list_hosted_zones_by_name(caller, parse(input)?).await?),
-        "ListResourceRecordSets" => answer(&service.list_resource_record_sets(caller, parse(input)?).await?),
-        "ListTagsForResource" => answer(&service.list_tags_for_resource(caller, parse(input)?).await?),
-        "ListTagsForResources" => answer(&service.list_tags_for_resources(caller, parse(input)?).await?),
-        "TestDNSAnswer" => answer(&service.test_dns_answer(caller, parse(input)?).await?),
-        "UpdateHostedZoneComment" => answer(&service.update_hosted_zone_comment(caller, parse(input)?).await?),
+        "ChangeResourceRecordSets" => Reply::json(&service.change_resource_record_sets(caller, parse(input)?).await?),
+        "ChangeTagsForResource" => Reply::json(&service.change_tags_for_resource(caller, parse(input)?).await?),
+        "CreateHostedZone" => Reply::json(&service.create_hosted_zone(caller, parse(input)?).await?),
+        "DeleteHostedZone" => Reply::json(&service.delete_hosted_zone(caller, parse(input)?).await?),
+        "GetAccountLimit" => Reply::json(&service.get_account_limit(caller, parse(input)?).await?),
+        "GetChange" => Reply::json(&service.get_change(caller, parse(input)?).await?),
+        "GetDNSSEC" => Reply::json(&service.get_dnssec(caller, parse(input)?).await?),
+        "GetHostedZone" => Reply::json(&service.get_hosted_zone(caller, parse(input)?).await?),
+        "GetHostedZoneCount" => Reply::json(&service.get_hosted_zone_count(caller, parse(input)?).await?),
+        "GetHostedZoneLimit" => Reply::json(&service.get_hosted_zone_limit(caller, parse(input)?).await?),
+        "ListHostedZones" => Reply::json(&service.list_hosted_zones(caller, parse(input)?).await?),
+        "ListHostedZonesByName" => Reply::json(&service.list_hosted_zones_by_name(caller, parse(input)?).await?),
+        "ListResourceRecordSets" => Reply::json(&service.list_resource_record_sets(caller, parse(input)?).await?),
+        "ListTagsForResource" => Reply::json(&service.list_tags_for_resource(caller, parse(input)?).await?),
+        "ListTagsForResources" => Reply::json(&service.list_tags_for_resources(caller, parse(input)?).await?),
+        "TestDNSAnswer" => Reply::json(&service.test_dns_answer(caller, parse(input)?).await?),
+        "UpdateHostedZoneComment" => Reply::json(&service.update_hosted_zone_comment(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
 }

@@ -4,7 +4,8 @@
 
 use crate::Sensitive;
 use crate::Timestamp;
-use crate::receive::{answer, broken, parse};
+use crate::receive::{broken, parse};
+use crate::reply::Reply;
 use crate::{Caller, Error, Level, Operation, Protocol, Service};
 use bytes::Bytes;
 use http::Response;
@@ -180,19 +181,19 @@ pub async fn serve<S: Sts>(
     authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error> + Send,
 ) -> Response<Bytes> {
     let result = match SERVICE.receive(parts, body, authorize) {
-        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|json| (operation, json)),
+        Ok((operation, input)) => dispatch(service, caller, operation, input).await.map(|reply| (operation, reply)),
         Err(error) => Err(error),
     };
     SERVICE.respond(result, &caller.request_id)
 }
 
-async fn dispatch<S: Sts>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Vec<u8>, Error> {
+async fn dispatch<S: Sts>(service: &S, caller: &Caller, operation: &Operation, input: Value) -> Result<Reply, Error> {
     match operation.name {
-        "AssumeRole" => answer(&service.assume_role(caller, parse(input)?).await?),
-        "GetAccessKeyInfo" => answer(&service.get_access_key_info(caller, parse(input)?).await?),
-        "GetCallerIdentity" => answer(&service.get_caller_identity(caller, parse(input)?).await?),
-        "GetFederationToken" => answer(&service.get_federation_token(caller, parse(input)?).await?),
-        "GetSessionToken" => answer(&service.get_session_token(caller, parse(input)?).await?),
+        "AssumeRole" => Reply::json(&service.assume_role(caller, parse(input)?).await?),
+        "GetAccessKeyInfo" => Reply::json(&service.get_access_key_info(caller, parse(input)?).await?),
+        "GetCallerIdentity" => Reply::json(&service.get_caller_identity(caller, parse(input)?).await?),
+        "GetFederationToken" => Reply::json(&service.get_federation_token(caller, parse(input)?).await?),
+        "GetSessionToken" => Reply::json(&service.get_session_token(caller, parse(input)?).await?),
         _ => Err(broken("method")),
     }
 }

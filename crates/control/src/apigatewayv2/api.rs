@@ -5,10 +5,10 @@ use aws::{Error, Timestamp};
 use model::State;
 use model::resource::{Api, Authorizer, Cors, Deployment, Integration, Route, Stage};
 
-use super::check::{NOT_FOR_HTTP, NOT_HERE, api_tags, length, optional, refuse};
+use super::check::{NOT_FOR_HTTP, NOT_FOR_WEB_SOCKETS, NOT_HERE, api_tags, length, optional, refuse};
 use super::draft::{Draft, api_id_is_taken};
 use super::quick_create::{quick_create, quick_update};
-use super::{deployment, of_api, page};
+use super::{deployment, of_api, page, web_socket};
 
 const ROUTE_SELECTION: &str = "$request.method $request.path";
 const API_KEY_SELECTION: &str = "$request.header.x-api-key";
@@ -18,26 +18,14 @@ const MAX_VERSION_CHARS: usize = 64;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> Result<wire::Api, Error> {
     let input = input.clone();
-    refuse(input.protocol_type != wire::ProtocolType::Http, "protocolType WEBSOCKET", NOT_HERE)?;
-    unsupported(&Unsupported {
-        route_selection: input.route_selection_expression.as_deref(),
-        api_key_selection: input.api_key_selection_expression.as_deref(),
-        disable_schema_validation: input.disable_schema_validation,
-        ip_address_type: input.ip_address_type,
-    })?;
-    length("name", &input.name, 1, MAX_NAME_CHARS)?;
-    let tags = input.tags.unwrap_or_default();
-    api_tags(&tags)?;
+    refuse(input.ip_address_type == Some(wire::IpAddressType::Dualstack), "ipAddressType dualstack", NOT_HERE)?;
+    let described = described(&input)?;
+    api_tags(&described.tags)?;
     let api = Api {
         id: draft.fresh_id(10, api_id_is_taken)?,
         region: draft.region.to_owned(),
-        name: input.name,
-        description: optional("description", input.description, MAX_DESCRIPTION_CHARS)?,
-        version: optional("version", input.version, MAX_VERSION_CHARS)?,
-        disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
-        cors: input.cors_configuration.map(cors).transpose()?.flatten(),
         created: draft.at,
-        tags,
+        ..described
     };
     of_api::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
@@ -49,15 +37,52 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateApiRequest) -> R
     Ok(show(draft, &api))
 }
 
+/// What a request says of an API, checked; without id, region and time.
+pub(super) fn described(input: &wire::CreateApiRequest) -> Result<Api, Error> {
+    length("name", &input.name, 1, MAX_NAME_CHARS)?;
+    let web_socket = match input.protocol_type {
+        wire::ProtocolType::Websocket => Some(web_socket::described(input)?),
+        wire::ProtocolType::Http => {
+            unsupported(&Unsupported {
+                route_selection: input.route_selection_expression.as_deref(),
+                api_key_selection: input.api_key_selection_expression.as_deref(),
+                disable_schema_validation: input.disable_schema_validation,
+            })?;
+            None
+        }
+    };
+    Ok(Api {
+        id: String::new(),
+        region: String::new(),
+        name: input.name.clone(),
+        description: optional("description", input.description.clone(), MAX_DESCRIPTION_CHARS)?,
+        version: optional("version", input.version.clone(), MAX_VERSION_CHARS)?,
+        disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
+        cors: input.cors_configuration.clone().map(cors).transpose()?.flatten(),
+        created: 0,
+        tags: input.tags.clone().unwrap_or_default(),
+        web_socket,
+        import_info: Vec::new(),
+        import_warnings: Vec::new(),
+    })
+}
+
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateApiRequest) -> Result<wire::Api, Error> {
     let input = input.clone();
     let mut api = Api::clone(&*draft.api(&input.api_id)?);
-    unsupported(&Unsupported {
-        route_selection: input.route_selection_expression.as_deref(),
-        api_key_selection: input.api_key_selection_expression.as_deref(),
-        disable_schema_validation: input.disable_schema_validation,
-        ip_address_type: input.ip_address_type,
-    })?;
+    refuse(input.ip_address_type == Some(wire::IpAddressType::Dualstack), "ipAddressType dualstack", NOT_HERE)?;
+    match &mut api.web_socket {
+        None => unsupported(&Unsupported {
+            route_selection: input.route_selection_expression.as_deref(),
+            api_key_selection: input.api_key_selection_expression.as_deref(),
+            disable_schema_validation: input.disable_schema_validation,
+        })?,
+        Some(api) => {
+            refuse(input.cors_configuration.is_some(), "corsConfiguration", NOT_FOR_WEB_SOCKETS)?;
+            api.disable_schema_validation = input.disable_schema_validation.or(api.disable_schema_validation);
+            web_socket::patch(api, input.route_selection_expression, input.api_key_selection_expression)?;
+        }
+    }
     if let Some(name) = input.name {
         length("name", &name, 1, MAX_NAME_CHARS)?;
         api.name = name;
@@ -102,8 +127,16 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteApiRequest) -> R
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.integrations, &api.id).try_for_each(|integration| draft.delete::<Integration>(integration))?;
     State::of(&state.authorizers, &api.id).try_for_each(|authorizer| draft.delete::<Authorizer>(authorizer))?;
+    web_socket::forget(draft, &api.id)?;
     of_api::forget(draft, &api.id)?;
     draft.delete::<Api>(&api)
+}
+
+pub(super) fn delete_cors(draft: &mut Draft<'_>, input: &wire::DeleteCorsConfigurationRequest) -> Result<(), Error> {
+    let api = Api::clone(&*draft.api(&input.api_id)?);
+    let api_id = api.id.clone();
+    draft.put(&Api { cors: None, ..api })?;
+    deployment::auto_deploy(draft, &api_id)
 }
 
 pub(super) fn list(draft: &Draft<'_>, input: &wire::GetApisRequest) -> Result<wire::GetApisResponse, Error> {
@@ -120,27 +153,36 @@ pub(super) fn list(draft: &Draft<'_>, input: &wire::GetApisRequest) -> Result<wi
 
 pub(super) fn show(draft: &Draft<'_>, api: &Api) -> wire::Api {
     let config = draft.config;
+    let (scheme, protocol) = match api.web_socket {
+        Some(_) => ("wss", wire::ProtocolType::Websocket),
+        None => ("https", wire::ProtocolType::Http),
+    };
+    let own = api.web_socket.as_ref();
+    let route_selection = own.map_or(ROUTE_SELECTION, |own| &own.route_selection);
+    let api_key_selection = own.map_or(API_KEY_SELECTION, |own| &own.api_key_selection);
+    let of_policies = of_api::warnings(&draft.state, &api.id).unwrap_or_default();
+    let warnings: Vec<String> = api.import_warnings.iter().cloned().chain(of_policies).collect();
     wire::Api {
         api_endpoint: Some(format!(
-            "https://{}.execute-api.{}.{}:{}",
+            "{scheme}://{}.execute-api.{}.{}:{}",
             api.id, api.region, config.execute_api_suffix, config.https_port
         )),
         api_gateway_managed: None,
         api_id: Some(api.id.clone()),
-        api_key_selection_expression: Some(API_KEY_SELECTION.to_owned()),
+        api_key_selection_expression: Some(api_key_selection.to_owned()),
         cors_configuration: api.cors.clone().map(show_cors),
         created_date: Some(Timestamp(api.created)),
         description: api.description.clone(),
         disable_execute_api_endpoint: Some(api.disable_execute_api_endpoint),
-        disable_schema_validation: None,
-        import_info: None,
+        disable_schema_validation: own.and_then(|own| own.disable_schema_validation),
+        import_info: Some(api.import_info.clone()).filter(|info| !info.is_empty()),
         ip_address_type: Some(wire::IpAddressType::Ipv4),
         name: Some(api.name.clone()),
-        protocol_type: Some(wire::ProtocolType::Http),
-        route_selection_expression: Some(ROUTE_SELECTION.to_owned()),
+        protocol_type: Some(protocol),
+        route_selection_expression: Some(route_selection.to_owned()),
         tags: Some(api.tags.clone()),
         version: api.version.clone(),
-        warnings: of_api::warnings(&draft.state, &api.id),
+        warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),
     }
 }
 
@@ -149,7 +191,6 @@ struct Unsupported<'a> {
     route_selection: Option<&'a str>,
     api_key_selection: Option<&'a str>,
     disable_schema_validation: Option<bool>,
-    ip_address_type: Option<wire::IpAddressType>,
 }
 
 fn unsupported(input: &Unsupported<'_>) -> Result<(), Error> {
@@ -157,8 +198,7 @@ fn unsupported(input: &Unsupported<'_>) -> Result<(), Error> {
     let other = input.route_selection.is_some_and(|expression| !["", ROUTE_SELECTION].contains(&expression));
     refuse(other, "A routeSelectionExpression other than $request.method $request.path", NOT_FOR_HTTP)?;
     let other = input.api_key_selection.is_some_and(|expression| !["", API_KEY_SELECTION].contains(&expression));
-    refuse(other, "apiKeySelectionExpression", NOT_FOR_HTTP)?;
-    refuse(input.ip_address_type == Some(wire::IpAddressType::Dualstack), "ipAddressType dualstack", NOT_HERE)
+    refuse(other, "apiKeySelectionExpression", NOT_FOR_HTTP)
 }
 
 /// An empty configuration is none.
@@ -208,7 +248,7 @@ fn is_name(name: &str) -> bool {
     http::HeaderName::try_from(name).is_ok()
 }
 
-fn show_cors(cors: Cors) -> wire::Cors {
+pub(super) fn show_cors(cors: Cors) -> wire::Cors {
     let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
     wire::Cors {
         allow_credentials: cors.allow_credentials,

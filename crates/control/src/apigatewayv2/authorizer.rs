@@ -12,7 +12,7 @@ use model::{IdentitySource, Issuer, State};
 use super::check::{NO_ROLES, length, refuse};
 use super::draft::Draft;
 use super::integration::{checked_function, sample_variables};
-use super::{deployment, page};
+use super::{deployment, page, web_socket};
 
 const MAX_AUTHORIZERS: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
@@ -22,6 +22,13 @@ const MAX_TTL_SECONDS: u32 = 3600;
 const MAX_IDENTITY_SOURCES: usize = 10;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerRequest) -> Result<wire::Authorizer, Error> {
+    let authorizer = add(draft, input.clone())?;
+    deployment::auto_deploy(draft, &authorizer.api_id)?;
+    Ok(show(&authorizer))
+}
+
+/// Makes an authorizer; nothing is deployed.
+pub(super) fn add(draft: &mut Draft<'_>, input: wire::CreateAuthorizerRequest) -> Result<Authorizer, Error> {
     let api_id = draft.api(&input.api_id)?.id.clone();
     if State::of(&draft.state.authorizers, &api_id).count() >= MAX_AUTHORIZERS {
         let message = "Maximum number of Authorizers for this API has been reached.";
@@ -31,7 +38,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerReques
     // To create is to update what is empty.
     let empty = Authorizer {
         id: draft.fresh_id(6, taken)?,
-        api_id: api_id.clone(),
+        api_id,
         name: String::new(),
         identity_source: Vec::new(),
         kind: match input.authorizer_type {
@@ -44,13 +51,15 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerReques
             },
         },
     };
-    put(draft, empty, input.clone().into())
+    put(draft, empty, input.into())
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateAuthorizerRequest) -> Result<wire::Authorizer, Error> {
     let api = draft.api(&input.api_id)?;
     let authorizer = Authorizer::clone(&*draft.authorizer(&api.id, &input.authorizer_id)?);
-    put(draft, authorizer, input.clone().into())
+    let authorizer = put(draft, authorizer, input.clone().into())?;
+    deployment::auto_deploy(draft, &api.id)?;
+    Ok(show(&authorizer))
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteAuthorizerRequest) -> Result<(), Error> {
@@ -59,7 +68,10 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteAuthorizerReques
     let routes = State::of(&draft.state.routes, &api.id)
         .filter(|route| route.authorization.authorizer_id() == Some(&authorizer.id))
         .map(|route| route.id.as_str());
-    let routes: Vec<&str> = routes.collect();
+    let connecting = State::of(&draft.state.web_socket_routes, &api.id)
+        .filter(|route| route.authorization.authorizer_id() == Some(&authorizer.id))
+        .map(|route| route.id.as_str());
+    let routes: Vec<&str> = routes.chain(connecting).collect();
     if !routes.is_empty() {
         let routes = routes.join(", ");
         let message =
@@ -133,7 +145,7 @@ macro_rules! patch_from {
 patch_from!(wire::CreateAuthorizerRequest, |kind, name, source| (Some(kind), Some(name), Some(source)));
 patch_from!(wire::UpdateAuthorizerRequest, |kind, name, source| (kind, name, source));
 
-fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, mut patch: Patch) -> Result<wire::Authorizer, Error> {
+fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, mut patch: Patch) -> Result<Authorizer, Error> {
     let other = patch.authorizer_type.is_some_and(|kind| kind != authorizer_type(&authorizer));
     refuse(other, "authorizerType", "cannot be changed")?;
     patch.unavailable.iter().try_for_each(|(given, what, why)| refuse(*given, what, why))?;
@@ -141,13 +153,17 @@ fn put(draft: &mut Draft<'_>, mut authorizer: Authorizer, mut patch: Patch) -> R
         authorizer.name = checked_name(draft, &authorizer, name)?;
     }
     let sources = patch.identity_source.take();
+    let is_web_socket = web_socket::is_one(draft, &authorizer.api_id)?;
     match authorizer.kind {
+        AuthorizerKind::Jwt { .. } if is_web_socket => {
+            refuse(true, "authorizerType JWT", "is not supported for WebSocket APIs")?
+        }
+        AuthorizerKind::Request { .. } if is_web_socket => put_web_socket(&mut authorizer, sources, patch)?,
         AuthorizerKind::Jwt { .. } => put_jwt(&mut authorizer, sources, patch)?,
         AuthorizerKind::Request { .. } => put_request(&mut authorizer, sources, patch)?,
     }
     draft.put(&authorizer)?;
-    deployment::auto_deploy(draft, &authorizer.api_id)?;
-    Ok(show(&authorizer))
+    Ok(authorizer)
 }
 
 fn put_jwt(authorizer: &mut Authorizer, sources: Option<Vec<String>>, patch: Patch) -> Result<(), Error> {
@@ -209,6 +225,25 @@ fn put_request(authorizer: &mut Authorizer, sources: Option<Vec<String>>, patch:
     refuse(remembers_all, "authorizerResultTtlInSeconds", "needs at least one identitySource to remember answers by")
 }
 
+fn put_web_socket(authorizer: &mut Authorizer, sources: Option<Vec<String>>, patch: Patch) -> Result<(), Error> {
+    for (given, what) in [
+        (patch.jwt.is_some(), "jwtConfiguration"),
+        (patch.payload_format_version.is_some(), "authorizerPayloadFormatVersion"),
+        (patch.result_ttl.is_some_and(|seconds| seconds != 0), "authorizerResultTtlInSeconds"),
+        (patch.simple_responses == Some(true), "enableSimpleResponses"),
+    ] {
+        refuse(given, what, "is not supported for WebSocket APIs")?;
+    }
+    if let Some(sources) = sources {
+        authorizer.identity_source = web_socket::authorizer::checked_sources(sources)?;
+    }
+    let AuthorizerKind::Request { uri, .. } = &mut authorizer.kind else { return Ok(()) };
+    if let Some(given) = patch.uri {
+        *uri = checked_function(&given)?;
+    }
+    refuse(uri.is_empty(), "authorizerUri", "is required for REQUEST authorizers")
+}
+
 fn checked_name(draft: &Draft<'_>, authorizer: &Authorizer, name: String) -> Result<String, Error> {
     length("name", &name, 1, MAX_NAME_CHARS)?;
     let mut others = State::of(&draft.state.authorizers, &authorizer.api_id).filter(|other| other.id != authorizer.id);
@@ -268,7 +303,7 @@ fn check_jwt(issuer: &str, audience: &[String]) -> Result<(), Error> {
     }
 }
 
-fn show(authorizer: &Authorizer) -> wire::Authorizer {
+pub(super) fn show(authorizer: &Authorizer) -> wire::Authorizer {
     let mut shown = wire::Authorizer {
         authorizer_id: Some(authorizer.id.clone()),
         authorizer_type: Some(authorizer_type(authorizer)),
@@ -283,9 +318,12 @@ fn show(authorizer: &Authorizer) -> wire::Authorizer {
         }
         AuthorizerKind::Request { uri, payload_format_version, result_ttl_seconds, simple_responses } => {
             shown.authorizer_uri = Some(uri.clone());
-            shown.authorizer_payload_format_version = Some(payload_format_version.clone());
-            shown.authorizer_result_ttl_in_seconds = i32::try_from(*result_ttl_seconds).ok();
-            shown.enable_simple_responses = Some(*simple_responses);
+            // Those of WebSocket APIs have none, and nothing that belongs to it.
+            if !payload_format_version.is_empty() {
+                shown.authorizer_payload_format_version = Some(payload_format_version.clone());
+                shown.authorizer_result_ttl_in_seconds = i32::try_from(*result_ttl_seconds).ok();
+                shown.enable_simple_responses = Some(*simple_responses);
+            }
         }
     }
     shown

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws::Error;
 use model::resource::Tags;
-use model::{ApiTags, DomainTags};
+use model::{ApiTags, DomainTags, VpcLinkTags};
 
 const MAX_TAGS: usize = 50;
 const MAX_TAG_NAME_CHARS: usize = 128;
@@ -36,6 +36,8 @@ pub(crate) fn refuse(given: bool, what: &str, why: &str) -> Result<(), Error> {
 
 /// Why a member that exists for WebSocket APIs only is refused.
 pub(super) const NOT_FOR_HTTP: &str = "is not supported for HTTP APIs";
+/// Why a member that exists for HTTP APIs only is refused.
+pub(super) const NOT_FOR_WEB_SOCKETS: &str = "is not supported for WebSocket APIs";
 /// Why a member that AWS would take is refused.
 pub(crate) const NOT_HERE: &str = "is not available in Countersign";
 
@@ -64,6 +66,12 @@ pub(super) fn domain_tags(tags: &Tags) -> Result<(), Error> {
 pub(crate) fn api_tags(tags: &Tags) -> Result<(), Error> {
     common_tags(tags)?;
     ApiTags::parse(tags).map(drop).map_err(|error| Error::bad_request(error.to_string()))
+}
+
+/// Checks all tags of a VPC link, extensions included.
+pub(super) fn vpc_link_tags(tags: &Tags) -> Result<(), Error> {
+    common_tags(tags)?;
+    VpcLinkTags::parse(tags).map(drop).map_err(|error| Error::bad_request(error.to_string()))
 }
 
 /// Checks all tags of another resource: it has no extensions.

@@ -9,13 +9,14 @@ use model::resource::{Api, Deployment, Stage};
 
 use super::check::optional;
 use super::draft::{Draft, not_found};
-use super::page;
+use super::{page, web_socket};
 
 const MAX_DEPLOYMENTS: usize = 1000;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentRequest) -> Result<wire::Deployment, Error> {
     let api = draft.api(&input.api_id)?;
+    web_socket::refuse_deployment(&api)?;
     let stage = input.stage_name.as_ref().map(|name| draft.stage(&api.id, name)).transpose()?;
     if State::of(&draft.state.routes, &api.id).next().is_none() {
         return Err(Error::bad_request("Unable to deploy API because no routes exist in this API"));
@@ -123,7 +124,7 @@ pub(super) fn find<'d>(draft: &'d Draft<'_>, api_id: &str, id: &str) -> Result<&
 }
 
 /// The API as it is now.
-fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
+pub(super) fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error> {
     let taken = |state: &State, id: &str| State::one(&state.deployments, &api.id, id).is_some();
     Ok(Deployment {
         id: draft.fresh_id(6, taken)?,

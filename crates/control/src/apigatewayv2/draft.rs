@@ -7,6 +7,7 @@ use model::resource::{Api, Authorizer, Domain, Integration, NamedObject, Stage};
 use model::{Blob, Change, Resource, Revision, State, UnixMillis};
 
 use super::object::{ObjectRef, Readings};
+use super::web_socket;
 use crate::settings::Edit;
 use crate::{ControlConfig, ids};
 
@@ -99,11 +100,11 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Whether there is an API of the region, be it an HTTP API or a REST API.
+    /// Whether there is an API of the region that can be served, be it an HTTP API or a REST API.
     pub(crate) fn any_api(&self, id: &str) -> Result<(), Error> {
         match self.state.rest_apis.get(id).is_some_and(|api| api.region == self.region) {
             true => Ok(()),
-            false => self.api(id).map(drop),
+            false => self.api(id).and_then(|api| web_socket::refuse_deployment(&api)),
         }
     }
 

@@ -10,19 +10,29 @@ use model::{FunctionArn, State, Target};
 
 use super::check::{self, NO_ROLES, NOT_FOR_HTTP, NOT_HERE, optional, refuse};
 use super::draft::Draft;
-use super::{deployment, page, parameters};
+use super::{deployment, page, parameters, vpc_link, web_socket};
 
 const MAX_INTEGRATIONS: usize = 300;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
 const MAX_URI_BYTES: usize = 2048;
 const TIMEOUT_MS: std::ops::RangeInclusive<i32> = 50..=30_000;
 const DEFAULT_TIMEOUT_MS: u32 = 30_000;
-const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+pub(super) const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 pub(super) fn create(
     draft: &mut Draft<'_>,
     input: &wire::CreateIntegrationRequest,
 ) -> Result<wire::Integration, Error> {
+    if web_socket::is_one(draft, &input.api_id)? {
+        return web_socket::integration::create(draft, input);
+    }
+    let integration = add(draft, input.clone())?;
+    deployment::auto_deploy(draft, &integration.api_id)?;
+    Ok(show(&integration))
+}
+
+/// Makes an integration; nothing is deployed.
+pub(super) fn add(draft: &mut Draft<'_>, input: wire::CreateIntegrationRequest) -> Result<Integration, Error> {
     let api_id = draft.api(&input.api_id)?.id.clone();
     if State::of(&draft.state.integrations, &api_id).count() >= MAX_INTEGRATIONS {
         let message = "Maximum number of Integrations for this API has been reached.";
@@ -32,10 +42,11 @@ pub(super) fn create(
     let taken = |state: &State, id: &str| State::one(&state.integrations, &api_id, id).is_some();
     let empty = Integration {
         id: draft.fresh_id(7, taken)?,
-        api_id: api_id.clone(),
+        api_id,
         kind: IntegrationKind::HttpProxy,
         method: None,
         uri: String::new(),
+        vpc_link_id: None,
         timeout_ms: DEFAULT_TIMEOUT_MS,
         payload_format_version: "1.0".to_owned(),
         request_parameters: BTreeMap::new(),
@@ -44,14 +55,13 @@ pub(super) fn create(
         description: None,
         api_gateway_managed: false,
     };
-    let integration = patched(empty, input.clone().into())?;
+    let integration = patched(draft, empty, input.into())?;
     if integration.uri.is_empty() {
         let kind = integration_type(integration.kind);
         return Err(Error::bad_request(format!("Invalid integration: integrationUri is required for {kind}")));
     }
     draft.put(&integration)?;
-    deployment::auto_deploy(draft, &api_id)?;
-    Ok(show(&integration))
+    Ok(integration)
 }
 
 pub(super) fn update(
@@ -59,8 +69,11 @@ pub(super) fn update(
     input: &wire::UpdateIntegrationRequest,
 ) -> Result<wire::Integration, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::integration::update(draft, input);
+    }
     let integration = Integration::clone(&*draft.integration(&api.id, &input.integration_id)?);
-    let integration = patched(integration, input.clone().into())?;
+    let integration = patched(draft, integration, input.clone().into())?;
     draft.put(&integration)?;
     deployment::auto_deploy(draft, &api.id)?;
     Ok(show(&integration))
@@ -68,6 +81,9 @@ pub(super) fn update(
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteIntegrationRequest) -> Result<(), Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::integration::delete(draft, input);
+    }
     let integration = draft.integration(&api.id, &input.integration_id)?;
     let routes = State::of(&draft.state.routes, &api.id)
         .filter(|route| route.integration_id.as_ref() == Some(&integration.id))
@@ -85,6 +101,9 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteIntegrationReque
 
 pub(super) fn get(draft: &Draft<'_>, input: &wire::GetIntegrationRequest) -> Result<wire::Integration, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::integration::get(draft, input);
+    }
     Ok(show(&*draft.integration(&api.id, &input.integration_id)?))
 }
 
@@ -93,6 +112,9 @@ pub(super) fn list(
     input: &wire::GetIntegrationsRequest,
 ) -> Result<wire::GetIntegrationsResponse, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::integration::list(draft, input);
+    }
     let (items, next_token) = page::page(
         State::of(&draft.state.integrations, &api.id),
         |integration| integration.id.clone(),
@@ -149,7 +171,9 @@ fn checked(uri: &str, parse: impl FnOnce(&str) -> Result<(), String>) -> Result<
 /// A patch of an integration, and all that it may hold but we do not have.
 struct Patch {
     integration_type: Option<wire::IntegrationType>,
-    unavailable: [(bool, &'static str, &'static str); 8],
+    unavailable: [(bool, &'static str, &'static str); 6],
+    connection_type: Option<wire::ConnectionType>,
+    connection_id: Option<String>,
     uri: Option<String>,
     method: Option<String>,
     timeout_ms: Option<i32>,
@@ -166,12 +190,9 @@ macro_rules! patch_from {
         impl From<$input> for Patch {
             fn from(input: $input) -> Self {
                 let integration_type: fn(&$input) -> Option<wire::IntegrationType> = $integration_type;
-                let vpc = input.connection_type == Some(wire::ConnectionType::VpcLink);
                 Self {
                     integration_type: integration_type(&input),
                     unavailable: [
-                        (vpc, "connectionType VPC_LINK", NOT_HERE),
-                        (input.connection_id.is_some(), "connectionId", NOT_HERE),
                         (input.content_handling_strategy.is_some(), "contentHandlingStrategy", NOT_FOR_HTTP),
                         (input.credentials_arn.is_some(), "credentialsArn", NO_ROLES),
                         (input.integration_subtype.is_some(), "integrationSubtype", NOT_HERE),
@@ -179,6 +200,8 @@ macro_rules! patch_from {
                         (input.request_templates.is_some(), "requestTemplates", NOT_FOR_HTTP),
                         (input.template_selection_expression.is_some(), "templateSelectionExpression", NOT_FOR_HTTP),
                     ],
+                    connection_type: input.connection_type,
+                    connection_id: input.connection_id,
                     uri: input.integration_uri,
                     method: input.integration_method,
                     timeout_ms: input.timeout_in_millis,
@@ -196,7 +219,7 @@ macro_rules! patch_from {
 patch_from!(wire::CreateIntegrationRequest, |input| Some(input.integration_type));
 patch_from!(wire::UpdateIntegrationRequest, |input| input.integration_type);
 
-fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Error> {
+fn patched(draft: &Draft<'_>, mut integration: Integration, patch: Patch) -> Result<Integration, Error> {
     if let Some(kind) = patch.integration_type {
         integration.kind = served(kind)?;
     }
@@ -204,9 +227,13 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
     if let Some(uri) = patch.uri {
         integration.uri = uri;
     }
+    integration.vpc_link_id = connection(&integration, patch.connection_type, patch.connection_id)?;
     if !integration.uri.is_empty() {
         // What was good for one kind of integration may not be for another.
-        integration.uri = checked_target(integration.kind, &integration.uri)?;
+        match &integration.vpc_link_id {
+            Some(id) => vpc_link::check_use(draft, id, &integration.uri)?,
+            None => integration.uri = checked_target(integration.kind, &integration.uri)?,
+        }
     }
     if let Some(method) = patch.method {
         if !METHODS.contains(&method.as_str()) {
@@ -245,6 +272,30 @@ fn patched(mut integration: Integration, patch: Patch) -> Result<Integration, Er
     Ok(integration)
 }
 
+/// The VPC link that an integration leads through from now on.
+fn connection(
+    integration: &Integration,
+    kind: Option<wire::ConnectionType>,
+    id: Option<String>,
+) -> Result<Option<String>, Error> {
+    let now = &integration.vpc_link_id;
+    let kind =
+        kind.unwrap_or(if now.is_some() { wire::ConnectionType::VpcLink } else { wire::ConnectionType::Internet });
+    let id = id.filter(|id| !id.is_empty());
+    match kind {
+        wire::ConnectionType::Internet => {
+            refuse(id.is_some(), "connectionId", "is supported for the connectionType VPC_LINK only")?;
+            Ok(None)
+        }
+        wire::ConnectionType::VpcLink => {
+            let is_function = integration.kind == IntegrationKind::AwsProxy;
+            refuse(is_function, "connectionType VPC_LINK", "is not supported for AWS_PROXY")?;
+            let id = id.or_else(|| now.clone());
+            id.map(Some).ok_or_else(|| Error::bad_request("A connectionId is required for the connectionType VPC_LINK"))
+        }
+    }
+}
+
 fn served(kind: wire::IntegrationType) -> Result<IntegrationKind, Error> {
     match kind {
         wire::IntegrationType::HttpProxy => Ok(IntegrationKind::HttpProxy),
@@ -281,15 +332,18 @@ fn integration_type(kind: IntegrationKind) -> wire::IntegrationType {
     }
 }
 
-fn show(integration: &Integration) -> wire::Integration {
+pub(super) fn show(integration: &Integration) -> wire::Integration {
     // Functions are invoked with POST, whatever the client's method.
     let method = if integration.kind == IntegrationKind::HttpProxy { "ANY" } else { "POST" };
     let parameters = &integration.request_parameters;
     let responses = &integration.response_parameters;
     wire::Integration {
         api_gateway_managed: integration.api_gateway_managed.then_some(true),
-        connection_id: None,
-        connection_type: Some(wire::ConnectionType::Internet),
+        connection_id: integration.vpc_link_id.clone(),
+        connection_type: Some(match integration.vpc_link_id {
+            Some(_) => wire::ConnectionType::VpcLink,
+            None => wire::ConnectionType::Internet,
+        }),
         content_handling_strategy: None,
         credentials_arn: None,
         description: integration.description.clone(),

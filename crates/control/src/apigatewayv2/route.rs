@@ -7,13 +7,23 @@ use model::{RouteKey, State};
 
 use super::check::{NOT_FOR_HTTP, optional, refuse};
 use super::draft::{Draft, not_found};
-use super::{deployment, page};
+use super::{deployment, page, web_socket};
 
 const MAX_ROUTES: usize = 300;
 const MAX_OPERATION_NAME_CHARS: usize = 64;
 const MAX_SCOPES: usize = 10;
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRouteRequest) -> Result<wire::Route, Error> {
+    if web_socket::is_one(draft, &input.api_id)? {
+        return web_socket::route::create(draft, input);
+    }
+    let route = add(draft, input.clone())?;
+    deployment::auto_deploy(draft, &route.api_id)?;
+    Ok(show(&route))
+}
+
+/// Makes a route; nothing is deployed.
+pub(super) fn add(draft: &mut Draft<'_>, input: wire::CreateRouteRequest) -> Result<Route, Error> {
     let api_id = draft.api(&input.api_id)?.id.clone();
     if State::of(&draft.state.routes, &api_id).count() >= MAX_ROUTES {
         return Err(Error::too_many_requests("MaxRoutes", "Maximum number of Routes for this API has been reached."));
@@ -27,17 +37,25 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRouteRequest) ->
         authorization: Authorization::None,
         api_gateway_managed: false,
     };
-    put(draft, empty, input.clone().into())
+    put(draft, empty, input.into())
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateRouteRequest) -> Result<wire::Route, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::route::update(draft, input);
+    }
     let route = Route::clone(find(draft, &api.id, &input.route_id)?);
-    put(draft, route, input.clone().into())
+    let route = put(draft, route, input.clone().into())?;
+    deployment::auto_deploy(draft, &api.id)?;
+    Ok(show(&route))
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRouteRequest) -> Result<(), Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::route::delete(draft, input);
+    }
     let route = Route::clone(find(draft, &api.id, &input.route_id)?);
     draft.delete(&route)?;
     deployment::auto_deploy(draft, &api.id)
@@ -45,11 +63,17 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRouteRequest) ->
 
 pub(super) fn get(draft: &Draft<'_>, input: &wire::GetRouteRequest) -> Result<wire::Route, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::route::get(draft, input);
+    }
     find(draft, &api.id, &input.route_id).map(show)
 }
 
 pub(super) fn list(draft: &Draft<'_>, input: &wire::GetRoutesRequest) -> Result<wire::GetRoutesResponse, Error> {
     let api = draft.api(&input.api_id)?;
+    if api.web_socket.is_some() {
+        return web_socket::route::list(draft, input);
+    }
     let (items, next_token) = page::page(
         State::of(&draft.state.routes, &api.id),
         |route| route.id.clone(),
@@ -116,7 +140,7 @@ macro_rules! patch_from {
 patch_from!(wire::CreateRouteRequest, Some);
 patch_from!(wire::UpdateRouteRequest, |key| key);
 
-fn put(draft: &mut Draft<'_>, mut route: Route, patch: Patch) -> Result<wire::Route, Error> {
+fn put(draft: &mut Draft<'_>, mut route: Route, patch: Patch) -> Result<Route, Error> {
     patch.unavailable.iter().try_for_each(|(given, what, why)| refuse(*given, what, why))?;
     if let Some(key) = patch.route_key {
         route.route_key = checked_key(draft, &route.api_id, Some(&route.id), &key)?;
@@ -130,8 +154,7 @@ fn put(draft: &mut Draft<'_>, mut route: Route, patch: Patch) -> Result<wire::Ro
     route.authorization =
         authorization(draft, &route, patch.authorization_type, patch.authorizer_id, patch.authorization_scopes)?;
     draft.put(&route)?;
-    deployment::auto_deploy(draft, &route.api_id)?;
-    Ok(show(&route))
+    Ok(route)
 }
 
 /// What a route's authorization becomes. What is not given stays, as far as the type has it.
@@ -185,7 +208,7 @@ fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Error> {
     }
 }
 
-fn authorization_type(authorization: &Authorization) -> wire::AuthorizationType {
+pub(super) fn authorization_type(authorization: &Authorization) -> wire::AuthorizationType {
     match authorization {
         Authorization::None => wire::AuthorizationType::None,
         Authorization::Jwt { .. } => wire::AuthorizationType::Jwt,
@@ -209,7 +232,7 @@ fn find<'d>(draft: &'d Draft<'_>, api_id: &str, id: &str) -> Result<&'d Route, E
     route.map(|route| &**route).ok_or_else(|| not_found("Route", "Invalid Route identifier specified"))
 }
 
-fn show(route: &Route) -> wire::Route {
+pub(super) fn show(route: &Route) -> wire::Route {
     let scopes = match &route.authorization {
         Authorization::Jwt { scopes, .. } if !scopes.is_empty() => Some(scopes.clone()),
         _ => None,

@@ -8,9 +8,9 @@ use model::State;
 use model::resource::{AccessLog, RouteSettings, Stage};
 use model::template::{Template, Variable};
 
-use super::check::{self, NOT_FOR_HTTP, optional, other_tags, refuse};
+use super::check::{self, NOT_FOR_HTTP, NOT_HERE, optional, other_tags, refuse};
 use super::draft::{Draft, not_found};
-use super::{deployment, page};
+use super::{deployment, page, web_socket};
 
 const MAX_STAGES: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
@@ -113,6 +113,19 @@ pub(super) fn delete_access_log(
     draft.put(&Stage { access_log: None, updated: draft.at, ..stage })
 }
 
+pub(super) fn delete_route_settings(
+    draft: &mut Draft<'_>,
+    input: &wire::DeleteRouteSettingsRequest,
+) -> Result<(), Error> {
+    let api = draft.api(&input.api_id)?;
+    let mut stage = Stage::clone(&*draft.stage(&api.id, &input.stage_name)?);
+    if stage.route_settings.remove(&input.route_key).is_none() {
+        let message = format!("Unable to find RouteSettings by key {} within the provided stage", input.route_key);
+        return Err(not_found("RouteSettings", message));
+    }
+    draft.put(&Stage { updated: draft.at, ..stage })
+}
+
 /// Has every server forget what authorizers have said for this stage.
 pub(super) fn reset_authorizers(
     draft: &mut Draft<'_>,
@@ -153,7 +166,12 @@ struct Patch {
 }
 
 fn put(draft: &mut Draft<'_>, mut stage: Stage, patch: Patch) -> Result<wire::Stage, Error> {
-    refuse(patch.client_certificate_id.is_some(), "clientCertificateId", NOT_FOR_HTTP)?;
+    let api = draft.api(&stage.api_id)?;
+    let why = if api.web_socket.is_some() { NOT_HERE } else { NOT_FOR_HTTP };
+    refuse(patch.client_certificate_id.is_some(), "clientCertificateId", why)?;
+    if patch.auto_deploy == Some(true) {
+        web_socket::refuse_deployment(&api)?;
+    }
     if patch.description.is_some() {
         stage.description = optional("description", patch.description, MAX_DESCRIPTION_CHARS)?;
     }
@@ -166,7 +184,10 @@ fn put(draft: &mut Draft<'_>, mut stage: Stage, patch: Patch) -> Result<wire::St
         merge_settings(&mut stage.default_route_settings, &settings)?;
     }
     for (key, settings) in patch.route_settings.unwrap_or_default() {
-        if !State::of(&draft.state.routes, &stage.api_id).any(|route| route.route_key == key) {
+        let mut of_web_socket = State::of(&draft.state.web_socket_routes, &stage.api_id);
+        let known = State::of(&draft.state.routes, &stage.api_id).any(|route| route.route_key == key)
+            || of_web_socket.any(|route| route.route_key == key);
+        if !known {
             let message = format!("Unable to find Route by key {key} within the provided RouteSettings");
             return Err(not_found("Route", message));
         }

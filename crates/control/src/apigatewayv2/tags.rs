@@ -2,12 +2,12 @@
 
 use aws::Error;
 use model::State;
-use model::resource::{Api, ApiKey, ClientCertificate, Domain, RestApi, Stage, Tags, UsagePlan};
+use model::resource::{Api, ApiKey, ClientCertificate, Domain, RestApi, Stage, Tags, UsagePlan, VpcLink};
 
 use super::check::{api_tags, domain_tags, other_tags};
 use super::draft::{Draft, not_found};
 use super::named::read_tagged;
-use super::of_api;
+use super::{of_api, vpc_link};
 use crate::apigateway::{api_key, client_certificate, rest_api, usage_plan};
 
 /// A resource that can have tags.
@@ -19,6 +19,7 @@ enum Tagged {
     RestApi(RestApi),
     Stage(Stage),
     UsagePlan(UsagePlan),
+    VpcLink(VpcLink),
 }
 
 pub(crate) fn get(draft: &Draft<'_>, arn: &str) -> Result<Tags, Error> {
@@ -67,6 +68,7 @@ impl Tagged {
             }
             ["apikeys", id] => Ok(Self::ApiKey(Box::new(api_key::find(draft, id)?.clone()))),
             ["usageplans", id] => Ok(Self::UsagePlan(usage_plan::find(draft, id)?.clone())),
+            ["vpclinks", id] => Ok(Self::VpcLink(VpcLink::clone(&*vpc_link::find(draft, id)?))),
             ["domainnames", name] => Ok(Self::Domain(Box::new(Domain::clone(&*draft.domain(name)?)))),
             _ => Err(invalid(arn)),
         }
@@ -81,6 +83,7 @@ impl Tagged {
             Self::RestApi(api) => &mut api.tags,
             Self::UsagePlan(plan) => &mut plan.tags,
             Self::Stage(stage) => &mut stage.tags,
+            Self::VpcLink(link) => &mut link.tags,
         }
     }
 
@@ -115,6 +118,7 @@ impl Tagged {
                 other_tags(&stage.tags)?;
                 draft.put(&stage)
             }
+            Self::VpcLink(link) => vpc_link::put_tagged(draft, &link),
             Self::Domain(domain) if state.domains.get(&domain.name).is_some_and(|now| **now == *domain) => Ok(()),
             Self::Domain(mut domain) => {
                 domain_tags(&domain.tags)?;

@@ -219,6 +219,7 @@ impl Integration {
             method: integration.method.clone().filter(|method| method != "ANY"),
             timeout_ms: integration.timeout_ms,
             request_mapping: mapping,
+            passes_path: false,
             path_mapping: Some(path),
             response_mappings: BTreeMap::<u16, Mapping>::new(),
         })

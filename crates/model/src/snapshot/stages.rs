@@ -1,6 +1,6 @@
 //! The stages of an API, each at its current deployment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::api_keys::{OpenedKeys, StageKeys};
@@ -72,13 +72,14 @@ impl Compiler<'_> {
         let OfApi { id: api_id, region, dialect, .. } = *api;
         let deployment =
             stage.deployment_id.as_ref().and_then(|id| State::one(&self.state.deployments, api_id, id)).cloned();
-        let sources = (stage.clone(), deployment);
+        let links = deployment.as_deref().map(|deployment| self.links_of(deployment)).unwrap_or_default();
+        let sources = StageSources { stage: stage.clone(), deployment, links };
         let old = self.previous.stages.get(api_id).and_then(|stages| stages.get(&stage.name));
         let upstream = self.upstream_settings(stage, tags);
-        let deployment = sources.1.as_deref();
+        let deployment = sources.deployment.as_deref();
         let api_keys = self.stage_keys(stage, deployment, old);
         let same = |old: &&Arc<Stage>| {
-            same_stage(&old.sources, &sources)
+            old.sources.same(&sources)
                 && old.bound_tokens == tags.bound_tokens
                 && StagePolicy::same(old.policy.as_ref(), policy.as_ref())
                 && old.upstream.same(&upstream)
@@ -90,7 +91,8 @@ impl Compiler<'_> {
         let mut faults = Vec::new();
         let throttles = throttles(stage, deployment, old.map(|old| &old.throttles));
         let trust = self.upstream_trust(&upstream);
-        let mut backends = Backends { known: &mut self.next.upstreams, settings: &upstream, trust: &trust, stage };
+        let (known, links) = (&mut self.next.upstreams, &sources.links);
+        let mut backends = Backends { known, settings: &upstream, trust: &trust, stage, links };
         Arc::new(Stage {
             api_id: api_id.to_owned(),
             region: region.to_owned(),
@@ -118,6 +120,15 @@ impl Compiler<'_> {
             faults,
             sources,
         })
+    }
+}
+
+/// VPC links.
+impl Compiler<'_> {
+    /// Those that integrations of a deployment name, as far as they are there.
+    fn links_of(&self, deployment: &resource::Deployment) -> Vec<Arc<resource::VpcLink>> {
+        let ids: BTreeSet<&String> = deployment.integrations.iter().filter_map(|i| i.vpc_link_id.as_ref()).collect();
+        ids.into_iter().filter_map(|id| self.state.vpc_links.get(id)).cloned().collect()
     }
 }
 
@@ -291,9 +302,13 @@ pub(super) fn response_mappings(
 impl Integration {
     fn of(integration: &resource::Integration, backends: &mut Backends<'_>) -> Result<Self, String> {
         let stage = backends.stage;
-        let target = Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?;
+        let target = match &integration.vpc_link_id {
+            Some(id) => backends.behind(id)?,
+            None => Target::parse(&integration.uri, &stage.variables).map_err(|e| e.to_string())?,
+        };
         Ok(Self {
             id: integration.id.clone(),
+            passes_path: integration.vpc_link_id.is_some(),
             upstream: backends.of(&target, integration.server_name_to_verify.as_deref())?,
             target,
             method: integration.method.clone().filter(|method| method != "ANY"),
@@ -320,9 +335,19 @@ impl AccessLog {
 }
 
 /// What a stage was compiled from.
-pub(super) type StageSources = (Arc<resource::Stage>, Option<Arc<resource::Deployment>>);
+#[derive(Debug)]
+pub(super) struct StageSources {
+    pub(super) stage: Arc<resource::Stage>,
+    pub(super) deployment: Option<Arc<resource::Deployment>>,
+    links: Vec<Arc<resource::VpcLink>>,
+}
 
-fn same_stage(a: &StageSources, b: &StageSources) -> bool {
-    // Of the API itself only id, region and kind are used, which never change, and tags, which are looked at.
-    Arc::ptr_eq(&a.0, &b.0) && same_option(a.1.as_ref(), b.1.as_ref())
+impl StageSources {
+    fn same(&self, other: &Self) -> bool {
+        // Of the API itself only id, region and kind are used, which never change, and tags, which are looked at.
+        Arc::ptr_eq(&self.stage, &other.stage)
+            && same_option(self.deployment.as_ref(), other.deployment.as_ref())
+            && self.links.len() == other.links.len()
+            && self.links.iter().zip(&other.links).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
 }

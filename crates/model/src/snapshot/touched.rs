@@ -49,6 +49,7 @@ impl<'s> Touched<'s> {
         if api_keys || !before.client_certificates.is_same(&state.client_certificates) {
             apis.extend(state.rest_apis.keys());
         }
+        apis.extend(apis_behind_links(before, state));
         if !before.certificates.is_same(&state.certificates) {
             apis.extend(apis_with_certificates(state));
         }
@@ -114,4 +115,17 @@ fn apis_with_certificates(state: &State) -> impl Iterator<Item = &str> {
     let http = state.apis.values().map(|api| (&api.id, &api.tags));
     let all = http.chain(state.rest_apis.values().map(|api| (&api.id, &api.tags)));
     all.filter(|(_, tags)| tags.contains_key(UPSTREAM_CERTIFICATE)).map(|(id, _)| id.as_str())
+}
+
+/// APIs of which something deployed names a VPC link that is another, by id.
+fn apis_behind_links<'s>(before: &'s State, state: &'s State) -> Vec<&'s str> {
+    let links: BTreeSet<&str> = before.vpc_links.differing(&state.vpc_links).collect();
+    if links.is_empty() {
+        return Vec::new();
+    }
+    let names = |deployment: &resource::Deployment| {
+        deployment.integrations.iter().filter_map(|i| i.vpc_link_id.as_deref()).any(|id| links.contains(id))
+    };
+    let touched = state.deployments.iter().filter(|(_, of_api)| of_api.values().any(|deployment| names(deployment)));
+    touched.map(|(id, _)| id).collect()
 }

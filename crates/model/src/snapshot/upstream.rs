@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use trust::Digest;
 use zeroize::Zeroizing;
 
-use crate::resource::{Certificate, ClientCertificate, Stage};
+use crate::resource::{Certificate, ClientCertificate, Stage, VpcLink};
 use crate::target::Target;
-use crate::{Keyring, UpstreamProtocol};
+use crate::{Keyring, UpstreamProtocol, VpcLinkTags};
 
 /// A backend. Integrations whose requests may go over the same connections have the same one, so that it can be told by its address.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub(super) struct Backends<'a> {
     pub(super) settings: &'a UpstreamSettings,
     pub(super) trust: &'a Result<UpstreamTrust, String>,
     pub(super) stage: &'a Stage,
+    /// Those that integrations of the stage name, as far as they are there.
+    pub(super) links: &'a [Arc<VpcLink>],
 }
 
 impl Upstream {
@@ -133,6 +135,16 @@ impl Backends<'_> {
         let upstream = Arc::new(upstream);
         Arc::make_mut(&mut self.known.0).insert(key.into(), Arc::downgrade(&upstream));
         Ok(upstream)
+    }
+}
+
+impl Backends<'_> {
+    /// Where a VPC link leads.
+    pub(super) fn behind(&self, link_id: &str) -> Result<Target, String> {
+        let link = self.links.iter().find(|link| link.id == link_id);
+        let link = link.ok_or_else(|| format!("the VPC link {link_id} does not exist"))?;
+        let tags = VpcLinkTags::parse(&link.tags).map_err(|error| error.to_string())?;
+        tags.upstream.ok_or_else(|| format!("the VPC link {link_id} has no tag {}", VpcLinkTags::UPSTREAM))
     }
 }
 
@@ -216,7 +228,7 @@ mod tests {
     #[test]
     fn what_may_share_connections_is_one_object() {
         let of = |known: &mut Upstreams, uri: &str, name, settings: &UpstreamSettings, trust: UpstreamTrust| {
-            Backends { known, settings, trust: &Ok(trust), stage: &stage() }.of(&target(uri), name).unwrap()
+            Backends { known, settings, trust: &Ok(trust), stage: &stage(), links: &[] }.of(&target(uri), name).unwrap()
         };
         let auto = UpstreamSettings::default();
         let h2 = UpstreamSettings { protocol: UpstreamProtocol::H2, ..auto.clone() };
@@ -244,7 +256,7 @@ mod tests {
         assert!(Arc::ptr_eq(&clear, &same), "what is for TLS makes no difference without it");
         let broken = Err("there is no certificate".to_owned());
         let stage = stage();
-        let mut backends = Backends { known: &mut second, settings: &auto, trust: &broken, stage: &stage };
+        let mut backends = Backends { known: &mut second, settings: &auto, trust: &broken, stage: &stage, links: &[] };
         assert!(backends.of(&target("https://b.test"), None).is_err());
         assert!(backends.of(&target("http://b.test"), None).is_ok());
         drop((one, clear, shown, same));
@@ -267,7 +279,8 @@ mod tests {
             let trust = Ok(UpstreamTrust::default());
             let mut known = Upstreams::default();
             let stage = stage();
-            let mut backends = Backends { known: &mut known, settings: &settings, trust: &trust, stage: &stage };
+            let mut backends =
+                Backends { known: &mut known, settings: &settings, trust: &trust, stage: &stage, links: &[] };
             let upstream = backends.of(&target(uri), None);
             assert_eq!(upstream.unwrap().speaks_http2(is_grpc), wanted, "{protocol:?} {uri} {is_grpc}");
         }

@@ -334,6 +334,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         kind: IntegrationKind::HttpProxy,
         method: Some("ANY".into()),
         uri,
+        vpc_link_id: None,
         timeout_ms,
         payload_format_version: "1.0".into(),
         request_parameters: BTreeMap::new(),
@@ -395,6 +396,9 @@ pub fn api() -> Api {
         cors: None,
         created: 0,
         tags: BTreeMap::new(),
+        web_socket: None,
+        import_info: Vec::new(),
+        import_warnings: Vec::new(),
     }
 }
 
