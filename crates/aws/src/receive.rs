@@ -23,18 +23,17 @@ impl Service {
         self.route(parts, body).ok().map(|(operation, _)| operation)
     }
 
-    /// Finds the operation, asks whether it may be called, then reads its input and holds it against the model.
+    /// Finds the operation, reads its input, asks whether that may be called, and holds it against the model.
     pub(crate) fn receive(
         &'static self,
         parts: &Parts,
         body: &[u8],
-        authorize: impl FnOnce(&'static Operation) -> Result<(), Error>,
+        authorize: impl FnOnce(&'static Operation, &Map<String, Value>) -> Result<(), Error>,
     ) -> Result<(&'static Operation, Value), Error> {
         let (operation, outside) = self.route(parts, body)?;
         if !operation.is_served() {
             return Err(self.lacking(operation));
         }
-        authorize(operation)?;
         let mut input = match self.protocol {
             Protocol::Query => form_structure(operation.input, "", &outside)?,
             Protocol::RestJson | Protocol::Json11 => json_object(operation.input, body)?,
@@ -46,6 +45,7 @@ impl Service {
                 input.insert(member.name.to_owned(), value);
             }
         }
+        authorize(operation, &input)?;
         validate(operation.input, &input).map_err(|invalid| invalid.into_error(self))?;
         Ok((operation, Value::Object(input)))
     }
@@ -63,6 +63,10 @@ impl Service {
                 response.headers_mut().extend(reply.headers);
                 return Ok(response);
             };
+            if reply.body.is_empty() {
+                let done = xml::done(self, operation.name, request_id);
+                return Ok(self.protocol.response(status, Bytes::from(done), request_id));
+            }
             let value: Value = serde_json::from_slice(&reply.body).map_err(|_| broken("output"))?;
             let body = xml::answer(self, operation.name, output, &value, request_id);
             let mut response = self.protocol.response(status, Bytes::from(body), request_id);
@@ -507,7 +511,7 @@ mod tests {
             <ResourceRecords><ResourceRecord><Value>\"x\"</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes>\
             </ChangeBatch></ChangeResourceRecordSetsRequest>";
         for path in ["/2013-04-01/hostedzone/Z1/rrset", "/2013-04-01/hostedzone/Z1/rrset/"] {
-            let received = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_| Ok(()));
+            let received = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_, _| Ok(()));
             let input: ChangeResourceRecordSetsRequest =
                 received.and_then(|(_, input)| parse(input)).expect("an input");
             let set = &input.change_batch.changes[0].resource_record_set;
@@ -519,7 +523,7 @@ mod tests {
             ("/2013-04-01/hostedzone/Z1/rrset", "{}", "MalformedInput", "not XML"),
             ("/2013-04-01/healthcheck", "", "UnknownOperationException", "CreateHealthCheck"),
         ] {
-            let error = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_| Ok(())).expect_err("no input");
+            let error = SERVICE.receive(&parts("POST", path), body.as_bytes(), |_, _| Ok(())).expect_err("no input");
             assert!(error.code == code && error.message.contains(text), "{error}");
             let shown = SERVICE.respond(Err(error), "id");
             let expected =
@@ -563,7 +567,7 @@ mod tests {
     }
 
     fn rest<T: DeserializeOwned>(method: &str, uri: &str, body: &str) -> Result<T, Error> {
-        let received = apigatewayv2::SERVICE.receive(&parts(method, uri), body.as_bytes(), |_| Ok(()));
+        let received = apigatewayv2::SERVICE.receive(&parts(method, uri), body.as_bytes(), |_, _| Ok(()));
         received.and_then(|(_, input)| parse(input))
     }
 }

@@ -31,10 +31,9 @@ pub use rest::{
     RequestValidator, RestApi, RestAuthorization, RestAuthorizer, RestAuthorizerKind, RestIntegration,
     RestIntegrationKind, RestMethod, RestResource, UsagePlan, UsagePlanKey,
 };
-
 pub use vpc_link::VpcLink;
 pub use web_socket::{
-    IntegrationResponse, RouteResponse, WebSocketApi, WebSocketIntegration, WebSocketModel, WebSocketRoute,
+    RouteResponse, WebSocketApi, WebSocketIntegration, WebSocketIntegrationResponse, WebSocketModel, WebSocketRoute,
 };
 
 /// Tags of a resource.

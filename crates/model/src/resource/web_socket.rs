@@ -100,12 +100,12 @@ pub struct WebSocketIntegration {
     pub description: Option<String>,
     /// By `integrationResponseId`.
     #[serde(default)]
-    pub responses: BTreeMap<String, IntegrationResponse>,
+    pub responses: BTreeMap<String, WebSocketIntegrationResponse>,
 }
 
 /// A response of a WebSocket API's integration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntegrationResponse {
+pub struct WebSocketIntegrationResponse {
     /// `integrationResponseKey`: `$default`, or `/200/`, `/4\d\d/`.
     pub key: String,
     /// `contentHandlingStrategy`

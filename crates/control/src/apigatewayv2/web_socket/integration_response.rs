@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws::Error;
 use aws::apigatewayv2 as wire;
-use model::resource::{IntegrationResponse, WebSocketIntegration};
+use model::resource::{WebSocketIntegration, WebSocketIntegrationResponse};
 
 use super::{integration, show_map};
 use crate::apigatewayv2::check::{merge, optional};
@@ -17,7 +17,7 @@ pub(in crate::apigatewayv2) fn create(
 ) -> Result<wire::IntegrationResponse, Error> {
     let integration = WebSocketIntegration::clone(&*integration::find(draft, &input.api_id, &input.integration_id)?);
     let id = draft.fresh_id(7, |_, id| integration.responses.contains_key(id))?;
-    let empty = IntegrationResponse {
+    let empty = WebSocketIntegrationResponse {
         key: String::new(),
         content_handling: None,
         parameters: BTreeMap::new(),
@@ -96,7 +96,7 @@ fn put(
     draft: &mut Draft<'_>,
     mut integration: WebSocketIntegration,
     id: String,
-    mut response: IntegrationResponse,
+    mut response: WebSocketIntegrationResponse,
     patch: Patch,
 ) -> Result<wire::IntegrationResponse, Error> {
     if let Some(key) = patch.key {
@@ -126,12 +126,12 @@ fn put(
     Ok(shown)
 }
 
-fn find<'i>(integration: &'i WebSocketIntegration, id: &str) -> Result<&'i IntegrationResponse, Error> {
+fn find<'i>(integration: &'i WebSocketIntegration, id: &str) -> Result<&'i WebSocketIntegrationResponse, Error> {
     let response = integration.responses.get(id);
     response.ok_or_else(|| not_found("IntegrationResponse", "Invalid IntegrationResponse identifier specified"))
 }
 
-fn show(id: &str, response: &IntegrationResponse) -> wire::IntegrationResponse {
+fn show(id: &str, response: &WebSocketIntegrationResponse) -> wire::IntegrationResponse {
     wire::IntegrationResponse {
         content_handling_strategy: response.content_handling.as_deref().and_then(wire::ContentHandlingStrategy::parse),
         integration_response_id: Some(id.to_owned()),
