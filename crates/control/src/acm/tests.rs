@@ -1,5 +1,3 @@
-use std::net::{IpAddr, Ipv4Addr};
-
 use model::Keyring;
 use model::resource::Domain;
 use rcgen::{

@@ -16,7 +16,7 @@ pub(super) trait Entity: Resource + Clone + Send + Sync {
     const WHAT: &'static str;
 
     fn table(state: &State) -> &Table<Self>;
-    fn name(&self) -> &str;
+    fn key(&self) -> &str;
 }
 
 /// Something that policies are attached to.
@@ -41,7 +41,7 @@ macro_rules! entities {
                 &state.$table
             }
 
-            fn name(&self) -> &str {
+            fn key(&self) -> &str {
                 &self.$name
             }
         })*
@@ -116,7 +116,7 @@ pub(super) fn change<E: Entity>(
 
 /// Refuses a name that is taken: case makes no difference.
 pub(super) fn is_free<E: Entity>(state: &State, name: &str) -> Result<(), Error> {
-    let taken = E::table(state).values().any(|entity| entity.name().eq_ignore_ascii_case(name));
+    let taken = E::table(state).values().any(|entity| entity.key().eq_ignore_ascii_case(name));
     if taken || E::WHAT == "user" && name.eq_ignore_ascii_case(ADMINISTRATOR) {
         let what = capitalized(E::WHAT);
         return Err(exists(format!("{what} with name {name} already exists.")));

@@ -10,7 +10,7 @@ use model::State;
 use model::resource::{Attachments, Group, Role, User};
 
 use super::attachments::checked_policy;
-use super::entity::{Entity, find, invalid};
+use super::entity::{find, invalid};
 use super::page::{Page, page};
 use crate::Control;
 
@@ -181,7 +181,9 @@ impl Given {
 }
 
 /// The policies of a user, group or role, its boundary, and what is known of it.
-fn sources(control: &Control, state: &State, arn: &str) -> Result<(Vec<Source>, Option<Arc<Policy>>, Given), Error> {
+type Sources = (Vec<Source>, Option<Arc<Policy>>, Given);
+
+fn sources(control: &Control, state: &State, arn: &str) -> Result<Sources, Error> {
     let account = &control.config().account;
     let resource = arn.strip_prefix(&format!("arn:aws:iam::{account}:"));
     let (kind, path) = resource.and_then(|resource| resource.split_once('/')).unwrap_or_default();
@@ -212,7 +214,7 @@ fn sources(control: &Control, state: &State, arn: &str) -> Result<(Vec<Source>, 
             let user = find::<User>(state, name)?;
             add("user", name, &user.attachments)?;
             for group in user.groups.iter().filter_map(|group| state.groups.get(group)) {
-                add("group", group.name(), &group.attachments)?;
+                add("group", &group.name, &group.attachments)?;
             }
             know("aws:username", name);
             know("aws:userid", &user.id);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::server::{NOW, REGION, Server};
 
-const SERVICES: [&Service; 6] = [
+const SERVICES: [&Service; 7] = [
     &aws::acm::SERVICE,
     &aws::apigateway::SERVICE,
     &aws::apigatewayv2::SERVICE,

@@ -16,6 +16,9 @@ const DEFAULT_ROUTE: &str = "/$default";
 const MAX_OPERATION_NAME_CHARS: usize = 64;
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
+/// Who may call an operation: the type, the authorizer's name, the scopes.
+type Authorization = (Option<wire::AuthorizationType>, Option<String>, Vec<String>);
+
 /// An HTTP API as a document describes it. What `api_id` stands in is filled in when there is one.
 #[derive(Debug)]
 pub(super) struct Definition {
@@ -221,11 +224,7 @@ impl<'d> Reading<'d> {
     }
 
     /// Who may call an operation. Of several requirements the first holds, as on AWS.
-    fn authorization(
-        &mut self,
-        node: &Node<'_>,
-        route_key: &str,
-    ) -> Result<(Option<wire::AuthorizationType>, Option<String>, Vec<String>), Error> {
+    fn authorization(&mut self, node: &Node<'_>, route_key: &str) -> Result<Authorization, Error> {
         if let Some(auth) = node.get("x-amazon-apigateway-auth")? {
             return match auth.text_of("type")?.unwrap_or_default().to_ascii_uppercase().as_str() {
                 "AWS_IAM" => Ok((Some(wire::AuthorizationType::AwsIam), None, Vec::new())),
