@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(response.body().as_ref(), br#"{"apiId":"abc","createdDate":"2026-11-22T17:00:00Z"}"#);
 
         let operation = apigatewayv2::SERVICE.operation("DeleteApi").expect("a name of the model");
-        let response = apigatewayv2::SERVICE.respond(Ok((operation, Vec::new())), "id");
+        let response = apigatewayv2::SERVICE.respond(Ok((operation, Reply::default())), "id");
         assert_eq!((response.status().as_u16(), response.body().len()), (204, 0));
         assert_eq!(response.headers().len(), 1, "{response:?}");
 
@@ -536,7 +536,7 @@ mod tests {
             ..CreateHostedZoneResponse::default()
         };
         let operation = SERVICE.operation("CreateHostedZone").expect("a name of the model");
-        let response = SERVICE.respond(answer(&output).map(|json| (operation, json)), "id");
+        let response = SERVICE.respond(Reply::json(&output).map(|reply| (operation, reply)), "id");
         assert_eq!(
             (response.status().as_u16(), &response.headers()["location"]),
             (201, &HeaderValue::from_static("https://x/Z1"))

@@ -421,7 +421,7 @@ fn query_errors() {
             400,
             "<Message>Could not find operation &lt;x&gt; for version NO_VERSION_SPECIFIED</Message>",
         ),
-        ("Action=AssumeRole", 400, "<Type>Sender</Type><Code>InvalidAction</Code>"),
+        ("Action=AssumeRoot", 400, "<Type>Sender</Type><Code>InvalidAction</Code>"),
         ("%ff=%f&Action=%00", 400, "<Code>InvalidAction</Code>"),
     ] {
         let response = sts("/", form);

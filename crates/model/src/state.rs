@@ -274,7 +274,6 @@ fn corrupt(key: &Key, why: &str) -> Corrupt {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
 

@@ -136,7 +136,7 @@ fn a_stage_is_patched() {
         ("/*/*/throttling/rateLimit", "NaN"),
         ("/accessLogSettings/format", "no id"),
         ("/deploymentId", "none"),
-        ("/*/*/logging/loglevel", "INFO"),
+        ("/*/*/logging/loglevel", "LOUD"),
     ] {
         assert!(patch(&[("replace", path, value)]).is_err(), "{path} {value}");
     }

@@ -73,7 +73,7 @@ async fn what_is_not_here_or_makes_no_sense_is_refused() {
     let log = |arn: &str, format: &str| json!({"stageName": "p", "accessLogSettings": {"destinationArn": arn, "format": format}});
     let group = "arn:aws:logs:us-east-1:123456789012:log-group:g";
     for (at, body, status, said) in [
-        ("", json!({"name": "x", "protocolType": "WEBSOCKET"}), 400, "WEBSOCKET is not available"),
+        ("", json!({"name": "x", "protocolType": "WEBSOCKET"}), 400, "routeSelectionExpression is required"),
         ("", json!({"name": "", "protocolType": "HTTP"}), 400, "name"),
         (
             "",
@@ -118,8 +118,8 @@ async fn what_is_not_here_or_makes_no_sense_is_refused() {
         assert!(refused.0 == status && refused.1.contains(said), "{at} {body}: {refused:?}");
     }
     let revision = server.control.settings().state().revision;
-    let not_here = server.refused("POST", &format!("{path}/models"), json!({})).await;
-    assert!(not_here.0 == 404 && not_here.1.contains("CreateModel"), "{not_here:?}");
+    let not_here = server.refused("POST", "/v2/portals", json!({})).await;
+    assert!(not_here.0 == 404 && not_here.1.contains("CreatePortal"), "{not_here:?}");
     assert_eq!(server.control.settings().state().revision, revision);
 }
 

@@ -227,7 +227,7 @@ async fn ranges_and_conditions() {
 async fn what_is_lacking_says_so() {
     let server = Server::start().await;
     server.make_bucket("your-bucket", Versioning::Unversioned);
-    assert_eq!(code(&server.s3("GET", "/your-bucket?policy", b"").await), (501, "NotImplemented".into()));
+    assert_eq!(code(&server.s3("GET", "/your-bucket?inventory", b"").await), (501, "NotImplemented".into()));
     let large = signed(
         &server,
         "PUT",

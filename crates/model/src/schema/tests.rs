@@ -28,7 +28,7 @@ fn what_is_good_and_what_is_wrong() {
         (&pet, json!({"age": 3}), Some(r#"[object has missing required properties (["name"])]"#)),
         (
             &pet,
-            json!({"name": "R", "age": -1}),
+            json!({"age": -1, "name": "R"}),
             Some(
                 r#"[numeric instance is lower than the required minimum (minimum: 0, found: -1), string "R" is too short (length: 1, required minimum: 2)]"#,
             ),
