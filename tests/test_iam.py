@@ -142,6 +142,27 @@ def test_a_policy_of_an_enforced_kind_needs_a_right_of_its_own(server):
     client.untag_resource(ResourceArn=arn, TagKeys=["a"])
 
 
+def test_tags_in_an_imported_document_need_the_same_right(server):
+    document = {
+        "openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {},
+        "tags": [{"name": "countersign:upstream-protocol", "x-amazon-apigateway-tag-value": "h2"}],
+    }
+    # Written in another way it says the same.
+    body = json.dumps(document).replace("countersign:", "\\u0063ountersign:")
+    user = User(server, allow("apigateway:*"))
+    client, admin = user.client("apigatewayv2"), server.client("apigatewayv2")
+    denied(lambda: client.import_api(Body=body), "countersign:SetPolicy", "arn:aws:apigateway:us-east-1::/apis")
+    plain = client.import_api(Body=json.dumps(document | {"tags": []}))["ApiId"]
+    arn = f"arn:aws:apigateway:us-east-1::/apis/{plain}"
+    denied(lambda: client.reimport_api(ApiId=plain, Body=body), "countersign:SetPolicy", arn)
+    assert admin.get_api(ApiId=plain)["Tags"] == {}
+    user.may(allow("apigateway:*"), allow("countersign:SetPolicy", arn))
+    assert client.reimport_api(ApiId=plain, Body=body)["Tags"] == {"countersign:upstream-protocol": "h2"}
+    user.may(allow("apigateway:*"))
+    # What is there already sets nothing.
+    client.reimport_api(ApiId=plain, Body=body)
+
+
 def test_a_truststore_is_read_with_the_callers_rights(server, pki):
     s3, arn = server.client("s3"), server.client("acm").request_certificate(DomainName="rights.example.com")["CertificateArn"]
     s3.create_bucket(Bucket="rights")

@@ -2,12 +2,14 @@
 
 use aws::apigatewayv2::*;
 use aws::{Caller, Error};
+use model::resource::Tags;
 
 use super::{
     api, authorizer, deployment, document, domain, integration, mapping, route, routing_rule, stage, tags, vpc_link,
     web_socket,
 };
 use crate::Control;
+use crate::authorization::needs::{EXTENSION, SET_POLICY};
 
 impl ApiGatewayV2 for Control {
     async fn create_api(&self, caller: &Caller, input: CreateApiRequest) -> Result<CreateApiResponse, Error> {
@@ -37,13 +39,21 @@ impl ApiGatewayV2 for Control {
     async fn import_api(&self, caller: &Caller, input: ImportApiRequest) -> Result<ImportApiResponse, Error> {
         self.edit(caller, |draft| {
             self.endpoint_certificate(draft)?;
-            document::import(draft, &input)
+            let made = document::import(draft, &input)?;
+            may_set(caller, "/apis", &Tags::new(), &made)?;
+            Ok(made)
         })
         .await
     }
 
     async fn reimport_api(&self, caller: &Caller, input: ReimportApiRequest) -> Result<ReimportApiResponse, Error> {
-        self.edit(caller, |draft| document::reimport(draft, &input)).await
+        self.edit(caller, |draft| {
+            let before = draft.state.apis.get(&input.api_id).map(|api| api.tags.clone()).unwrap_or_default();
+            let made = document::reimport(draft, &input)?;
+            may_set(caller, &format!("/apis/{}", input.api_id), &before, &made)?;
+            Ok(made)
+        })
+        .await
     }
 
     async fn export_api(&self, caller: &Caller, input: ExportApiRequest) -> Result<ExportApiResponse, Error> {
@@ -484,5 +494,14 @@ impl ApiGatewayV2 for Control {
 
     async fn untag_resource(&self, caller: &Caller, input: UntagResourceRequest) -> Result<(), Error> {
         self.edit(caller, |draft| tags::untag(draft, &input.resource_arn, &input.tag_keys)).await
+    }
+}
+
+/// Refuses who may not set what a document's tags set: authorization reads no documents.
+fn may_set(caller: &Caller, path: &str, before: &Tags, made: &Api) -> Result<(), Error> {
+    let after = made.tags.as_ref().unwrap_or(before);
+    match after.iter().any(|(name, value)| name.starts_with(EXTENSION) && before.get(name) != Some(value)) {
+        true => caller.may(SET_POLICY, &format!("arn:aws:apigateway:{}::{path}", caller.region)),
+        false => Ok(()),
     }
 }

@@ -29,7 +29,9 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// Stands for a truststore that is not named.
 const ANY: &str = "*";
 /// Tags with this prefix change what is enforced.
-const EXTENSION: &str = "countersign:";
+pub(crate) const EXTENSION: &str = "countersign:";
+/// What it takes to set them, besides the right to tag.
+pub(crate) const SET_POLICY: &str = "countersign:SetPolicy";
 
 impl Call<'_> {
     /// Refuses a caller who may not do all that the call does.
@@ -95,7 +97,7 @@ impl Call<'_> {
             needs.push(need(action, vec![arn(&path)]));
         }
         if self.tag_keys().iter().any(|key| key.starts_with(EXTENSION)) {
-            needs.push(need("countersign:SetPolicy", vec![on]));
+            needs.push(need(SET_POLICY, vec![on]));
         }
         needs
     }
