@@ -87,7 +87,7 @@ LACKING = {
         Domain="example.com", ValidationDomain="example.com"),
     "logs": lambda c: c.start_live_tail(
         logGroupIdentifiers=["arn:aws:logs:us-east-1:123456789012:log-group:missing"]),
-    "s3": lambda c: c.get_bucket_website(Bucket="some-bucket"),
+    "s3": lambda c: c.list_bucket_inventory_configurations(Bucket="some-bucket"),
     "sts": lambda c: c.decode_authorization_message(EncodedMessage="x"),
 }
 

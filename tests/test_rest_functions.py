@@ -179,7 +179,6 @@ def test_what_cannot_be_called_is_refused_when_it_is_set(rest):
         ({"uri": invocations("a/b")}, "Invalid lambda function"),
         ({"integrationHttpMethod": "GET"}, "other than POST"),
         ({"credentials": "arn:aws:iam::123456789012:role/x"}, "credentials of countersign.toml"),
-        ({"type": "AWS"}, "not available in Countersign"),
         ({"type": "HTTP_PROXY"}, "Invalid HTTP endpoint"),
     ):
         with pytest.raises(ClientError, match=message):
