@@ -5,6 +5,7 @@ mod export;
 mod files;
 mod import;
 mod life;
+mod order;
 mod request;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use rustls_pki_types::pem::PemObject;
 use crate::{Control, ids};
 
 pub use files::FileCertificate;
+pub use order::{Ordered, Outcome};
 
 const MAX_TAGS: usize = 50;
 const MAX_PAGE: usize = 1_000;
@@ -96,6 +98,10 @@ impl Acm for Control {
     ) -> Result<GetCertificateResponse, Error> {
         let state = self.settings().state();
         let found = find(&state, caller, &input.certificate_arn)?;
+        if found.life.validation.is_some() {
+            let message = format!("The certificate {} is not issued yet.", found.arn);
+            return Err(Error::client("RequestInProgressException", message));
+        }
         Ok(GetCertificateResponse {
             certificate: Some(found.certificate.clone()),
             certificate_chain: found.chain.clone(),

@@ -73,6 +73,8 @@ pub struct ControlConfig {
     pub execute_api_suffix: String,
     /// AWS's own behaviour where it differs from the guide.
     pub aws_exact: bool,
+    /// Whether certificates that are requested are ordered from an ACME issuer, and not issued by the local CA.
+    pub acme: bool,
     /// What hosted zones say of this server.
     pub dns: DnsOptions,
     /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
@@ -320,6 +322,7 @@ pub(crate) mod tests {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            acme: false,
             dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || 1_763_830_800_000,

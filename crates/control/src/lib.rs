@@ -31,7 +31,7 @@ mod sts;
 mod trail;
 pub mod usage;
 
-pub use acm::FileCertificate;
+pub use acm::{FileCertificate, Ordered, Outcome};
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};
 pub use server::{serve, serve_connection, serve_tls};

@@ -1,5 +1,6 @@
 //! `countersign.toml`: what belongs to the server as a whole.
 
+mod acme;
 mod certificates;
 mod dns;
 mod lambda;
@@ -11,6 +12,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub(crate) use acme::Acme;
 pub(crate) use certificates::CertificateFiles;
 pub(crate) use dns::Dns;
 use edge::Network;
@@ -50,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) drain_delay_seconds: u32,
     /// Then what was begun has so long to end.
     pub(crate) drain_timeout_seconds: u32,
+    pub(crate) acme: Acme,
     pub(crate) audit: Audit,
     pub(crate) certificates: Vec<CertificateFiles>,
     pub(crate) control: Control,
@@ -142,6 +145,7 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|e| Failure::new(e.to_string().trim_end()))?;
         let paths = [
             &mut config.data_dir,
+            &mut config.acme.ca_file,
             &mut config.control.certificate,
             &mut config.control.key,
             &mut config.control.metrics_token_file,
@@ -158,6 +162,7 @@ impl Config {
         Sink::check(&config.sinks).map_err(Failure::new)?;
         config.certificates.iter_mut().for_each(|files| files.place(base));
         CertificateFiles::check(&config.certificates).map_err(Failure::new)?;
+        config.acme.check().map_err(Failure::new)?;
         config.dns.check().map_err(Failure::new)?;
         config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;
@@ -195,6 +200,7 @@ impl Config {
             rejection,
             drain_delay_seconds,
             drain_timeout_seconds,
+            acme,
             audit,
             certificates,
             control,
@@ -220,6 +226,7 @@ impl Config {
             ("rejection", *rejection != other.rejection),
             ("drain_delay_seconds", *drain_delay_seconds != other.drain_delay_seconds),
             ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
+            ("acme", *acme != other.acme),
             ("audit", *audit != other.audit),
             ("certificates", *certificates != other.certificates),
             ("control", *control != other.control),
@@ -289,6 +296,7 @@ impl Default for Config {
             rejection: None,
             drain_delay_seconds: 0,
             drain_timeout_seconds: 30,
+            acme: Acme::default(),
             audit: Audit::default(),
             certificates: Vec::new(),
             control: Control::default(),
@@ -417,6 +425,9 @@ mod tests {
             ("drain_delay_seconds = -1", "invalid value"),
             ("[[certificates]]\nname = \"a\"\ncertificate = \"c\"", "missing field `key`"),
             ("[[certificates]]\nname = \"\"\ncertificate = \"c\"\nkey = \"k\"", "a name of its own"),
+            ("[acme]\ndirectory = \"http://a\"", "expected an https URL"),
+            ("[acme]\ndirectory = \"https://a\"", "terms of service"),
+            ("[acme]\ncontact = [\"mailto:a\"]", "acme.directory: set the URL"),
             ("[dns]\nlisten = \"localhost\"", "invalid socket address"),
             ("[dns]\nname_servers = []", "needs one at least"),
             ("[dns]\nname_servers = [\"ns\"]", "ns is no name of a host"),

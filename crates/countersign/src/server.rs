@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
-use edge::{Edge, EdgeConfig, UpstreamTls};
+use edge::{AlpnChallenges, Edge, EdgeConfig, UpstreamTls};
 use model::UnixMillis;
 use model::snapshot::Defaults;
 use store::{Follower, Store as _};
@@ -41,6 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking};
 use trust::UnixSeconds;
 
+use crate::acme::Acme;
 use crate::answer::{Failure, warn};
 use crate::client::Client;
 use crate::config::Config;
@@ -56,6 +57,7 @@ use crate::takeover::{Door, Successor};
 use crate::up::Signals;
 use chores::Chores;
 use dns::Responder;
+pub(crate) use dns::reusable;
 use expiry::Expiry;
 use files::{Files, Held};
 use follow::Publisher;
@@ -153,12 +155,14 @@ impl Server {
             files.usage.clone(),
         );
         publisher.compile().await;
+        let challenges = AlpnChallenges::default();
+        let acme = Acme::open(&config.acme, challenges.clone())?;
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
         let upstream_cas = config.upstream.cas()?;
         let edge = Edge::start_on(
             sockets.https,
-            EdgeConfig { lambda: config.lambda.edge()?, ..config.edge(fetcher.clone(), issuers.clone(), upstream_cas) },
+            EdgeConfig { lambda: config.lambda.edge()?, alpn_challenges: challenges.clone(), ..config.edge(fetcher.clone(), issuers.clone(), upstream_cas) },
             publisher.snapshot(),
             &files.journal,
             &files.ledger,
@@ -212,6 +216,9 @@ impl Server {
         });
         let credentials = begin(dir, &control).await?;
         let chores = Chores::start(&control, config);
+        if let Some(acme) = acme {
+            background.spawn(acme.run(control.clone()));
+        }
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -421,6 +428,7 @@ impl Config {
             https_port: https.port(),
             execute_api_suffix: self.execute_api_suffix.clone(),
             aws_exact: self.aws_exact,
+            acme: self.acme.directory.is_some(),
             dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
             clock: now,

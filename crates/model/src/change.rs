@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
+    AccessKey, Account, AcmeAccount, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
     RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
@@ -90,6 +90,7 @@ macro_rules! resources {
 resources! {
     AccessKey = "access-keys" [id];
     Account = "accounts" [region];
+    AcmeAccount = "acme-accounts" [directory];
     Api = "apis" [id];
     ApiKey = "api-keys" [id];
     ApiPolicy = "api-policies" [api_id];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
+    AccessKey, Account, AcmeAccount, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
     Domain, Endpoint, GatewayResponse, HostedZone, Integration, LocalCa, LogGroup, RecordSet, RequestValidator,
     RestApi, RestAuthorizer, RestResource, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, ZoneChange,
 };
@@ -21,6 +21,8 @@ pub struct State {
     pub access_keys: Table<AccessKey>,
     /// By region.
     pub accounts: Table<Account>,
+    /// By URL of the issuer's directory.
+    pub acme_accounts: Table<AcmeAccount>,
     /// By id.
     pub api_keys: Table<ApiKey>,
     /// By API id.
@@ -110,6 +112,7 @@ impl State {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
             Account::KIND => one(&mut self.accounts, change),
+            AcmeAccount::KIND => one(&mut self.acme_accounts, change),
             ApiKey::KIND => one(&mut self.api_keys, change),
             ApiPolicy::KIND => one(&mut self.api_policies, change),
             Api::KIND => one(&mut self.apis, change),

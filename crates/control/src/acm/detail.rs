@@ -4,12 +4,15 @@ use aws::Timestamp;
 use aws::acm::*;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{self, Certificate, CertificateOrigin};
+use model::resource::{self, Certificate, CertificateOrigin, CertificateValidation};
 use model::{ApiTags, State, UnixMillis};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix;
 
 use super::first_certificate;
+
+/// For so long an issuer may take until a request is given up: ACM's 72 hours.
+pub(super) const VALIDATION_TIME: UnixMillis = 72 * 60 * 60 * 1000;
 
 /// What is read from the leaf itself.
 #[derive(Default)]
@@ -28,6 +31,7 @@ struct Leaf {
 pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) -> CertificateDetail {
     let leaf = Leaf::of(certificate);
     let issued = certificate.origin == CertificateOrigin::AmazonIssued;
+    let signed = issued && certificate.life.validation.is_none();
     let in_use_by = in_use_by(state, &certificate.arn);
     let created = Timestamp(certificate.created);
     let extended = leaf.extended_key_usages.iter();
@@ -36,12 +40,16 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
         certificate_arn: Some(certificate.arn.clone()),
         domain_name: Some(certificate.domain_name.clone()),
         subject_alternative_names: Some(certificate.alternative_names.clone()),
-        domain_validation_options: issued.then(|| validated(&certificate.alternative_names)),
+        domain_validation_options: issued.then(|| validations(certificate)),
         serial: leaf.serial.clone(),
         subject: leaf.subject.clone(),
         issuer: leaf.issuer.clone(),
         created_at: Some(created),
-        issued_at: issued.then_some(created),
+        issued_at: signed.then_some(created),
+        failure_reason: match &certificate.life.validation {
+            Some(CertificateValidation::Failed { reason }) => FailureReason::parse(reason),
+            _ => None,
+        },
         imported_at: (!issued).then_some(created),
         status: Some(leaf.status(certificate, now)),
         revoked_at: certificate.life.revoked.as_ref().map(|revoked| Timestamp(revoked.at)),
@@ -126,12 +134,14 @@ fn key_pair_origin(certificate: &Certificate) -> CertificateKeyPairOrigin {
 
 /// Of the last renewal; none before the first.
 fn renewal(certificate: &Certificate) -> Option<RenewalSummary> {
-    let renewed = certificate.life.renewed?;
+    let life = &certificate.life;
+    let failed = life.renewal_failure.as_deref();
+    let renewed = life.renewed.or(failed.map(|_| certificate.created))?;
     Some(RenewalSummary {
-        renewal_status: Some(RenewalStatus::Success),
-        domain_validation_options: Some(validated(&certificate.alternative_names)),
+        renewal_status: Some(if failed.is_some() { RenewalStatus::Failed } else { RenewalStatus::Success }),
+        domain_validation_options: Some(validations(certificate)),
         updated_at: Some(Timestamp(renewed)),
-        renewal_status_reason: None,
+        renewal_status_reason: failed.and_then(FailureReason::parse),
     })
 }
 
@@ -200,10 +210,38 @@ impl Leaf {
     fn status(&self, certificate: &Certificate, now: UnixMillis) -> CertificateStatus {
         match self.not_after {
             _ if certificate.life.revoked.is_some() => CertificateStatus::Revoked,
+            _ if let Some(validation) = &certificate.life.validation => match validation {
+                CertificateValidation::Failed { .. } => CertificateStatus::Failed,
+                CertificateValidation::Pending if now - certificate.created >= VALIDATION_TIME => {
+                    CertificateStatus::ValidationTimedOut
+                }
+                CertificateValidation::Pending => CertificateStatus::PendingValidation,
+            },
             Some(Timestamp(end)) if now > end => CertificateStatus::Expired,
             _ => CertificateStatus::Issued,
         }
     }
+}
+
+/// What has proven, or is to prove, that the names are ours.
+fn validations(certificate: &Certificate) -> Vec<DomainValidation> {
+    let life = &certificate.life;
+    if !life.acme {
+        return validated(&certificate.alternative_names);
+    }
+    let status = match &life.validation {
+        None => DomainStatus::Success,
+        Some(CertificateValidation::Pending) => DomainStatus::PendingValidation,
+        Some(CertificateValidation::Failed { .. }) => DomainStatus::Failed,
+    };
+    let one = |name: &String| DomainValidation {
+        domain_name: Some(name.clone()),
+        validation_domain: Some(name.clone()),
+        validation_status: Some(status),
+        validation_method: Some(ValidationMethod::Http),
+        ..DomainValidation::default()
+    };
+    certificate.alternative_names.iter().map(one).collect()
 }
 
 /// The records that would have proven ownership, as proven: clients wait for them.

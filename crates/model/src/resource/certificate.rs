@@ -52,6 +52,41 @@ pub struct CertificateLife {
     pub renewed: Option<UnixMillis>,
     /// What the configuration calls the files that it is kept in.
     pub file: Option<String>,
+    /// Whether an ACME issuer signs it, and not the local CA.
+    pub acme: bool,
+    /// Where the issuer has not signed it yet.
+    pub validation: Option<CertificateValidation>,
+    /// `FailureReason` of the last try to renew it; none: that worked.
+    pub renewal_failure: Option<String>,
+}
+
+/// What has become of a request that an ACME issuer has to validate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CertificateValidation {
+    /// `PENDING_VALIDATION`
+    Pending,
+    /// `FAILED`
+    Failed {
+        /// `FailureReason`
+        reason: String,
+    },
+}
+
+/// This gateway's account with an ACME issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcmeAccount {
+    /// URL of the issuer's directory.
+    pub directory: String,
+    /// Its id and key, sealed with `acme-accounts/{directory}`.
+    pub credentials: Sealed,
+}
+
+impl AcmeAccount {
+    /// The additional data that the credentials for this directory are sealed with.
+    pub fn sealed_for(directory: &str) -> String {
+        format!("acme-accounts/{directory}")
+    }
 }
 
 /// When and why a certificate was revoked.
