@@ -2,36 +2,16 @@
 
 import base64
 import io
-import os
 import urllib.error
 import urllib.request
 import zlib
 
 import botocore.config
-import botocore.exceptions
 import pytest
 
-from server import error_code
+from buckets import bucket, refused, s3
 
 ANY_ETAG = '"00000000000000000000000000000000"'
-
-
-@pytest.fixture(scope="module")
-def s3(server):
-    return server.client("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = f"bucket-{os.urandom(6).hex()}"
-    s3.create_bucket(Bucket=name)
-    return name
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["ResponseMetadata"]["HTTPStatusCode"], error_code(caught)
 
 
 def test_conditional_writes(s3, bucket):

@@ -6,25 +6,8 @@ import os
 import botocore.exceptions
 import pytest
 
+from buckets import bucket, refused, s3
 from server import error_code, error_message, eventually
-
-
-@pytest.fixture(scope="module")
-def s3(server):
-    return server.client("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = f"bucket-{os.urandom(6).hex()}"
-    s3.create_bucket(Bucket=name)
-    return name
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["ResponseMetadata"]["HTTPStatusCode"], error_code(caught)
 
 
 def test_what_a_new_bucket_says_of_itself(s3, bucket):

@@ -2,30 +2,9 @@
 
 import os
 
-import botocore.exceptions
-import pytest
-
-from server import error_code
+from buckets import bucket, refused, s3
 
 PART = 5 << 20
-
-
-@pytest.fixture(scope="module")
-def s3(server):
-    return server.client("s3")
-
-
-@pytest.fixture
-def bucket(s3):
-    name = f"bucket-{os.urandom(6).hex()}"
-    s3.create_bucket(Bucket=name)
-    return name
-
-
-def refused(call, **arguments):
-    with pytest.raises(botocore.exceptions.ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["ResponseMetadata"]["HTTPStatusCode"], error_code(caught)
 
 
 def test_an_upload_from_its_beginning_to_its_end(s3, bucket):

@@ -39,21 +39,7 @@ impl Acm for Control {
         }
         let tags = checked_tags(Tags::new(), input.tags.unwrap_or_default())?;
         let arn = replaced.clone().map_or_else(|| self.new_certificate_arn(caller), Ok)?;
-        let sealed = self.keyring().seal(&arn, material.private_key.as_bytes());
-        let made = Certificate {
-            region: caller.region.clone(),
-            domain_name: material.domain_name,
-            alternative_names: material.alternative_names,
-            certificate: material.certificate,
-            chain: material.chain,
-            private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
-            origin: CertificateOrigin::Imported,
-            key_algorithm: material.key_algorithm.to_owned(),
-            created: at,
-            life: Default::default(),
-            tags,
-            arn,
-        };
+        let made = material.into_certificate(self.keyring(), arn, caller.region.clone(), tags, at)?;
         let rule = |state: &State| {
             let mut made = made.clone();
             if replaced.is_some() {

@@ -11,6 +11,23 @@ pub(crate) fn write(after: &str) -> String {
     BASE64URL_NOPAD.encode(&[&check(after)[..], after.as_bytes()].concat())
 }
 
+/// The items of one page, of items in the order of their names, and the token for the next.
+///
+/// A token says the last name that was shown, so that what comes and goes meanwhile is neither shown twice nor makes others be left
+/// out.
+pub(crate) fn cut<T>(
+    items: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> String,
+    after: Option<&str>,
+    size: usize,
+) -> (Vec<T>, Option<String>) {
+    let mut rest = items.filter(|item| after.is_none_or(|after| *name(item) > *after));
+    let shown: Vec<T> = rest.by_ref().take(size).collect();
+    let more = rest.next().is_some();
+    let token = shown.last().filter(|_| more).map(|last| write(&name(last)));
+    (shown, token)
+}
+
 /// After what the next page begins; `None` for a token that nobody was given: it lacks the digest of what it says.
 pub(crate) fn read(token: &str) -> Option<String> {
     let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;

@@ -3,7 +3,7 @@
 use aws::Error;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{Certificate, CertificateLife, CertificateOrigin, Tags};
+use model::resource::{Certificate, CertificateLife, Tags};
 use model::{Change, State};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -46,21 +46,8 @@ impl Control {
         let wanted = file.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: Some(value.clone()) });
         let tags = checked_tags(Tags::new(), wanted.collect())?;
         let arn = self.arn_of_file(file.region, file.name);
-        let sealed = self.keyring().seal(&arn, material.private_key.as_bytes());
-        let made = Certificate {
-            region: file.region.to_owned(),
-            domain_name: material.domain_name,
-            alternative_names: material.alternative_names,
-            certificate: material.certificate,
-            chain: material.chain,
-            private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
-            origin: CertificateOrigin::Imported,
-            key_algorithm: material.key_algorithm.to_owned(),
-            created: at,
-            life: CertificateLife { file: Some(file.name.to_owned()), ..CertificateLife::default() },
-            tags,
-            arn,
-        };
+        let made = material.into_certificate(self.keyring(), arn, file.region.to_owned(), tags, at)?;
+        let made = Certificate { life: CertificateLife { file: Some(file.name.to_owned()), ..made.life }, ..made };
         let rule = |state: &State| match state.certificates.get(&made.arn) {
             Some(there) if is_same(there, &made) => Ok((Vec::new(), false)),
             _ => Ok((vec![Change::put(&made)], true)),

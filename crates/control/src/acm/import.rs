@@ -2,7 +2,8 @@
 
 use aws::Error;
 use data_encoding::BASE64;
-use model::UnixMillis;
+use model::resource::{self, CertificateLife, CertificateOrigin, Tags};
+use model::{Keyring, UnixMillis};
 use rcgen::{KeyPair, PublicKeyData};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -64,6 +65,32 @@ impl Material {
             chain: (!above.is_empty()).then(|| above.iter().map(Certificate::pem).collect()),
             private_key,
             key_algorithm,
+        })
+    }
+
+    /// The certificate that is made of it, its key sealed.
+    pub(super) fn into_certificate(
+        self,
+        keyring: &Keyring,
+        arn: String,
+        region: String,
+        tags: Tags,
+        at: UnixMillis,
+    ) -> Result<resource::Certificate, Error> {
+        let sealed = keyring.seal(&arn, self.private_key.as_bytes());
+        Ok(resource::Certificate {
+            region,
+            domain_name: self.domain_name,
+            alternative_names: self.alternative_names,
+            certificate: self.certificate,
+            chain: self.chain,
+            private_key: sealed.map_err(|e| Error::internal(e.to_string()))?,
+            origin: CertificateOrigin::Imported,
+            key_algorithm: self.key_algorithm.to_owned(),
+            created: at,
+            life: CertificateLife::default(),
+            tags,
+            arn,
         })
     }
 }

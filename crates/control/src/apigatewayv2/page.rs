@@ -8,9 +8,6 @@ use crate::page_token;
 const MAX_RESULTS: usize = 500;
 
 /// The items of one page, of resources in the order of their ids, and the token for the next.
-///
-/// A token names the last id that was shown, so that resources which come and go meanwhile are neither shown twice nor
-/// make others be left out.
 pub(crate) fn page<R, T>(
     resources: impl Iterator<Item = R>,
     id: impl Fn(&R) -> String,
@@ -26,10 +23,7 @@ pub(crate) fn page<R, T>(
         }
     };
     let after = next_token.filter(|token| !token.is_empty()).map(decode).transpose()?;
-    let mut rest = resources.filter(|resource| after.as_ref().is_none_or(|after| id(resource) > *after));
-    let shown: Vec<R> = rest.by_ref().take(size).collect();
-    let more = rest.next().is_some();
-    let token = shown.last().filter(|_| more).map(|last| page_token::write(&id(last)));
+    let (shown, token) = page_token::cut(resources, id, after.as_deref(), size);
     Ok((Some(shown.iter().map(show).collect()), token))
 }
 

@@ -13,8 +13,7 @@ pub(super) struct Page<T> {
     pub(super) marker: Option<String>,
 }
 
-/// One page of items in the order of their names. A marker is the last name that was shown, so that what comes and goes meanwhile
-/// is neither shown twice nor makes others be left out.
+/// One page of items in the order of their names.
 pub(super) fn page<T>(
     items: Vec<(String, T)>,
     marker: Option<String>,
@@ -23,15 +22,9 @@ pub(super) fn page<T>(
     let size = max_items.and_then(|number| usize::try_from(number).ok()).unwrap_or(MAX_ITEMS).max(1);
     let invalid = |marker: String| Error::client("ValidationError", format!("Invalid Marker: {marker}"));
     let after = marker.map(|marker| page_token::read(&marker).ok_or_else(|| invalid(marker))).transpose()?;
-    let mut rest = items.into_iter().filter(|(name, _)| after.as_ref().is_none_or(|after| name > after)).peekable();
-    let (mut shown, mut last) = (Vec::new(), None);
-    for (name, item) in rest.by_ref().take(size) {
-        shown.push(item);
-        last = Some(name);
-    }
-    let more = rest.peek().is_some();
-    let marker = last.filter(|_| more).map(|name| page_token::write(&name));
-    Ok(Page { items: shown, is_truncated: Some(more), marker })
+    let (shown, marker) = page_token::cut(items.into_iter(), |(name, _)| name.clone(), after.as_deref(), size);
+    let items = shown.into_iter().map(|(_, item)| item).collect();
+    Ok(Page { items, is_truncated: Some(marker.is_some()), marker })
 }
 
 #[cfg(test)]

@@ -48,11 +48,11 @@ impl<V: Clone> Names<V> {
 
     /// Takes away all that `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&str, &V) -> bool) {
-        for part in 0..self.parts().count() {
-            let is_whole = self.parts().nth(part).is_none_or(|part| part.iter().all(|(name, value)| keep(name, value)));
-            if !is_whole {
-                self.part_mut(part).retain(|name, value| keep(name, value));
-            }
+        let is_touched = |part: &Part<V>| part.iter().any(|(name, value)| !keep(name, value));
+        let touched: Vec<usize> =
+            self.parts().enumerate().filter(|(_, part)| is_touched(part)).map(|(number, _)| number).collect();
+        for part in touched {
+            self.part_mut(part).retain(|name, value| keep(name, value));
         }
     }
 
