@@ -3,7 +3,6 @@
 mod build;
 mod diff;
 mod endpoint;
-mod hierarchy;
 mod history;
 mod lint;
 mod preview;
@@ -13,12 +12,11 @@ use std::io::Read;
 use std::path::Path;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use trust::{Certificate, Finding, Truststore, UnixSeconds};
+use trust::{Finding, Truststore, UnixSeconds};
 
-use crate::answer::{Failure, Outcome, printable};
+use crate::answer::{Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -47,40 +45,6 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Command::Build(args) => build::run(args),
         Command::Preview(args) => preview::run(args),
         Command::History(args) => history::run(args),
-    }
-}
-
-/// A certificate, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    subject: String,
-    issuer: String,
-    /// SHA-256, lowercase hexadecimal.
-    fingerprint: String,
-    /// RFC 3339
-    not_before: String,
-    /// RFC 3339
-    not_after: String,
-}
-
-impl Shown {
-    fn of(certificate: &Certificate) -> Self {
-        Self {
-            subject: certificate.subject().to_owned(),
-            issuer: certificate.issuer().to_owned(),
-            fingerprint: certificate.fingerprint_hex(),
-            not_before: rfc3339(certificate.not_before()),
-            not_after: rfc3339(certificate.not_after()),
-        }
-    }
-
-    fn line(&self) -> String {
-        format!("{}, {}", printable(&self.subject), self.validity())
-    }
-
-    fn validity(&self) -> String {
-        format!("SHA-256 {}, valid {} to {}", self.fingerprint, self.not_before, self.not_after)
     }
 }
 
@@ -126,7 +90,6 @@ mod tests {
     /// An authority and its key.
     pub(super) struct Ca {
         issuer: Issuer<'static, KeyPair>,
-        params: CertificateParams,
         pub(super) pem: String,
     }
 
@@ -135,33 +98,15 @@ mod tests {
             let key = KeyPair::generate().unwrap();
             let params = params(name, true, 365);
             let pem = params.self_signed(&key).unwrap().pem();
-            Self { issuer: Issuer::new(params.clone(), key), params, pem }
+            Self { issuer: Issuer::new(params, key), pem }
         }
 
         pub(super) fn issue(&self, name: &str) -> Self {
             let key = KeyPair::generate().unwrap();
             let params = params(name, true, 365);
             let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
-            Self { issuer: Issuer::new(params.clone(), key), params, pem }
+            Self { issuer: Issuer::new(params, key), pem }
         }
-
-        pub(super) fn client(&self, name: &str) -> String {
-            params(name, false, 30).signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().pem()
-        }
-
-        /// Self-signed again with the same key, until so many days after [`NOW`].
-        pub(super) fn renewed(&self, days: i64) -> Self {
-            let key = KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap();
-            let mut params = self.params.clone();
-            params.not_after = at(NOW + days * DAY);
-            let pem = params.self_signed(&key).unwrap().pem();
-            Self { issuer: Issuer::new(params.clone(), key), params, pem }
-        }
-    }
-
-    pub(super) fn store(all: &[&Ca]) -> Truststore {
-        let pem: String = all.iter().map(|ca| ca.pem.as_str()).collect();
-        Truststore::compile(pem.as_bytes(), NOW).unwrap().0
     }
 
     fn params(name: &str, ca: bool, days: i64) -> CertificateParams {

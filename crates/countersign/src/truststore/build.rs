@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use trust::hierarchy::{Hierarchy, may_issue};
 use trust::{Certificate, Severity, UnixSeconds};
 
 use super::endpoint::Endpoint;
-use super::hierarchy::{Hierarchy, may_issue};
 use super::lint::Lint;
 use super::{compile, counted, now, read, rfc3339};
 use crate::answer::{self, Failure, Outcome, printable};
