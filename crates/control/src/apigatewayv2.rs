@@ -42,8 +42,8 @@ use model::resource::{Domain, Tags};
 use crate::control::blocking;
 use crate::local_ca::endpoint_change;
 use crate::{By, Control};
-pub(crate) use domain::HOSTED_ZONE_ID;
-use draft::Draft;
+pub(crate) use domain::{Enforced, HOSTED_ZONE_ID, warnings_of};
+pub(crate) use draft::Draft;
 use object::{Loaded, Newest, ObjectRef, Readings};
 use source::{Location, Sources};
 pub(crate) use uses::Uses;
@@ -194,4 +194,10 @@ impl Control {
     fn show_domain(&self, caller: &Caller, domain: &Domain) -> DomainName {
         domain::show(&self.draft(caller), domain, &self.enforced())
     }
+}
+
+/// With a truststore of its own.
+#[cfg(test)]
+pub(crate) fn tests_domain() -> Domain {
+    named::tests::domain()
 }

@@ -15,15 +15,19 @@ use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
 use crate::apigatewayv2::Uses;
+use crate::attention::Attention;
 use crate::authentication::{Credentials, OpenedKeys, Owner};
 use crate::authorization::{Authorization, Circumstances, CompiledIdentities};
+use crate::console::{ConsoleAccess, Sessions, Streams};
 use crate::health::OfHealth;
 use crate::iam::KeyUses;
 use crate::logs::Queries;
 use crate::metrics::{Metrics, OfSettings};
 use crate::objects::Objects;
+use crate::own_api::Doctor;
 use crate::route53::DnsOptions;
 use crate::s3::{Claim, Identified, S3Handler, S3Options, S3Surroundings, Stranger, Write};
+use crate::traffic::{ReadTraffic, Traffic};
 use crate::trail::{Attempt, Trail};
 use crate::{By, Settings, ids};
 
@@ -55,6 +59,10 @@ pub struct ControlParts {
     pub sinks_fail: Box<dyn Fn() -> bool + Send + Sync>,
     /// Whether the witness could not be told of checkpoints for a while; none where there is no witness.
     pub witness_fails: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    /// What the data plane has counted.
+    pub traffic: ReadTraffic,
+    /// Looks at endpoints from outside.
+    pub doctor: Box<dyn Doctor>,
     /// What is told at `/_countersign/metrics`, with what others than the control API registered.
     pub metrics: Metrics,
 }
@@ -74,6 +82,8 @@ pub struct ControlConfig {
     pub execute_api_suffix: String,
     /// AWS's own behaviour where it differs from the guide.
     pub aws_exact: bool,
+    /// Who may open the console.
+    pub console: ConsoleAccess,
     /// What hosted zones say of this server.
     pub dns: DnsOptions,
     /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
@@ -109,6 +119,15 @@ pub(crate) struct Shared {
     pub(crate) queries: Queries,
     /// Held while clients are judged for a preview.
     pub(crate) previews: Arc<Mutex<()>>,
+    pub(crate) traffic: Traffic,
+    pub(crate) attention: Attention,
+    /// Who is signed in to the console.
+    pub(crate) sessions: Sessions,
+    /// What pages of the console follow.
+    pub(crate) streams: Streams,
+    pub(crate) doctor: Box<dyn Doctor>,
+    /// Held while the doctor looks at something.
+    pub(crate) examinations: Mutex<()>,
     /// The server is about to stop.
     draining: AtomicBool,
     /// A certificate cannot be taken from the files that it is kept in.
@@ -140,6 +159,8 @@ impl Control {
             snapshots,
             sinks_fail,
             witness_fails,
+            traffic,
+            doctor,
             mut metrics,
         } = parts;
         metrics.register(OfSettings(settings.clone()));
@@ -170,6 +191,12 @@ impl Control {
                 uses: Uses::default(),
                 queries: Queries::default(),
                 previews: Arc::default(),
+                traffic: Traffic::new(traffic),
+                attention: Attention::default(),
+                sessions: Sessions::default(),
+                streams: Streams::default(),
+                doctor,
+                examinations: Mutex::new(()),
                 draining: AtomicBool::new(false),
                 certificate_files_fail: AtomicBool::new(false),
             }
@@ -339,6 +366,7 @@ pub(crate) mod tests {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            console: ConsoleAccess::Loopback,
             dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || 1_763_830_800_000,

@@ -24,7 +24,7 @@ use crate::host::{Named, named};
 use crate::metrics::{self, Unwelcome};
 use crate::own_api::{self, OwnRequest};
 use crate::trail::{Attempt, OfError as _, Stranger, resource};
-use crate::{By, Control, ids, local_ca};
+use crate::{By, Control, console, ids, local_ca};
 
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -43,7 +43,7 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Largest body of an operation that takes a whole API's definition, as on AWS.
 const MAX_DEFINITION_BYTES: usize = 6 * 1024 * 1024;
 /// Time for a body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The services that are served here, besides S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Control {
                     Err(error) => own_api::PROTOCOL.render_error(&error, &request_id).map(full),
                 };
             }
+            Some(Named::Server) if is_console(parts.uri.path()) => return self.console(&parts, body, &origin).await,
             Some(Named::Server) if parts.uri.path().starts_with("/_countersign/") => {
                 return self.own(&parts, &origin).await;
             }
@@ -190,25 +191,38 @@ impl Control {
             region: verified.region.clone(),
             at: self.now(),
         };
-        let caller = Caller {
+        let authority = Arc::new(Authorization { bearer, circumstances });
+        let caller = self.caller(authority, &verified.access_key_id, origin, request_id);
+        Ok((Caller { service, ..caller }, body))
+    }
+
+    /// Somebody who has proved who they are.
+    pub(crate) fn caller(
+        &self,
+        authority: Arc<Authorization>,
+        access_key_id: &str,
+        origin: &Origin,
+        request_id: &str,
+    ) -> Caller {
+        let Authorization { bearer, circumstances } = &*authority;
+        Caller {
             arn: bearer.arn.clone(),
             principal_arn: bearer.principal_arn.clone(),
             user_id: bearer.user_id.clone(),
             temporary: bearer.issued.is_some(),
-            authority: Arc::new(Authorization { bearer, circumstances }),
             account: self.config().account.clone(),
-            access_key_id: verified.access_key_id,
-            region: verified.region,
+            access_key_id: access_key_id.to_owned(),
+            region: circumstances.region.clone(),
             source_ip: origin.peer.ip(),
             request_id: request_id.to_owned(),
-            at: self.now().div_euclid(1000),
-            user_agent: user_agent(parts).to_owned(),
-            service,
+            at: circumstances.at.div_euclid(1000),
+            user_agent: circumstances.user_agent.clone(),
+            service: "",
             operation: "",
             resource: "*".to_owned(),
             recorded: Arc::default(),
-        };
-        Ok((caller, body))
+            authority,
+        }
     }
 
     async fn serve_operation(&self, served: Served, caller: &Caller, parts: &Parts, body: &[u8]) -> Response<Bytes> {
@@ -243,10 +257,14 @@ impl Control {
             let message = format!("Credential should be scoped to correct service: '{}'.", own_api::SERVICE);
             return Err(Error::access_denied(message));
         }
-        let request = OwnRequest::new(caller.clone(), parts, body);
-        let answer = self.own_api(&request).await;
+        self.answer_own(&OwnRequest::new(caller, parts, body)).await
+    }
+
+    /// Answers a request of the server's own API, and records it if it may change something.
+    pub(crate) async fn answer_own(&self, request: &OwnRequest) -> Result<Value, Error> {
+        let answer = self.own_api(request).await;
         if request.is_write() {
-            self.record_answer(&caller, answer.as_ref().err()).await;
+            self.record_answer(request.caller(), answer.as_ref().err()).await;
         }
         answer
     }
@@ -343,6 +361,10 @@ impl Served {
     }
 }
 
+fn is_console(path: &str) -> bool {
+    path.strip_prefix(console::PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn wrong_service(addressed: Served) -> Error {
     let message = format!("Credential should be scoped to correct service: '{}'.", addressed.service().signing_name);
     Error::new(StatusCode::FORBIDDEN, "InvalidSignatureException", message)
@@ -358,7 +380,7 @@ fn wrong_host() -> Error {
     Error::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequestException", message)
 }
 
-fn user_agent(parts: &Parts) -> &str {
+pub(crate) fn user_agent(parts: &Parts) -> &str {
     parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 

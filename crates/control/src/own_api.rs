@@ -3,10 +3,14 @@
 
 mod audit;
 mod clients;
+mod doctor;
+mod domains;
+mod overview;
 mod preview;
 mod records;
 mod requests;
 mod truststores;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +22,8 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Control;
+use crate::{Control, console};
+pub use doctor::Doctor;
 
 /// Where it is.
 pub(crate) const PREFIX: &str = "/_countersign/api/v1/";
@@ -32,6 +37,8 @@ pub(crate) const PROTOCOL: Protocol = Protocol::RestJson;
 /// A request of somebody who proved who they are.
 pub(crate) struct OwnRequest {
     caller: Caller,
+    /// What came with temporary credentials.
+    session_token: Option<String>,
     method: Method,
     /// Below [`PREFIX`], decoded.
     path: Vec<String>,
@@ -68,6 +75,42 @@ impl Control {
                 request.may("GetClient")?;
                 clients::get(self, id).await
             }
+            (&Method::POST, ["console", "sign-in"]) => {
+                request.may("GetConsoleUrl")?;
+                console::sign_in_url(self, &request.caller, request.session_token.clone())
+            }
+            (&Method::GET, ["overview"]) => {
+                request.may("GetOverview")?;
+                overview::get(self).await
+            }
+            (&Method::GET, ["domains"]) => {
+                request.may("ListDomains")?;
+                domains::list(self, request)
+            }
+            (&Method::GET, ["domains", name]) => {
+                request.may("GetDomain")?;
+                domains::get(self, &request.caller, name).await
+            }
+            (&Method::GET, ["domains", name, "diff"]) => {
+                request.may("GetTruststoreDiff")?;
+                domains::diff(self, request, name).await
+            }
+            (&Method::POST, ["domains", name, "verdict"]) => {
+                request.may("GetVerdict")?;
+                verdict::post(self, &request.caller, name, request.json()?).await
+            }
+            (&Method::POST, ["domains", name, "doctor"]) => {
+                request.may("RunDoctor")?;
+                doctor::post(self, &request.caller, name).await
+            }
+            (&Method::GET, ["doctor"]) => {
+                request.may("ListDoctorRuns")?;
+                doctor::list(self, request).await
+            }
+            (&Method::GET, ["doctor", id]) => {
+                request.may("GetDoctorRun")?;
+                doctor::get(self, &request.caller, id).await
+            }
             (&Method::GET, ["records"]) => {
                 request.may("ListRecords")?;
                 records::list(self, request).await
@@ -100,6 +143,7 @@ impl OwnRequest {
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self {
             caller,
+            session_token: sigv4::session_token(parts),
             method: parts.method.clone(),
             path: path.split('/').map(decoded).collect(),
             query: pairs.map(|(name, value)| (decoded(name), decoded(value))).collect(),
@@ -107,9 +151,25 @@ impl OwnRequest {
         }
     }
 
+    /// Of somebody who is signed in to the console.
+    pub(crate) fn of(
+        caller: Caller,
+        method: Method,
+        path: Vec<String>,
+        query: BTreeMap<String, String>,
+        body: Bytes,
+    ) -> Self {
+        Self { caller, session_token: None, method, path, query, body }
+    }
+
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Whether it may change something. Those of which nobody knows better do.
     pub(crate) fn is_write(&self) -> bool {
-        let only_asks = self.path.last().is_some_and(|last| ["preview", "verify"].contains(&last.as_str()));
+        let only_asks = self.path.last().is_some_and(|last| ["preview", "verify", "verdict"].contains(&last.as_str()));
         self.method != Method::GET && !(self.method == Method::POST && only_asks)
     }
 

@@ -140,6 +140,15 @@ impl Client {
         self.authority()
     }
 
+    /// Scheme and authority of the server's URLs.
+    pub(crate) fn base(&self) -> String {
+        let scheme = match &self.transport {
+            Transport::Network { tls: Some(_), .. } => "https",
+            Transport::Network { tls: None, .. } | Transport::Within(_) => "http",
+        };
+        format!("{scheme}://{}", self.authority())
+    }
+
     /// Region of its requests.
     pub(crate) fn region(&self) -> &str {
         &self.region

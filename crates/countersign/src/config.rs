@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub(crate) use certificates::CertificateFiles;
+use control::ConsoleAccess;
 pub(crate) use dns::Dns;
 use edge::Network;
 pub(crate) use lambda::Lambda;
@@ -73,6 +74,9 @@ pub(crate) struct Control {
     pub(crate) certificate: Option<PathBuf>,
     /// PEM.
     pub(crate) key: Option<PathBuf>,
+    /// Who may open the console: `loopback`, `network` or `off`.
+    #[serde(deserialize_with = "console_access")]
+    pub(crate) console: ConsoleAccess,
     /// A file with the token for `/_countersign/metrics`.
     pub(crate) metrics_token_file: Option<PathBuf>,
     /// Names by which clients may call the control address, besides its address and `localhost`.
@@ -309,6 +313,15 @@ impl Default for Config {
 impl Default for Expiry {
     fn default() -> Self {
         Self { days: 30 }
+    }
+}
+
+fn console_access<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ConsoleAccess, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "loopback" => Ok(ConsoleAccess::Loopback),
+        "network" => Ok(ConsoleAccess::Network),
+        "off" => Ok(ConsoleAccess::Off),
+        other => Err(D::Error::custom(format!("{other:?}: expected loopback, network or off"))),
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::{Failure, warn};
-use crate::env::quote;
+use control::shell::quote;
 
 /// A data directory.
 #[derive(Clone, Debug)]

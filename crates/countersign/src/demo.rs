@@ -17,12 +17,12 @@ use crate::answer::{Answer, Failure, Outcome};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::env::quote;
 use crate::inherited::Inherited;
 use crate::server::Server;
 use crate::up::{Signals, prepare};
 use backend::Backend;
 use caller::Caller;
+use control::shell::quote;
 use narrator::Narrator;
 use story::Story;
 

@@ -14,14 +14,19 @@ mod render;
 mod settings;
 mod target;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use async_trait::async_trait;
 use clap::ValueEnum;
+use control::Control;
+use model::resource::Domain;
+use serde_json::Value;
 use time::OffsetDateTime;
-use trust::Profile;
+use trust::{Profile, UnixSeconds};
 
 use crate::answer::{self, Answer, Failure, Outcome};
-use crate::client::ServerArgs;
+use crate::client::{Client, ServerArgs};
 use checks::Severity;
 use diagnosis::Diagnosis;
 use facts::Facts;
@@ -96,34 +101,8 @@ async fn examine(args: &Args) -> Outcome {
             "--fix changes settings: name the server by --endpoint, --data-dir or AWS_ENDPOINT_URL",
         ));
     }
-    let mut settings = settings::Settings::read(control.as_ref(), &args.url.host).await;
-    let known = settings.as_ref().ok().and_then(Option::as_ref);
-    let doors = known.map(|settings| settings.back_doors(&args.url, args.connect.as_ref())).unwrap_or_default();
-    let address = args.connect.clone().unwrap_or_else(|| args.url.address());
-    let neighbours = known.map(settings::Settings::open_names).unwrap_or_default();
-    let around = probe::Around { doors, neighbours };
-    let live = probe::Live::of(&args.url, &address, &files, &around).await;
-    if let (Some(client), Ok(Some(settings))) = (&control, &mut settings) {
-        let leaf = files.client.as_ref().and_then(|client| client.leaf());
-        settings.explain(client, &live, leaf.map(|leaf| leaf.fingerprint_hex()).as_deref()).await;
-    }
-    let (settings, settings_error) = match settings {
-        Ok(settings) => (settings, None),
-        Err(failure) => (None, Some(failure.to_string())),
-    };
-    let mut facts = Facts {
-        target: args.url.clone(),
-        address: address.to_string(),
-        now,
-        files,
-        live,
-        settings,
-        settings_error,
-        profile: args.profile,
-        verdict: None,
-    };
-    facts.verdict = judge::verdict(&facts);
-    let diagnosis = Diagnosis::of(&facts);
+    let subject = Subject { url: args.url.clone(), connect: args.connect.clone(), files, profile: args.profile, now };
+    let (facts, diagnosis) = subject.diagnose(control.as_ref()).await;
     let fixed = match (args.fix, &control) {
         (true, Some(client)) => fix::apply(client, &diagnosis).await,
         _ => Vec::new(),
@@ -139,6 +118,76 @@ async fn examine(args: &Args) -> Outcome {
         .iter()
         .any(|cause| !mended(&cause.finding) && (is_bad(&cause.finding) || cause.consequences.iter().any(is_bad)));
     Ok(if bad { Answer::No } else { Answer::Yes })
+}
+
+/// An endpoint to look at, and what is known of it beforehand.
+struct Subject {
+    url: Target,
+    /// Where to connect, whatever the URL's name resolves to.
+    connect: Option<target::Address>,
+    files: files::Files,
+    profile: Option<Profile>,
+    now: UnixSeconds,
+}
+
+impl Subject {
+    /// Looks, and judges. `control`: where settings are read.
+    async fn diagnose(self, control: Option<&Client>) -> (Facts, Diagnosis) {
+        let Self { url, connect, files, profile, now } = self;
+        let mut settings = settings::Settings::read(control, &url.host).await;
+        let known = settings.as_ref().ok().and_then(Option::as_ref);
+        let doors = known.map(|settings| settings.back_doors(&url, connect.as_ref())).unwrap_or_default();
+        let address = connect.unwrap_or_else(|| url.address());
+        let neighbours = known.map(settings::Settings::open_names).unwrap_or_default();
+        let around = probe::Around { doors, neighbours };
+        let live = probe::Live::of(&url, &address, &files, &around).await;
+        if let (Some(client), Ok(Some(settings))) = (control, &mut settings) {
+            let leaf = files.client.as_ref().and_then(|client| client.leaf());
+            settings.explain(client, &live, leaf.map(|leaf| leaf.fingerprint_hex()).as_deref()).await;
+        }
+        let (settings, settings_error) = match settings {
+            Ok(settings) => (settings, None),
+            Err(failure) => (None, Some(failure.to_string())),
+        };
+        let address = address.to_string();
+        let mut facts =
+            Facts { target: url, address, now, files, live, settings, settings_error, profile, verdict: None };
+        facts.verdict = judge::verdict(&facts);
+        let diagnosis = Diagnosis::of(&facts);
+        (facts, diagnosis)
+    }
+}
+
+/// Looks at the domains of the server that it is a part of.
+pub(crate) struct OwnDoctor {
+    /// Where clients connect.
+    pub(crate) https: SocketAddr,
+    /// Root of the certificates that the server issues.
+    pub(crate) local_ca: PathBuf,
+}
+
+#[async_trait]
+impl control::Doctor for OwnDoctor {
+    async fn examine(&self, control: &Control, domain: &Domain) -> Result<Value, String> {
+        // Any name of a wildcard's is as good as another.
+        let host = domain.name.replacen('*', "doctor", 1);
+        let local_ca = Some(self.local_ca.as_path()).filter(|file| file.exists());
+        let paths = files::Paths { cert: None, key: None, truststore: None, crls: &[], ca_file: None, local_ca };
+        let subject = Subject {
+            url: Target::parse(&format!("https://{host}:{}/", self.https.port()))?,
+            connect: Some(target::parse_address(&self.https.to_string())?),
+            files: files::Files::read(&paths).map_err(|failure| failure.to_string())?,
+            profile: None,
+            now: control.now().div_euclid(1000),
+        };
+        let key = control.admin_key().await.map_err(|error| error.message)?;
+        let secret = sigv4::SecretKey::new(key.secret.as_str());
+        let credentials = sigv4::Credentials { access_key_id: key.id, secret, session_token: None };
+        let client = Client::within(control.clone(), credentials, &domain.region);
+        let (facts, diagnosis) = subject.diagnose(Some(&client)).await;
+        let told = render::render(render::Format::Json, &facts, &diagnosis, &[], None);
+        serde_json::from_str(&told).map_err(|error| error.to_string())
+    }
 }
 
 impl FailOn {

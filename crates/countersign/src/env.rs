@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use control::shell::quote;
+
 use crate::answer::{self, Answer, Outcome};
 use crate::data_dir::{Credentials, DataDir, Run};
 
@@ -41,15 +43,6 @@ fn script(run: &Run, credentials: &Credentials, ca_file: &str, function: bool) -
         script += "\naws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }";
     }
     script
-}
-
-/// One word for a POSIX shell: nothing inside single quotes has a meaning but the quote that ends them.
-pub(crate) fn quote(value: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&b);
-    if !value.is_empty() && value.bytes().all(plain) {
-        return value.to_owned();
-    }
-    format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -8,11 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use trust::Code;
 
 use crate::answer::{self, Answer, Failure, Outcome};
 use crate::client::{Client, ServerArgs};
-use crate::env::quote;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,8 +37,8 @@ pub(crate) struct Found {
 #[derive(Deserialize)]
 struct Answered {
     record: AccessRecord<'static>,
-    domain: Option<Domain>,
     explained: Option<Explained>,
+    commands: Vec<String>,
 }
 
 /// A refusal, with what is known now.
@@ -51,7 +49,7 @@ struct Explained {
     fix: String,
     evidence: Vec<(String, String)>,
     /// The truststore in which the issuer was found.
-    found_in: Option<Place>,
+    found_in: Option<serde_json::Value>,
     /// `accepted`, or a code.
     now: Option<String>,
     client_id: Option<String>,
@@ -77,27 +75,6 @@ struct Step {
     detail: String,
 }
 
-/// A truststore that did not refuse.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    /// `enforced-now`, `newer-version`, `older-version` or `other-domain`.
-    kind: String,
-    domain: String,
-    uri: String,
-    version: String,
-}
-
-/// What is set for the request's domain now.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Domain {
-    name: String,
-    certificate_arn: String,
-    truststore_uri: Option<String>,
-    truststore_version: Option<String>,
-    newest_version: Option<String>,
-}
-
 pub(crate) fn run(args: &Args) -> Outcome {
     let found = args.server.ask(async |client| find(client, &args.request_id).await)?;
     if args.json {
@@ -120,8 +97,7 @@ pub(crate) async fn find(client: &Client, request_id: &str) -> Result<Found, Fai
     let reply = reply.success()?;
     let answered: Answered = serde_json::from_slice(&reply.body)
         .map_err(|e| Failure::new(format!("the server's answer cannot be read: {e}")))?;
-    let Answered { record, domain, explained } = answered;
-    let commands = domain.and_then(|domain| domain.commands(&record, explained.as_ref())).unwrap_or_default();
+    let Answered { record, explained, commands } = answered;
     Ok(Found { record, explained, commands })
 }
 
@@ -207,65 +183,10 @@ impl Explained {
     }
 }
 
-impl Domain {
-    /// What lets the client in that was refused, where that is a change of the truststore.
-    fn commands(&self, record: &AccessRecord<'_>, explained: Option<&Explained>) -> Option<Vec<String>> {
-        let refusal = record.refusal.as_ref()?;
-        match explained.and_then(|explained| explained.found_in.as_ref()) {
-            Some(place) if place.kind == "enforced-now" => return None,
-            Some(place) if place.domain == self.name => {
-                return Some(vec![self.pin(&place.uri, &quote(&place.version))]);
-            }
-            _ => {}
-        }
-        let uri = self.truststore_uri.as_deref()?;
-        let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
-        let (bucket, key) = (quote(bucket), quote(key));
-        let in_newest = self
-            .newest_version
-            .as_deref()
-            .filter(|newest| refusal.evidence.iter().any(|(name, value)| name == "found_in" && value.contains(newest)));
-        if let Some(newest) = in_newest {
-            return Some(vec![self.pin(uri, &quote(newest))]);
-        }
-        let file = match refusal.code {
-            Code::ClientCertUntrusted | Code::ClientCertSignatureInvalid | Code::ClientCertChainIncomplete => {
-                "issuer.pem"
-            }
-            Code::ClientCertSelfSigned => "client.pem",
-            _ => return None,
-        };
-        let version = self.truststore_version.as_deref().filter(|version| *version != NO_VERSION);
-        let version = version.map(|version| format!(" --version-id {}", quote(version))).unwrap_or_default();
-        Some(vec![
-            format!("aws s3api get-object --bucket {bucket} --key {key}{version} truststore.pem"),
-            format!("cat {file} >> truststore.pem"),
-            "countersign truststore lint truststore.pem".to_owned(),
-            format!(
-                "VERSION=$(aws s3api put-object --bucket {bucket} --key {key} --body truststore.pem --query VersionId --output text)"
-            ),
-            self.pin(uri, "\"$VERSION\""),
-        ])
-    }
-
-    /// `version` is quoted already.
-    fn pin(&self, uri: &str, version: &str) -> String {
-        format!(
-            "aws apigatewayv2 update-domain-name --domain-name {} --domain-name-configurations CertificateArn={} \
-             --mutual-tls-authentication TruststoreUri={},TruststoreVersion={version}",
-            quote(&self.name),
-            quote(&self.certificate_arn),
-            quote(uri)
-        )
-    }
-}
-
-/// Of an object whose bucket keeps no versions.
-const NO_VERSION: &str = "null";
-
 #[cfg(test)]
 mod tests {
     use journal::{Client as Certificate, Refusal, Truststore};
+    use trust::Code;
 
     use super::*;
 
@@ -311,58 +232,6 @@ mod tests {
             shadow: None,
             source: ([127, 0, 0, 1], 5).into(),
         }
-    }
-
-    fn domain() -> Domain {
-        Domain {
-            name: "api.example.com".into(),
-            certificate_arn: "arn:aws:acm:us-east-1:123456789012:certificate/1".into(),
-            truststore_uri: Some("s3://bucket/a b.pem".into()),
-            truststore_version: Some("v1".into()),
-            newest_version: Some("v2".into()),
-        }
-    }
-
-    #[test]
-    fn a_stale_pin_is_one_command() {
-        let stale = record(Code::ClientCertUntrusted, Some("version v2 of s3://bucket/a b.pem"));
-        let commands = domain().commands(&stale, None).unwrap();
-        assert_eq!(
-            commands,
-            ["aws apigatewayv2 update-domain-name --domain-name api.example.com --domain-name-configurations \
-              CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1 --mutual-tls-authentication \
-              TruststoreUri='s3://bucket/a b.pem',TruststoreVersion=v2"]
-        );
-    }
-
-    #[test]
-    fn a_missing_issuer_is_added() {
-        let commands = domain().commands(&record(Code::ClientCertUntrusted, None), None).unwrap();
-        assert!(commands[0].contains("--key 'a b.pem' --version-id v1 truststore.pem"), "{commands:?}");
-        assert!(commands[4].ends_with("TruststoreVersion=\"$VERSION\""), "{commands:?}");
-        assert_eq!(domain().commands(&record(Code::ClientCertExpired, None), None), None, "no truststore helps");
-        let open = Domain { truststore_uri: None, ..domain() };
-        assert_eq!(open.commands(&record(Code::ClientCertUntrusted, None), None), None);
-    }
-
-    #[test]
-    fn an_earlier_version_is_one_command_too() {
-        let refused = record(Code::ClientCertUntrusted, None);
-        let found_in = |kind: &str, domain: &str| Explained {
-            found_in: Some(Place {
-                kind: kind.into(),
-                domain: domain.into(),
-                uri: "s3://bucket/old.pem".into(),
-                version: "v0".into(),
-            }),
-            ..Explained::default()
-        };
-        let older = domain().commands(&refused, Some(&found_in("older-version", "api.example.com"))).unwrap();
-        assert!(older[0].ends_with("TruststoreUri=s3://bucket/old.pem,TruststoreVersion=v0"), "{older:?}");
-        assert_eq!(older.len(), 1);
-        assert_eq!(domain().commands(&refused, Some(&found_in("enforced-now", "api.example.com"))), None);
-        let others = domain().commands(&refused, Some(&found_in("other-domain", "b.example.com"))).unwrap();
-        assert_eq!(others.len(), 5, "what another domain trusts is not taken over as a whole: {others:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod client;
 mod clients;
 mod collector;
 mod config;
+mod console;
 mod data_dir;
 mod demo;
 mod doctor;
@@ -59,6 +60,8 @@ enum Command {
     Clients(clients::Args),
     /// Print records: who connected, and what was set, allowed and refused
     Logs(logs::Args),
+    /// Print a URL that opens the console, once, within a minute
+    Console(console::Args),
     /// Say why a request was refused, and what to do
     Explain(explain::Args),
     /// Say what is wrong with an endpoint that asks for client certificates, the true cause first
@@ -87,6 +90,7 @@ fn run(command: Command) -> Outcome {
         Command::Up(args) => up::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Console(args) => console::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -45,6 +45,7 @@ use crate::answer::{Failure, warn};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::{Credentials, DataDir, Lock, Run, Running};
+use crate::doctor::OwnDoctor;
 use crate::fetch::Http;
 use crate::gateway::Gateway;
 use crate::inherited::{Inherited, Managed};
@@ -208,8 +209,11 @@ impl Server {
             witness_fails: witness
                 .clone()
                 .map(|witness| -> Box<dyn Fn() -> bool + Send + Sync> { Box::new(move || witness.fails()) }),
+            traffic: metrics::traffic(edge.counters().clone(), edge.connections()),
+            doctor: Box::new(OwnDoctor { https: reachable(https_addr), local_ca: dir.ca() }),
             metrics,
         });
+        background.spawn(control.clone().follow_traffic());
         let credentials = begin(dir, &control).await?;
         let chores = Chores::start(&control, config);
         let scheme = if acceptor.is_some() { "https" } else { "http" };
@@ -421,6 +425,7 @@ impl Config {
             https_port: https.port(),
             execute_api_suffix: self.execute_api_suffix.clone(),
             aws_exact: self.aws_exact,
+            console: self.control.console,
             dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
             clock: now,

@@ -175,6 +175,15 @@ impl Counters {
         totals
     }
 
+    /// Of all domains together.
+    pub fn sum(&self) -> Totals {
+        let mut sum = Totals::default();
+        for (_, counts) in self.lock().iter().flat_map(|runtime| &runtime.domains) {
+            counts.add_to(&mut sum);
+        }
+        sum
+    }
+
     /// How often each bound closed or refused something.
     pub fn bounds(&self) -> Vec<(Bound, u64)> {
         let runtimes = self.lock();
@@ -451,6 +460,7 @@ mod tests {
             runtime.met(Bound::Accept);
         }
         let totals = all.totals();
+        assert_eq!((all.sum().requests, all.sum().refusals[&Code::ClientCertMissing]), (6, 2));
         let a = Totals {
             requests: 6,
             refusals: [(Code::ClientCertExpired, 2)].into(),

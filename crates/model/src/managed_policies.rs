@@ -108,7 +108,7 @@ pub const AWS_POLICIES: &[AwsPolicy] = &[
         arn: "arn:aws:iam::aws:policy/ReadOnlyAccess",
         description: "Looking at everything that is here.",
         document: allow!(
-            r#"["acm:Describe*","acm:Get*","acm:List*","apigateway:GET","countersign:Get*","countersign:List*","iam:Get*","iam:List*","iam:Simulate*","logs:Describe*","logs:FilterLogEvents","logs:Get*","logs:List*","logs:StartQuery","logs:StopQuery","logs:TestMetricFilter","route53:Get*","route53:List*","route53:Test*","s3:Get*","s3:List*","sts:GetAccessKeyInfo","sts:GetCallerIdentity","sts:GetSessionToken"]"#
+            r#"["acm:Describe*","acm:Get*","acm:List*","apigateway:GET","countersign:Get*","countersign:List*","countersign:Preview*","countersign:Prove*","countersign:Verify*","iam:Get*","iam:List*","iam:Simulate*","logs:Describe*","logs:FilterLogEvents","logs:Get*","logs:List*","logs:StartQuery","logs:StopQuery","logs:TestMetricFilter","route53:Get*","route53:List*","route53:Test*","s3:Get*","s3:List*","sts:GetAccessKeyInfo","sts:GetCallerIdentity","sts:GetSessionToken"]"#
         ),
     },
 ];

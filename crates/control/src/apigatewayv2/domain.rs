@@ -135,9 +135,9 @@ pub(super) fn list(
 /// What the data plane does by now.
 pub(crate) struct Enforced {
     /// The revision that every live node enforces.
-    pub(super) applied: Revision,
+    pub(crate) applied: Revision,
     /// What this one enforces.
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> wire::DomainName {
@@ -357,6 +357,28 @@ fn show_mutual_tls(
     draft: &Draft<'_>,
     enforced: &Enforced,
 ) -> wire::MutualTlsAuthentication {
+    let warnings = truststore_warnings(mutual_tls, domain, draft, enforced);
+    wire::MutualTlsAuthentication {
+        truststore_uri: Some(mutual_tls.uri.clone()),
+        truststore_version: mutual_tls.version.clone(),
+        truststore_warnings: (!warnings.is_empty()).then_some(warnings),
+    }
+}
+
+/// Everything that is to be said of a domain: what its status says, and what its truststore's warnings are.
+pub(crate) fn warnings_of(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> Vec<String> {
+    let certificate = draft.state.certificates.get(&domain.certificate_arn);
+    let unfit = certificate.and_then(|found| unfit(found, &domain.name, draft.at));
+    let of_truststore = |set| truststore_warnings(set, domain, draft, enforced);
+    unfit.into_iter().chain(domain.mutual_tls.iter().flat_map(of_truststore)).collect()
+}
+
+fn truststore_warnings(
+    mutual_tls: &NamedObject,
+    domain: &Domain,
+    draft: &Draft<'_>,
+    enforced: &Enforced,
+) -> Vec<String> {
     let mut warnings = mutual_tls.warnings.clone();
     if let Some(newest) = &mutual_tls.newest {
         let uri = &mutual_tls.uri;
@@ -383,9 +405,5 @@ fn show_mutual_tls(
     if let Some((trust, revocations)) = trust.and_then(|trust| Some((trust, trust.revocations.as_ref()?))) {
         warnings.extend(revocations.warnings(&trust.truststore, draft.at.div_euclid(1000)));
     }
-    wire::MutualTlsAuthentication {
-        truststore_uri: Some(mutual_tls.uri.clone()),
-        truststore_version: mutual_tls.version.clone(),
-        truststore_warnings: (!warnings.is_empty()).then_some(warnings),
-    }
+    warnings
 }

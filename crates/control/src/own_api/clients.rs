@@ -4,6 +4,7 @@ use aws::Error;
 use journal::ledger::{Entry, Id, LedgerError, Query, State};
 use model::UnixMillis;
 use serde_json::{Value, json};
+use trust::Certificate;
 
 use super::{OwnRequest, not_found};
 use crate::Control;
@@ -31,7 +32,7 @@ pub(super) async fn list(control: &Control, request: &OwnRequest) -> Result<Valu
     .await
 }
 
-/// `client`, and `chain`: its certificates in PEM, leaf first.
+/// `client`, and `chain`: its certificates in PEM, leaf first; `certificates`: what those say that can be read.
 pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
     let none = || not_found("No such client was seen.");
     let id: Id = id.parse().map_err(|_| none())?;
@@ -42,9 +43,23 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
         forget_old_shadow(&mut client, &settings);
         let chain = ledger.chain_of(&client).map_err(unreadable)?.ok_or_else(none)?;
         let pem: Vec<String> = chain.certificates().map(pem).collect();
-        Ok(json!({"client": client, "chain": pem}))
+        let read = chain.certificates().filter_map(|der| Certificate::from_der(der).ok());
+        let certificates: Vec<Value> = read.map(|one| shown(&one)).collect();
+        Ok(json!({"client": client, "chain": pem, "certificates": certificates}))
     })
     .await
+}
+
+fn shown(one: &Certificate) -> Value {
+    json!({
+        "subject": one.subject(),
+        "issuer": one.issuer(),
+        "serialNumber": one.serial_number(),
+        "fingerprint": one.fingerprint_hex(),
+        "notBefore": one.not_before(),
+        "notAfter": one.not_after(),
+        "key": one.key_name(),
+    })
 }
 
 fn query(request: &OwnRequest, now: UnixMillis) -> Result<Query, Error> {

@@ -15,12 +15,13 @@ use model::snapshot::{Defaults, Trust};
 use model::{Blob, Blobs, Change, Rejection, Snapshot, State, UnixMillis};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trust::{Crl, Truststore};
+use trust::{Crl, Diff, Finding, Truststore};
 
 use super::not_found;
 use crate::Control;
 use crate::control::blocking;
-use comparison::{Comparison, Side, Sides};
+pub(super) use comparison::Side;
+use comparison::{Comparison, Sides};
 
 /// Days that are looked back where the request does not say.
 const DAYS: u32 = 30;
@@ -68,6 +69,7 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
     // One at a time: it takes a core for a while, also where whoever asked has gone.
     let turn = Arc::clone(&control.shared.previews).lock_owned().await;
     let (changed, blobs) = candidate.applied_to(control, caller, domain).await?;
+    let (findings, diff) = inspected(control, domain, &changed, &blobs).await?;
     let sides = Sides {
         enforced: Side::new(compiled(control, &state, domain, &[]).await?),
         candidate: Side::new(compiled(control, &state, &changed, &blobs).await?),
@@ -96,6 +98,8 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         "summary": comparison.summary(days),
         "notes": notes,
         "comparison": comparison,
+        "lint": findings,
+        "diff": diff,
         "ledger": completeness,
     }))
 }
@@ -227,6 +231,37 @@ async fn compiled(control: &Control, state: &State, domain: &Domain, given: &[Bl
         let fault = || snapshot.faults.first().map_or("it is not served", |fault| fault.what.as_str());
         let trust = domain.and_then(|domain| domain.trust.clone());
         trust.ok_or_else(|| Error::bad_request(format!("{name} could not be served so: {}", fault())))
+    })
+    .await
+}
+
+/// What is to be said of the candidate's truststore, and what it has that the enforced one has not.
+async fn inspected(
+    control: &Control,
+    enforced: &Domain,
+    candidate: &Domain,
+    given: &[Blob],
+) -> Result<(Vec<Finding>, Diff), Error> {
+    let bytes = async |domain: &Domain| -> Result<Option<Vec<u8>>, Error> {
+        let Some(object) = &domain.mutual_tls else { return Ok(None) };
+        let given = given.iter().find(|blob| blob.digest() == object.digest).cloned();
+        let blob = match given {
+            Some(blob) => Some(blob),
+            None => control.settings().blob(&object.digest).await?,
+        };
+        Ok(blob.map(|blob| blob.bytes().to_vec()))
+    };
+    let (before, after) = (bytes(enforced).await?, bytes(candidate).await?);
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err(Error::internal("The bytes of a truststore are not kept."));
+    };
+    let at = control.now().div_euclid(1000);
+    blocking(move || {
+        let compile = |bytes: &[u8]| {
+            Truststore::compile(bytes, at).map_err(|error| Error::bad_request(format!("Invalid truststore: {error}")))
+        };
+        let (before, after) = (compile(&before)?, compile(&after)?);
+        Ok((after.1, Diff::of(&before.0, &after.0, at)))
     })
     .await
 }

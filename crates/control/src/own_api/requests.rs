@@ -1,5 +1,6 @@
 //! What was recorded of a request, and why it was refused as far as that is known by now.
 
+mod commands;
 mod explanation;
 
 use aws::Error;
@@ -12,7 +13,7 @@ use crate::Control;
 use crate::control::blocking;
 
 /// `record`: what was recorded of a request; `domain`: what is set for its domain now; `explained`: the refusal explained
-/// again, with all that is known now (null where it cannot be).
+/// again, with all that is known now (null where it cannot be); `commands`: what mends it, for a shell.
 pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
     let (journal, id) = (control.journal().clone(), id.to_owned());
     let unreadable = |error: std::io::Error| Error::internal(format!("The records cannot be read: {error}"));
@@ -24,6 +25,8 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
         Some(domain) => explanation::again(control, &state, domain, &record).await,
         None => None,
     };
+    let found_in = explained.as_ref().and_then(|explained| explained.found_in.as_ref());
+    let commands = domain.and_then(|domain| commands::of(domain, &record, found_in)).unwrap_or_default();
     let domain = domain.map(|domain| {
         json!({
             "name": domain.name,
@@ -33,7 +36,7 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
             "newestVersion": domain.mutual_tls.as_ref().and_then(|mutual| Some(&mutual.newest.as_ref()?.version)),
         })
     });
-    Ok(json!({"record": record, "domain": domain, "explained": explained}))
+    Ok(json!({"record": record, "domain": domain, "explained": explained, "commands": commands}))
 }
 
 const UNKNOWN: &str = "No such request is recorded. Of strangers beyond limits.refusal_records there are only counts, by network, \

@@ -17,7 +17,8 @@ async fn health_is_open() {
     let (wanted, applied) = (json!(revision), json!(revision - 1));
     assert_eq!((&health["status"], &health["revision"], &health["applied"]), (&json!("ok"), &wanted, &applied));
     assert_eq!(server.send(server.request("POST", "/_countersign/health", b"")).await.status(), 405);
-    assert_eq!(server.send(server.request("GET", "/_countersign/console", b"")).await.status(), 404);
+    assert_eq!(server.send(server.request("GET", "/_countersign/nothing", b"")).await.status(), 404);
+    assert_eq!(server.send(server.request("GET", "/_countersign/console", b"")).await.status(), 401);
 }
 
 #[tokio::test]

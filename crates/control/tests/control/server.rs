@@ -40,6 +40,16 @@ pub struct Server {
     _directory: tempfile::TempDir,
 }
 
+/// There is no endpoint to look at.
+struct NoDoctor;
+
+#[async_trait::async_trait]
+impl control::Doctor for NoDoctor {
+    async fn examine(&self, _: &Control, _: &model::resource::Domain) -> Result<Value, String> {
+        Err("there is no endpoint".to_owned())
+    }
+}
+
 impl Server {
     pub async fn start() -> Self {
         Self::start_with(|_| ()).await
@@ -56,6 +66,7 @@ impl Server {
             https_port: 8443,
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
+            console: control::ConsoleAccess::Loopback,
             dns: control::route53::DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || NOW,
@@ -74,6 +85,8 @@ impl Server {
             snapshots: tokio::sync::watch::channel(Arc::default()).1,
             sinks_fail: Box::new(|| false),
             witness_fails: None,
+            traffic: Box::new(control::TrafficTotals::default),
+            doctor: Box::new(NoDoctor),
             metrics: Metrics::new(None),
         });
         control::local_ca::ensure(&control).await.unwrap();

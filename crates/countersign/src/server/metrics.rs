@@ -3,6 +3,7 @@
 use std::fmt;
 
 use control::metrics::{Collector, DescriptorEncoder, counter, gauge};
+use control::{ReadTraffic, TrafficTotals};
 use edge::{Connections, Counters, UpstreamTotals};
 
 /// Requests and refusals of each domain; what bounds closed or refused; connections.
@@ -10,6 +11,15 @@ use edge::{Connections, Counters, UpstreamTotals};
 pub(super) struct OfEdge {
     pub(super) counters: Counters,
     pub(super) connections: Connections,
+}
+
+/// What the console shows as it comes.
+pub(super) fn traffic(counters: Counters, connections: Connections) -> ReadTraffic {
+    Box::new(move || {
+        let sum = counters.sum();
+        let connections = connections.total() as u64;
+        TrafficTotals { requests: sum.requests, refusals: sum.refusals, connections }
+    })
 }
 
 impl Collector for OfEdge {

@@ -29,7 +29,7 @@ pub(super) struct Sides {
 }
 
 /// Settings to judge by.
-pub(super) struct Side {
+pub(in crate::own_api) struct Side {
     trust: Arc<Trust>,
     /// Without what would have to be fetched.
     revocations: Option<Revocations>,
@@ -81,7 +81,7 @@ impl Sides {
 }
 
 impl Side {
-    pub(super) fn new(trust: Arc<Trust>) -> Self {
+    pub(in crate::own_api) fn new(trust: Arc<Trust>) -> Self {
         let revocations = trust.revocations.clone().map(|given| match given.rules.fetch {
             Fetch::None => given,
             _ => {
@@ -92,11 +92,12 @@ impl Side {
         Self { trust, revocations }
     }
 
-    fn fetches(&self) -> bool {
+    /// Whether it would have the status of certificates fetched.
+    pub(in crate::own_api) fn fetches(&self) -> bool {
         self.trust.revocations.as_ref().is_some_and(|revocations| revocations.rules.fetch != Fetch::None)
     }
 
-    fn judge(&self, certificates: &[&[u8]], at: UnixSeconds) -> Judgment {
+    pub(in crate::own_api) fn judge(&self, certificates: &[&[u8]], at: UnixSeconds) -> Judgment {
         let view = self.revocations.as_ref().map(|revocations| revocations.view(&NothingFetched));
         let revocation: &dyn Revocation = view.as_ref().map_or(&Unrevoked, |view| view);
         self.trust.truststore.judge(certificates, &self.trust.policy, revocation, at)

@@ -38,7 +38,7 @@ pub(super) struct Again {
     #[serde(flatten)]
     explanation: Explanation,
     /// Where the issuer, or the certificate itself, was found.
-    found_in: Option<Place>,
+    pub(super) found_in: Option<Place>,
     /// What the client would meet now: `accepted` or a code; none where that depends on revocations.
     now: Option<String>,
     /// Of the client, in the ledger.
@@ -54,12 +54,13 @@ pub(super) struct Again {
 /// A truststore that is not the one that refused.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Place {
-    kind: &'static str,
+pub(super) struct Place {
+    /// `enforced-now`, `newer-version`, `older-version` or `other-domain`.
+    pub(super) kind: &'static str,
     /// Domain whose truststore it is or was.
-    domain: String,
-    uri: String,
-    version: String,
+    pub(super) domain: String,
+    pub(super) uri: String,
+    pub(super) version: String,
     #[serde(skip)]
     digest: String,
     #[serde(skip)]
@@ -293,6 +294,12 @@ impl Place {
         };
         let (domain, uri, version) = (domain.name.clone(), uri.to_owned(), version.to_owned());
         Self { kind, domain, uri, version, digest: digest.to_owned(), of, name }
+    }
+
+    #[cfg(test)]
+    pub(super) fn somewhere(kind: &'static str, domain: &str, uri: &str, version: &str) -> Self {
+        let (domain, uri, version) = (domain.to_owned(), uri.to_owned(), version.to_owned());
+        Self { kind, domain, uri, version, digest: String::new(), of: NeighbourKind::OlderVersion, name: String::new() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A stage has no access log.
 
-use crate::env::quote;
+use control::shell::quote;
 use super::super::facts::Facts;
 use super::super::settings::{Api, Stage};
 use super::{Check, Need, Seen, Severity};

@@ -1,6 +1,6 @@
 //! An API behind the domain is reached past it, at its execute-api endpoint.
 
-use crate::env::quote;
+use control::shell::quote;
 use super::super::facts::Facts;
 use super::super::settings::Api;
 use super::{Check, Need, Remedy, Seen, Severity};

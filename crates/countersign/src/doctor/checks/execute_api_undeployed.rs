@@ -1,6 +1,6 @@
 //! An API's execute-api endpoint is disabled, and still open.
 
-use crate::env::quote;
+use control::shell::quote;
 use super::super::facts::Facts;
 use super::super::settings::Api;
 use super::{Check, Need, Remedy, Seen, Severity};

@@ -1,6 +1,6 @@
 //! The private key is not that of the certificate.
 
-use crate::env::quote;
+use control::shell::quote;
 use super::super::facts::Facts;
 use super::{Check, Need, Seen, Severity};
 

@@ -1,6 +1,6 @@
 //! The client's private key cannot be used.
 
-use crate::env::quote;
+use control::shell::quote;
 use super::super::facts::Facts;
 use super::super::files::KeyFault;
 use super::{Check, Need, Seen, Severity};
