@@ -1,6 +1,6 @@
 //! What somebody should look at: domains with warnings or faults, certificates that end soon.
 //!
-//! Found out for a domain when it is another than at the last look, and again once a minute, since time alone makes warnings;
+//! Found out for a domain when it is another than at the last look, and again about once a minute, since time alone makes warnings;
 //! whoever asks in between gets what was found.
 
 use std::collections::HashMap;
@@ -81,7 +81,7 @@ pub(crate) struct Ending {
 /// Milliseconds for which what was found holds, whatever has changed meanwhile.
 const HOLDS: UnixMillis = 1_000;
 /// Milliseconds after which a domain is looked at again though it is the same.
-const LOOK_AGAIN: UnixMillis = 60_000;
+const LOOK_AGAIN: UnixMillis = 55_000;
 /// "Soon" is within this.
 const SOON: UnixSeconds = 30 * 24 * 60 * 60;
 /// Concerns, and ending certificates, that are named.

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::{Control, console};
 pub use doctor::Doctor;
+pub(crate) use doctor::GROUP as DOCTOR_GROUP;
 
 /// Where it is.
 pub(crate) const PREFIX: &str = "/_countersign/api/v1/";

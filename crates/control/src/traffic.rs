@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use trust::Code;
 
-use crate::Control;
+use crate::{ConsoleAccess, Control};
 
 /// What the data plane of this node has counted since it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,19 +76,27 @@ struct Reason {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// In seconds.
+const MINUTE: u64 = 60;
 /// Seconds that are kept.
 const KEPT: usize = 300;
 /// Seconds of which a rate is the mean.
 const MEAN_OF: usize = 10;
 
 impl Control {
-    /// Looks once a second at what the data plane has counted, until it is aborted.
+    /// Looks once a second at what the data plane has counted, and once a minute for what somebody should look at, until it is
+    /// aborted: whoever opens the console need not wait for that.
     pub async fn follow_traffic(self) {
         let mut seconds = tokio::time::interval(SECOND);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
+        for second in 0_u64.. {
             seconds.tick().await;
             self.shared.traffic.look();
+            if second.is_multiple_of(MINUTE) && self.config().console != ConsoleAccess::Off {
+                let control = self.clone();
+                // Where it panics, the next look finds it.
+                let _ = tokio::task::spawn_blocking(move || control.attention()).await;
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::columns::Lines;
 use crate::journal::Journal;
 use crate::read::{Position, end, ordered};
-use crate::segment::{About, Block, Segment, Term, bit};
+use crate::segment::{About, Block, Open, Segment, Term, bit, may_be_refused};
 
 /// Bytes of records at which a page is full.
 const PAGE_BYTES: usize = 768 * 1024;
@@ -134,6 +134,12 @@ impl Kind {
     pub const NAMES: [&str; 8] =
         ["access", "admission", "connection", "settings", "event", "refusals", "dropped", "pruned"];
 
+    /// As records have it.
+    pub fn as_str(self) -> &'static str {
+        // They are in the order of the kinds.
+        Self::NAMES.get(self as usize).copied().unwrap_or("other")
+    }
+
     /// The kind that records name so.
     pub fn named(name: &str) -> Option<Self> {
         use serde::de::IntoDeserializer;
@@ -175,7 +181,7 @@ impl Journal {
                 continue;
             }
             let open = segment.open(&self.shared)?;
-            let mut may_have = u64::MAX;
+            let mut may_have = search.kinds.blocks_in(&open)?;
             for term in search.terms() {
                 may_have &= open.blocks_with(term)?;
             }
@@ -192,6 +198,21 @@ impl Journal {
             }
         }
         Ok(Found { lines: page.lines, next: None, end: end(segments) })
+    }
+}
+
+impl Kinds {
+    /// Blocks that may have one of them.
+    fn blocks_in(self, segment: &Open<'_>) -> io::Result<u64> {
+        let is_noted = segment.blocks_with(Term::kinds())? != 0;
+        if self == Self::ALL || self.contain(Kind::Other) || !is_noted {
+            return Ok(u64::MAX);
+        }
+        let of_kind = |blocks, name: &&str| match Kind::named(name).filter(|kind| self.contain(*kind)) {
+            Some(kind) => Ok(blocks | segment.blocks_with(Term::kind(kind))?),
+            None => Ok(blocks),
+        };
+        Kind::NAMES.iter().try_fold(0, of_kind)
     }
 }
 
@@ -212,7 +233,6 @@ impl Filling<'_> {
     /// Where the page was full, if so.
     fn read(&mut self, block: &Block, lines: &Lines) -> Option<Position> {
         let back = self.search.newest_first;
-        // Most records of most blocks are others': a look for the bytes spares reading them.
         let api = self.search.api.map(|(api, _)| api);
         let needle = self.search.client.or(self.search.domain).or(api).filter(|needle| needle.bytes().all(is_plain));
         let finder = needle.map(memchr::memmem::Finder::new);
@@ -221,7 +241,11 @@ impl Filling<'_> {
             if !self.is_ahead(position.0, position.0 + 1) {
                 continue;
             }
-            if finder.as_ref().is_some_and(|finder| finder.find(json).is_none()) || !self.search.wants(json) {
+            // Most records of most blocks are others': looks at the bytes spare reading them.
+            let is_other = finder.as_ref().is_some_and(|finder| finder.find(json).is_none())
+                || kind_of(json).is_some_and(|kind| !self.search.kinds.contain(kind))
+                || (self.search.refused && !may_be_refused(json));
+            if is_other || !self.search.wants(json) {
                 continue;
             }
             // Records are JSON, and were parsed.
@@ -238,6 +262,13 @@ impl Filling<'_> {
     }
 }
 
+/// What a record says first.
+fn kind_of(json: &[u8]) -> Option<Kind> {
+    let name = json.strip_prefix(br#"{"kind":""#)?;
+    let name = &name[..memchr::memchr(b'"', name)?];
+    Kind::named(std::str::from_utf8(name).ok()?)
+}
+
 /// Whether JSON has it as it is.
 fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
@@ -251,9 +282,11 @@ mod tests {
     fn kinds_have_names() {
         for name in Kind::NAMES {
             let kind = Kind::named(name).unwrap();
-            assert_eq!(format!("{kind:?}").to_ascii_lowercase(), name);
+            assert_eq!((format!("{kind:?}").to_ascii_lowercase().as_str(), kind.as_str()), (name, name));
             assert!(Kinds::of([kind]).contain(kind) && !Kinds::of([kind]).contain(Kind::Other));
         }
         assert_eq!((Kind::named("other"), Kind::named("x")), (None, None));
+        assert_eq!(kind_of(br#"{"kind":"event","message":"x"}"#), Some(Kind::Event));
+        assert_eq!((kind_of(br#"{"kind":"x"}"#), kind_of(br#"{"time_ms":1,"kind":"event"}"#)), (None, None));
     }
 }

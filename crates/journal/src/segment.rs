@@ -6,6 +6,7 @@ mod pruned;
 mod sealed;
 mod terms;
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -23,7 +24,8 @@ use crate::writer::Chunk;
 
 pub(crate) use pruned::pruning;
 pub(crate) use sealed::{CHECK_BYTES, Hashes, Sealed, SealedError};
-pub(crate) use terms::{About, Term, bit};
+use terms::Terms;
+pub(crate) use terms::{About, Term, bit, may_be_refused};
 
 /// Bytes of a growing segment after which a new block begins.
 const BLOCK_BYTES: u64 = 256 * 1024;
@@ -97,6 +99,8 @@ pub(crate) struct Open<'a> {
     segment: &'a Segment,
     file: File,
     header: Option<Header>,
+    /// What leads from terms to blocks, once it was read; none: that is not known.
+    terms: OnceCell<Option<Vec<u8>>>,
     unreadable: &'a AtomicU64,
 }
 
@@ -206,7 +210,7 @@ impl Segment {
         let path = self.path(&shared.directory);
         let file =
             File::open(&path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        let open = Open { segment: self, file, header: None, unreadable: &shared.unreadable };
+        let open = Open { segment: self, file, header: None, terms: OnceCell::new(), unreadable: &shared.unreadable };
         let header = match &self.form {
             Form::Sealed(sealed) => open.readable(sealed.header(&open.file))?,
             Form::Growing | Form::Pruned(_) => None,
@@ -242,11 +246,15 @@ impl Open<'_> {
 
     /// Which blocks may have what a term names. All of them where that is not known.
     pub(crate) fn blocks_with(&self, term: Term) -> io::Result<u64> {
-        let blocks = match &self.segment.form {
-            Form::Sealed(sealed) => self.readable(sealed.blocks_with(&self.file, term))?,
-            Form::Growing | Form::Pruned(_) => None,
-        };
-        Ok(blocks.unwrap_or(u64::MAX))
+        if self.terms.get().is_none() {
+            let read = match &self.segment.form {
+                Form::Sealed(sealed) => self.readable(sealed.terms(&self.file))?,
+                Form::Growing | Form::Pruned(_) => None,
+            };
+            let _ = self.terms.set(read);
+        }
+        let terms = self.terms.get().and_then(Option::as_ref);
+        Ok(terms.map_or(u64::MAX, |terms| Terms::find(terms, term)))
     }
 
     /// Counts what is damaged; readers go on without it.

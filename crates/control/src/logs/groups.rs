@@ -11,7 +11,7 @@ use super::execution::Execution;
 use super::{add_tags, after_token, group_arn, invalid, own, page_of};
 use crate::Control;
 
-const MAX_GROUPS_OF_REGION: usize = 10_000;
+const MAX_GROUPS_OF_REGION: usize = 1_000_000;
 /// Days that a retention may have (CloudWatch Logs, `PutRetentionPolicy`).
 const RETENTIONS: [u32; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
@@ -31,7 +31,7 @@ pub(super) async fn create(control: &Control, caller: &Caller, input: CreateLogG
         if State::one(&state.log_groups, &group.region, &group.name).is_some() {
             return Err(Error::client("ResourceAlreadyExistsException", "The specified log group already exists"));
         }
-        if State::of(&state.log_groups, &group.region).count() >= MAX_GROUPS_OF_REGION {
+        if state.log_groups.get(&group.region).is_some_and(|groups| groups.len() >= MAX_GROUPS_OF_REGION) {
             return Err(Error::client("LimitExceededException", "Resource limit exceeded."));
         }
         Ok((vec![Change::put(&group)], ()))

@@ -8,8 +8,9 @@ use journal::{CONNECTIONS_GROUP, SETTINGS_GROUP};
 use model::resource::LogGroup as Group;
 
 use super::invalid;
+use crate::own_api::DOCTOR_GROUP;
 
-static GROUPS: LazyLock<[Group; 2]> = LazyLock::new(|| [CONNECTIONS_GROUP, SETTINGS_GROUP].map(made));
+static GROUPS: LazyLock<[Group; 3]> = LazyLock::new(|| [CONNECTIONS_GROUP, DOCTOR_GROUP, SETTINGS_GROUP].map(made));
 
 /// All of them.
 pub(super) fn groups() -> &'static [Group] {

@@ -10,8 +10,8 @@ use super::{OwnRequest, domains, not_found};
 use crate::Control;
 use crate::control::blocking;
 
-/// Log group of what it found.
-pub(super) const GROUP: &str = "/countersign/doctor";
+/// Log group of what it found, which is the server's own: nobody else writes there.
+pub(crate) const GROUP: &str = "/countersign/doctor";
 /// Runs that are listed.
 const LISTED: usize = 50;
 /// How far back they are looked for, in milliseconds.
@@ -38,12 +38,12 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str) -> Resu
     let diagnosis = diagnosis.map_err(|why| Error::bad_request(format!("The doctor could not look: {why}")))?;
     drop(turn);
     let run = json!({
-        "id": caller.request_id, "at": control.now(), "domain": domain.name, "by": caller.arn, "diagnosis": diagnosis,
+        "id": caller.request_id, "at": control.now(), "region": domain.region, "domain": domain.name, "by": caller.arn, "diagnosis": diagnosis,
     });
-    let (journal, region, at) = (control.journal().clone(), caller.region.clone(), control.now());
+    let (journal, at) = (control.journal().clone(), control.now());
     let (line, stream) = (run.to_string(), domain.name.replace('*', "_"));
     blocking(move || {
-        let appended = journal.append_events(&region, GROUP, &stream, &[(at, &line)], at);
+        let appended = journal.append_events("", GROUP, &stream, &[(at, &line)], at);
         appended.map_err(|error| Error::internal(format!("What it found cannot be recorded: {error}")))
     })
     .await?;
@@ -68,12 +68,14 @@ pub(super) async fn get(control: &Control, caller: &Caller, id: &str) -> Result<
 
 async fn runs(control: &Control, caller: &Caller) -> Result<Vec<Value>, Error> {
     let (journal, region, since) = (control.journal().clone(), caller.region.clone(), control.now() - BACK);
+    let is_here = move |run: &Value| run["region"] == region;
     blocking(move || {
-        let query = Query { start_ms: since, newest_first: true, ..Query::new(&region, GROUP) };
+        let query = Query { start_ms: since, newest_first: true, ..Query::new("", GROUP) };
         let page =
             journal.read(&query).map_err(|error| Error::internal(format!("The records cannot be read: {error}")))?;
         // A page is in order of time, though it has the newest.
-        Ok(page.events.iter().rev().filter_map(|event| serde_json::from_str(&event.message).ok()).collect())
+        let runs = page.events.iter().rev().filter_map(|event| serde_json::from_str(&event.message).ok());
+        Ok(runs.filter(is_here).collect())
     })
     .await
 }

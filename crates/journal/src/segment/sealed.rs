@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::growing::read;
 use super::pruned::{decoded, encoded};
-use super::terms::{Term, Terms};
+use super::terms::Terms;
 use super::{Block, Form, GROWING, SEALED, Segment, Source, path};
 use crate::columns::{Header, Lines, Table};
 use crate::journal::private;
@@ -187,9 +187,9 @@ impl Sealed {
         frame(file, &self.terms).is_ok()
     }
 
-    /// Bits of the blocks that may have it.
-    pub(super) fn blocks_with(&self, file: &File, term: Term) -> io::Result<u64> {
-        Ok(Terms::find(&frame(file, &self.terms)?, term))
+    /// What leads from terms to blocks, for [`Terms::find`].
+    pub(super) fn terms(&self, file: &File) -> io::Result<Vec<u8>> {
+        frame(file, &self.terms)
     }
 }
 

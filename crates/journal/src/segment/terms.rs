@@ -1,4 +1,4 @@
-//! Whose records are in which blocks of a segment: by the client's certificate and subject, and by domain.
+//! Whose records are in which blocks of a segment: by the client's certificate and subject, by domain, and by kind.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -90,6 +90,16 @@ impl Term {
         Self::new("refused", "")
     }
 
+    /// Of records of a kind.
+    pub(crate) fn kind(kind: Kind) -> Self {
+        Self::new("kind", kind.as_str())
+    }
+
+    /// Of all records. Segments that do not have it are of a time when kinds were not noted.
+    pub(crate) fn kinds() -> Self {
+        Self::new("kinds", "")
+    }
+
     fn new(kind: &str, text: &str) -> Self {
         let hash = leaf_hash(format!("{kind} {text}").as_bytes());
         Self(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
@@ -104,6 +114,8 @@ impl Terms {
         }
         let Ok(about) = serde_json::from_slice::<About<'_>>(json) else { return };
         let mut note = |term| *self.blocks.entry(term).or_default() |= bit(block);
+        note(Term::kinds());
+        note(Term::kind(about.kind));
         if !about.domain.is_empty() {
             note(Term::domain(&about.domain));
         }
@@ -131,6 +143,7 @@ impl Terms {
 /// of theirs has a backslash before it.
 #[derive(Hash)]
 struct Gist<'a> {
+    kind: Option<&'a [u8]>,
     domain: Option<&'a [u8]>,
     client: Option<&'a [u8]>,
     is_refused: bool,
@@ -138,19 +151,28 @@ struct Gist<'a> {
 
 impl<'a> Gist<'a> {
     fn of(json: &'a [u8]) -> Self {
-        let [domain, client, refused @ ..] = &*MARKS;
+        let [kind, domain, client, ..] = &*MARKS;
         let behind = |mark: &Finder<'_>| mark.find(json).map(|at| &json[at + mark.needle().len()..]);
+        let word = |text: &'a [u8]| &text[..memchr(b'"', text).unwrap_or(text.len())];
         Self {
-            domain: behind(domain).map(|text| &text[..memchr(b'"', text).unwrap_or(text.len())]),
+            kind: behind(kind).map(word),
+            domain: behind(domain).map(word),
             client: behind(client).map(|text| &text[..memmem::find(text, b"\"}").unwrap_or(text.len())]),
-            is_refused: refused.iter().any(|mark| mark.find(json).is_some()),
+            is_refused: may_be_refused(json),
         }
     }
 }
 
+/// Whether a record may be of a client that was not trusted, found without reading it.
+pub(crate) fn may_be_refused(json: &[u8]) -> bool {
+    let [_, _, _, refused @ ..] = &*MARKS;
+    refused.iter().any(|mark| mark.find(json).is_some())
+}
+
 /// What the parts of a record that terms are made of begin with.
-static MARKS: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| {
-    let marks = [r#""domain":""#, r#""client":{"#, r#""refusal":{"#, r#""verdict":""#, r#""kind":"refusals""#];
+static MARKS: LazyLock<[Finder<'static>; 6]> = LazyLock::new(|| {
+    let marks =
+        [r#""kind":""#, r#""domain":""#, r#""client":{"#, r#""refusal":{"#, r#""verdict":""#, r#""kind":"refusals""#];
     marks.map(Finder::new)
 });
 
@@ -197,6 +219,8 @@ mod tests {
         terms.note(5, json("b.example", "CN=x").as_bytes());
         terms.note(70, json("b.example", "CN=z").as_bytes());
         terms.note(3, br#"{"kind":"access","time_ms":1,"refusal":{"code":"x"}}"#);
+        // Of the same domain and client, and of another kind.
+        terms.note(4, br#"{"kind":"event","time_ms":1,"message":"{\"kind\":\"access\"}"}"#);
         let bytes = terms.to_bytes();
         let find = |term| Terms::find(&bytes, term);
         assert_eq!(find(Term::domain("a.example")), 1);
@@ -206,6 +230,11 @@ mod tests {
         assert_eq!(find(Term::client("O=y")), 1);
         assert_eq!(find(Term::client("ab")), bit(0) | bit(5) | bit(63));
         assert_eq!(find(Term::refused()), bit(3));
+        assert_eq!(find(Term::kind(Kind::Access)), bit(0) | bit(3) | bit(5) | bit(63));
+        assert_eq!(
+            (find(Term::kind(Kind::Event)), find(Term::kinds())),
+            (bit(4), find(Term::kind(Kind::Access)) | bit(4))
+        );
         assert_eq!(find(Term::client("nobody")), 0);
     }
 }
