@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use trust::NothingFetched;
 
-use crate::{Clock, IssuerKeys, Lambda, Network, NoIssuers, StatusFetcher};
+use crate::{AlpnChallenges, Clock, IssuerKeys, Lambda, Network, NoIssuers, StatusFetcher};
 
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct EdgeConfig {
     pub clock: Clock,
     /// Finds out whether certificates are revoked, where they say. Default: nothing is fetched.
     pub status_fetcher: Arc<dyn StatusFetcher>,
+    /// What issuers of certificates are shown who ask for a proof. Default: nothing.
+    pub alpn_challenges: AlpnChallenges,
     /// Finds the keys of issuers of tokens. Default: nobody's are known.
     pub issuer_keys: Arc<dyn IssuerKeys>,
 }
@@ -80,6 +82,7 @@ impl Default for EdgeConfig {
             upstream_cas: Vec::new(),
             clock: Clock::system(),
             status_fetcher: Arc::new(NothingFetched),
+            alpn_challenges: AlpnChallenges::default(),
             issuer_keys: Arc::new(NoIssuers),
         }
     }

@@ -177,6 +177,12 @@ async fn handshake(runtime: &Rc<Runtime>, log: &mut Log, stream: TcpStream) -> O
             return None;
         }
     };
+    if let Some(proof) = hello.challenge(&runtime.config.alpn_challenges) {
+        log.asked_for(hello.server_name().as_deref(), runtime.snapshot.borrow().revision);
+        hello.prove(proof).await;
+        log.ended(End::ClientClosed);
+        return None;
+    }
     let name = hello.server_name();
     let (snapshot, generation) = (runtime.snapshot.borrow().clone(), runtime.generation.get());
     log.asked_for(name.as_deref(), snapshot.revision);

@@ -64,4 +64,4 @@ pub use network::{Network, NoNetwork};
 pub use record::{DOMAIN_LOG_FORMAT, Line, RefusalLine};
 pub use shadow::ShadowLine;
 pub use status::StatusFetcher;
-pub use tls::{UpstreamStream, UpstreamTls};
+pub use tls::{AlpnChallenges, AlpnProof, UpstreamStream, UpstreamTls};

@@ -5,14 +5,16 @@ use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::{StartHandshake, TlsStream};
 
+use super::alpn_challenges::AlpnChallenges;
 use super::domain::DomainTls;
 use super::verifier::take_refused;
 use crate::verdicts::{Chain, Client};
@@ -72,6 +74,19 @@ impl Hello {
     /// The name that the client asks for, lowercase.
     pub(crate) fn server_name(&self) -> Option<String> {
         self.0.client_hello().server_name().map(str::to_ascii_lowercase)
+    }
+
+    /// What the client is to be shown if it is an issuer that asks for a proof.
+    pub(crate) fn challenge(&self, challenges: &AlpnChallenges) -> Option<Arc<ServerConfig>> {
+        let hello = self.0.client_hello();
+        challenges.asked(hello.server_name(), hello.alpn())
+    }
+
+    /// Shows the proof: there is nothing to be said after the handshake (RFC 8737 section 3).
+    pub(crate) async fn prove(self, proof: Arc<ServerConfig>) {
+        if let Ok(mut stream) = self.0.into_stream(proof).await {
+            let _ = stream.shutdown().await;
+        }
     }
 
     /// Ends the handshake with a fatal alert.
