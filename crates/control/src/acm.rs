@@ -5,6 +5,7 @@ mod export;
 mod files;
 mod import;
 mod life;
+mod order;
 mod request;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use rustls_pki_types::pem::PemObject;
 use crate::{Control, ids};
 
 pub use files::FileCertificate;
+pub(crate) use order::is_failing_renewal;
+pub use order::{AcmeWork, ClaimedOrder, Failed, Outcome};
 
 const MAX_TAGS: usize = 50;
 const MAX_PAGE: usize = 1_000;
@@ -82,6 +85,10 @@ impl Acm for Control {
     ) -> Result<GetCertificateResponse, Error> {
         let state = self.settings().state();
         let found = find(&state, caller, &input.certificate_arn)?;
+        if found.life.validation.is_some() {
+            let message = format!("The certificate {} is not issued yet.", found.arn);
+            return Err(Error::client("RequestInProgressException", message));
+        }
         Ok(GetCertificateResponse {
             certificate: Some(found.certificate.clone()),
             certificate_chain: found.chain.clone(),
@@ -135,7 +142,8 @@ impl Acm for Control {
                 let message = format!("Certificate {arn} in account {} is in use.", caller.account);
                 return Err(Error::client("ResourceInUseException", message));
             }
-            Ok((vec![Change::delete(found.as_ref())], ()))
+            let order = state.acme_orders.get(&arn).map(|order| Change::delete(order.as_ref()));
+            Ok(([Change::delete(found.as_ref())].into_iter().chain(order).collect(), ()))
         };
         self.settings().change(caller, rule).await
     }

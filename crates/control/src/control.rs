@@ -84,6 +84,8 @@ pub struct ControlConfig {
     pub aws_exact: bool,
     /// Who may open the console.
     pub console: ConsoleAccess,
+    /// Whether certificates that are requested are ordered from an ACME issuer, and not issued by the local CA.
+    pub acme: bool,
     /// What hosted zones say of this server.
     pub dns: DnsOptions,
     /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
@@ -367,6 +369,7 @@ pub(crate) mod tests {
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
             console: ConsoleAccess::Loopback,
+            acme: false,
             dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || 1_763_830_800_000,

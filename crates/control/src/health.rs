@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 
 use crate::Control;
+use crate::acm::is_failing_renewal;
 use crate::metrics::{Collector, DescriptorEncoder, counter, gauge};
 
 /// A part that does not do what it is there for. Requests of clients are served meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A certificate cannot be taken from the files that it is kept in.
+    /// A certificate cannot be taken from the files that it is kept in, or was not renewed by its ACME issuer.
     Certificates,
     /// Clients that are seen are not noted in the ledger.
     Clients,
@@ -61,7 +62,7 @@ impl Fault {
     fn is_in(self, control: &Control) -> bool {
         let shared = &control.shared;
         match self {
-            Self::Certificates => shared.certificate_files_fail.load(Ordering::Relaxed),
+            Self::Certificates => shared.certificate_files_fail.load(Ordering::Relaxed) || has_failing_renewal(control),
             Self::Clients => shared.ledger.stats().error.is_some(),
             Self::Domains => !shared.snapshots.borrow().faults.is_empty(),
             Self::Records => shared.journal.stats().error.is_some(),
@@ -94,6 +95,12 @@ impl Control {
         });
         (status, health)
     }
+}
+
+/// Whether an ACME issuer was asked for a renewal in vain.
+fn has_failing_renewal(control: &Control) -> bool {
+    let state = control.settings().state();
+    state.acme_orders.values().any(|order| is_failing_renewal(&state, order))
 }
 
 /// Whether the newest list of an issuer that a domain names is out of date.

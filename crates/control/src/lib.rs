@@ -37,7 +37,7 @@ mod traffic;
 mod trail;
 pub mod usage;
 
-pub use acm::FileCertificate;
+pub use acm::{AcmeWork, ClaimedOrder, Failed, FileCertificate, Outcome};
 pub use console::ConsoleAccess;
 pub use control::{AdminKey, Control, ControlConfig, ControlParts};
 pub use dispatch::{Body, Origin};

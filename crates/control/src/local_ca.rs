@@ -191,7 +191,8 @@ impl KeyKind {
         matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
     }
 
-    fn generate(self) -> Result<KeyPair, rcgen::Error> {
+    /// A new key.
+    pub fn generate(self) -> Result<KeyPair, rcgen::Error> {
         match self {
             Self::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
             Self::Rsa3072 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
@@ -269,7 +270,7 @@ enum Due {
 fn due(state: &State, at: UnixMillis) -> Vec<Due> {
     let endpoints = state.endpoints.values().filter(|e| ends_soon(&e.certificate, at));
     let issued = state.certificates.values().filter(|c| c.origin == CertificateOrigin::AmazonIssued);
-    let issued = issued.filter(|c| c.life.revoked.is_none());
+    let issued = issued.filter(|c| c.life.revoked.is_none() && !c.life.acme);
     let issued = issued.filter(|c| ends_soon(&c.certificate, at));
     endpoints.cloned().map(Due::Endpoint).chain(issued.cloned().map(Due::Certificate)).collect()
 }

@@ -142,6 +142,13 @@ impl Collector for OfSettings {
         let help =
             "1 where a revocation list's object has a newer version than the pinned one, or one that is no list.";
         gauge(&mut encoder, "crl_drift", help, crls)?;
+        let orders = state.acme_orders.values().filter_map(|order| {
+            let certificate = state.certificates.get(&order.arn)?;
+            let labels = [("arn", order.arn.as_str()), ("domain", certificate.domain_name.as_str())];
+            Some((labels, f64::from(order.failures)))
+        });
+        let help = "Orders of a certificate from its ACME issuer that came to nothing since it was wanted.";
+        gauge(&mut encoder, "certificate_order_failures", help, most(orders))?;
         let policies = state.api_policies.values().map(|policy| {
             let labels = [("api", policy.api_id.as_str()), ("uri", policy.object.uri.as_str())];
             (labels, drifts(&policy.object))

@@ -1,5 +1,6 @@
 //! `countersign.toml`: what belongs to the server as a whole.
 
+mod acme;
 mod certificates;
 mod dns;
 mod lambda;
@@ -11,6 +12,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub(crate) use acme::Acme;
 pub(crate) use certificates::CertificateFiles;
 use control::ConsoleAccess;
 pub(crate) use dns::Dns;
@@ -51,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) drain_delay_seconds: u32,
     /// Then what was begun has so long to end.
     pub(crate) drain_timeout_seconds: u32,
+    pub(crate) acme: Acme,
     pub(crate) audit: Audit,
     pub(crate) certificates: Vec<CertificateFiles>,
     pub(crate) control: Control,
@@ -162,6 +165,8 @@ impl Config {
         Sink::check(&config.sinks).map_err(Failure::new)?;
         config.certificates.iter_mut().for_each(|files| files.place(base));
         CertificateFiles::check(&config.certificates).map_err(Failure::new)?;
+        config.acme.place(base);
+        config.acme.check().map_err(Failure::new)?;
         config.dns.check().map_err(Failure::new)?;
         config.audit.check().map_err(Failure::new)?;
         config.lambda.check().map_err(Failure::new)?;
@@ -199,6 +204,7 @@ impl Config {
             rejection,
             drain_delay_seconds,
             drain_timeout_seconds,
+            acme,
             audit,
             certificates,
             control,
@@ -224,6 +230,7 @@ impl Config {
             ("rejection", *rejection != other.rejection),
             ("drain_delay_seconds", *drain_delay_seconds != other.drain_delay_seconds),
             ("drain_timeout_seconds", *drain_timeout_seconds != other.drain_timeout_seconds),
+            ("acme", *acme != other.acme),
             ("audit", *audit != other.audit),
             ("certificates", *certificates != other.certificates),
             ("control", *control != other.control),
@@ -293,6 +300,7 @@ impl Default for Config {
             rejection: None,
             drain_delay_seconds: 0,
             drain_timeout_seconds: 30,
+            acme: Acme::default(),
             audit: Audit::default(),
             certificates: Vec::new(),
             control: Control::default(),
@@ -430,6 +438,12 @@ mod tests {
             ("drain_delay_seconds = -1", "invalid value"),
             ("[[certificates]]\nname = \"a\"\ncertificate = \"c\"", "missing field `key`"),
             ("[[certificates]]\nname = \"\"\ncertificate = \"c\"\nkey = \"k\"", "a name of its own"),
+            ("[acme]\ndirectory = \"http://a\"", "expected an https URL"),
+            ("[acme]\ndirectory = \"https://a\"", "terms of service"),
+            ("[acme]\ndirectory = \"https://\"", "expected an https URL"),
+            ("[acme]\ndirectory = \"https://a\"\ncontact = [\"ops@a\"]", "acme.contact: expected URLs"),
+            ("[acme]\nexternal_account = {key_id = \"a\"}", "key_file"),
+            ("[acme]\ncontact = [\"mailto:a\"]", "acme.directory: set the URL"),
             ("[dns]\nlisten = \"localhost\"", "invalid socket address"),
             ("[dns]\nname_servers = []", "needs one at least"),
             ("[dns]\nname_servers = [\"ns\"]", "ns is no name of a host"),

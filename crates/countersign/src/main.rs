@@ -5,6 +5,7 @@
 //!
 //! What must not live here: decisions. Who is trusted is `trust`'s, what settings mean is `model`'s, what AWS answers is `control`'s.
 
+mod acme;
 mod answer;
 mod audit;
 mod ca;

@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control::metrics::Metrics;
 use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
-use edge::{Edge, EdgeConfig, UpstreamTls};
+use edge::{AlpnChallenges, Edge, EdgeConfig, UpstreamTls};
 use model::UnixMillis;
 use model::snapshot::Defaults;
 use store::{Follower, Store as _};
@@ -41,6 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking};
 use trust::UnixSeconds;
 
+use crate::acme::Acme;
 use crate::answer::{Failure, warn};
 use crate::client::Client;
 use crate::config::Config;
@@ -57,6 +58,7 @@ use crate::takeover::{Door, Successor};
 use crate::up::Signals;
 use chores::Chores;
 use dns::Responder;
+pub(crate) use dns::reusable;
 use expiry::Expiry;
 use files::{Files, Held};
 use follow::Publisher;
@@ -76,6 +78,7 @@ pub(crate) struct Server {
     witness: Option<Arc<Witness>>,
     edge: Arc<Edge>,
     defaults: watch::Sender<Defaults>,
+    acme: Option<Acme>,
     chores: Chores,
     sinks: Sinks,
     background: JoinSet<()>,
@@ -154,12 +157,18 @@ impl Server {
             files.usage.clone(),
         );
         publisher.compile().await;
+        let challenges = AlpnChallenges::default();
+        let acme = Acme::open(&config.acme, challenges.clone(), NODE)?;
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
         let upstream_cas = config.upstream.cas()?;
         let edge = Edge::start_on(
             sockets.https,
-            EdgeConfig { lambda: config.lambda.edge()?, ..config.edge(fetcher.clone(), issuers.clone(), upstream_cas) },
+            EdgeConfig {
+                lambda: config.lambda.edge()?,
+                alpn_challenges: challenges,
+                ..config.edge(fetcher.clone(), issuers.clone(), upstream_cas)
+            },
             publisher.snapshot(),
             &files.journal,
             &files.ledger,
@@ -215,7 +224,7 @@ impl Server {
         });
         background.spawn(control.clone().follow_traffic());
         let credentials = begin(dir, &control).await?;
-        let chores = Chores::start(&control, config);
+        let chores = Chores::start(&control, config, acme.as_ref());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let run = Run {
             pid: std::process::id(),
@@ -238,6 +247,7 @@ impl Server {
             witness,
             edge,
             defaults,
+            acme,
             chores,
             sinks,
             background,
@@ -426,6 +436,7 @@ impl Config {
             execute_api_suffix: self.execute_api_suffix.clone(),
             aws_exact: self.aws_exact,
             console: self.control.console,
+            acme: self.acme.directory.is_some(),
             dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
             clock: now,

@@ -3,11 +3,11 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
-    ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink, WebSocketIntegration,
-    WebSocketModel, WebSocketRoute, ZoneChange,
+    AccessKey, Account, AcmeAccount, AcmeOrder, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate,
+    ClientCertificate, Deployment, Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa,
+    LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi,
+    RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink,
+    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -92,6 +92,8 @@ macro_rules! resources {
 resources! {
     AccessKey = "access-keys" [id];
     Account = "accounts" [region];
+    AcmeAccount = "acme-accounts" [directory];
+    AcmeOrder = "acme-orders" [arn];
     Api = "apis" [id];
     ApiKey = "api-keys" [id];
     ApiPolicy = "api-policies" [api_id];

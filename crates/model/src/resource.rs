@@ -2,6 +2,7 @@
 //!
 //! Ids are unique over all regions, so keys and references need no region; `region` says where a resource is listed.
 
+mod acme;
 mod certificate;
 mod dns;
 mod iam;
@@ -16,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EndpointAccessMode, Revision, SecurityPolicy, UnixMillis};
 
+pub use acme::{AcmeAccount, AcmeAnswer, AcmeClaim, AcmeFailure, AcmeOrder, PlacedOrder};
 pub use certificate::{
-    Certificate, CertificateLife, CertificateOrigin, CertificateRevocation, ClientCertificate, Endpoint, LocalCa,
-    RevokedSerial,
+    Certificate, CertificateLife, CertificateOrigin, CertificateRevocation, CertificateValidation, ClientCertificate,
+    Endpoint, LocalCa, RevokedSerial,
 };
 pub use dns::{HostedZone, RecordAnswer, RecordSet, ZoneChange};
 pub use iam::{AccessKey, Attachments, Group, ManagedPolicy, PolicyVersion, Role, User};

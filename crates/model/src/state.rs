@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
-    AccessKey, Account, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate, ClientCertificate, Deployment,
-    Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy,
-    ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi, RestAuthorizer, RestResource, Role,
-    Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink, WebSocketIntegration,
-    WebSocketModel, WebSocketRoute, ZoneChange,
+    AccessKey, Account, AcmeAccount, AcmeOrder, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate,
+    ClientCertificate, Deployment, Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa,
+    LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi,
+    RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink,
+    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -23,6 +23,10 @@ pub struct State {
     pub access_keys: Table<AccessKey>,
     /// By region.
     pub accounts: Table<Account>,
+    /// By URL of the issuer's directory.
+    pub acme_accounts: Table<AcmeAccount>,
+    /// By the certificate's ARN.
+    pub acme_orders: Table<AcmeOrder>,
     /// By id.
     pub api_keys: Table<ApiKey>,
     /// By API id.
@@ -134,6 +138,8 @@ impl State {
         match change.key.kind() {
             AccessKey::KIND => one(&mut self.access_keys, change),
             Account::KIND => one(&mut self.accounts, change),
+            AcmeAccount::KIND => one(&mut self.acme_accounts, change),
+            AcmeOrder::KIND => one(&mut self.acme_orders, change),
             ApiKey::KIND => one(&mut self.api_keys, change),
             ApiPolicy::KIND => one(&mut self.api_policies, change),
             Api::KIND => one(&mut self.apis, change),

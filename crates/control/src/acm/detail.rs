@@ -4,12 +4,13 @@ use aws::Timestamp;
 use aws::acm::*;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{self, Certificate, CertificateOrigin};
+use model::resource::{self, Certificate, CertificateOrigin, CertificateValidation};
 use model::{ApiTags, State, UnixMillis};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix;
 
 use super::first_certificate;
+use super::order::VALIDATION_TIME;
 
 /// What is read from the leaf itself.
 #[derive(Default)]
@@ -36,12 +37,16 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
         certificate_arn: Some(certificate.arn.clone()),
         domain_name: Some(certificate.domain_name.clone()),
         subject_alternative_names: Some(certificate.alternative_names.clone()),
-        domain_validation_options: issued.then(|| validated(&certificate.alternative_names)),
+        domain_validation_options: issued.then(|| validations(certificate)),
         serial: leaf.serial.clone(),
         subject: leaf.subject.clone(),
         issuer: leaf.issuer.clone(),
         created_at: Some(created),
-        issued_at: issued.then_some(created),
+        issued_at: issued_at(certificate),
+        failure_reason: match &certificate.life.validation {
+            Some(CertificateValidation::Failed { reason }) => FailureReason::parse(reason),
+            _ => None,
+        },
         imported_at: (!issued).then_some(created),
         status: Some(leaf.status(certificate, now)),
         revoked_at: certificate.life.revoked.as_ref().map(|revoked| Timestamp(revoked.at)),
@@ -50,7 +55,7 @@ pub(super) fn detail(state: &State, certificate: &Certificate, now: UnixMillis) 
             .revoked
             .as_ref()
             .and_then(|revoked| RevocationReason::parse(&revoked.reason)),
-        renewal_summary: renewal(certificate),
+        renewal_summary: renewal(state, certificate),
         certificate_key_pair_origin: Some(key_pair_origin(certificate)),
         not_before: leaf.not_before,
         not_after: leaf.not_after,
@@ -100,17 +105,24 @@ pub(super) fn summary(state: &State, certificate: &Certificate, now: UnixMillis)
         not_before: leaf.not_before,
         not_after: leaf.not_after,
         created_at: Some(created),
-        issued_at: issued.then_some(created),
+        issued_at: issued_at(certificate),
         imported_at: (!issued).then_some(created),
         ..CertificateSummary::default()
     }
+}
+
+/// None where it was imported, or is not signed yet.
+fn issued_at(certificate: &Certificate) -> Option<Timestamp> {
+    let life = &certificate.life;
+    let signed = certificate.origin == CertificateOrigin::AmazonIssued && life.validation.is_none();
+    signed.then(|| Timestamp(life.issued.unwrap_or(certificate.created)))
 }
 
 /// ACM renews what it has issued and what is in use, or was exported and so may be.
 fn is_eligible(certificate: &Certificate, in_use_by: &[String]) -> bool {
     let life = &certificate.life;
     let issued = certificate.origin == CertificateOrigin::AmazonIssued && life.revoked.is_none();
-    issued && (!in_use_by.is_empty() || life.exported)
+    issued && life.validation.is_none() && (!in_use_by.is_empty() || life.exported)
 }
 
 fn export_option(certificate: &Certificate) -> CertificateExport {
@@ -124,14 +136,20 @@ fn key_pair_origin(certificate: &Certificate) -> CertificateKeyPairOrigin {
     }
 }
 
-/// Of the last renewal; none before the first.
-fn renewal(certificate: &Certificate) -> Option<RenewalSummary> {
-    let renewed = certificate.life.renewed?;
+/// Of the renewal that is under way, or of the last one; none before the first.
+fn renewal(state: &State, certificate: &Certificate) -> Option<RenewalSummary> {
+    let order = state.acme_orders.get(&certificate.arn).filter(|_| certificate.life.validation.is_none());
+    let failure = order.and_then(|order| order.failure.as_ref());
+    let (status, updated) = match (order, failure) {
+        (_, Some(failure)) => (RenewalStatus::Failed, failure.at),
+        (Some(order), None) => (RenewalStatus::PendingAutoRenewal, order.at),
+        (None, None) => (RenewalStatus::Success, certificate.life.renewed?),
+    };
     Some(RenewalSummary {
-        renewal_status: Some(RenewalStatus::Success),
-        domain_validation_options: Some(validated(&certificate.alternative_names)),
-        updated_at: Some(Timestamp(renewed)),
-        renewal_status_reason: None,
+        renewal_status: Some(status),
+        domain_validation_options: Some(validations(certificate)),
+        updated_at: Some(Timestamp(updated)),
+        renewal_status_reason: failure.and_then(|failure| FailureReason::parse(&failure.reason)),
     })
 }
 
@@ -200,21 +218,34 @@ impl Leaf {
     fn status(&self, certificate: &Certificate, now: UnixMillis) -> CertificateStatus {
         match self.not_after {
             _ if certificate.life.revoked.is_some() => CertificateStatus::Revoked,
+            _ if let Some(validation) = &certificate.life.validation => match validation {
+                CertificateValidation::Failed { .. } => CertificateStatus::Failed,
+                CertificateValidation::Pending if now - certificate.created >= VALIDATION_TIME => {
+                    CertificateStatus::ValidationTimedOut
+                }
+                CertificateValidation::Pending => CertificateStatus::PendingValidation,
+            },
             Some(Timestamp(end)) if now > end => CertificateStatus::Expired,
             _ => CertificateStatus::Issued,
         }
     }
 }
 
-/// The records that would have proven ownership, as proven: clients wait for them.
-fn validated(names: &[String]) -> Vec<DomainValidation> {
+/// The records that would prove ownership, as the clients that wait for them expect them. Nobody looks at them: the local CA asks for
+/// no proof, and an ACME issuer for another.
+fn validations(certificate: &Certificate) -> Vec<DomainValidation> {
+    let status = match &certificate.life.validation {
+        None => DomainStatus::Success,
+        Some(CertificateValidation::Pending) => DomainStatus::PendingValidation,
+        Some(CertificateValidation::Failed { .. }) => DomainStatus::Failed,
+    };
     let one = |name: &String| {
         let domain = name.strip_prefix("*.").unwrap_or(name);
         let hash = HEXLOWER.encode(digest(&SHA256, domain.as_bytes()).as_ref());
         DomainValidation {
             domain_name: Some(name.clone()),
             validation_domain: Some(name.clone()),
-            validation_status: Some(DomainStatus::Success),
+            validation_status: Some(status),
             validation_method: Some(ValidationMethod::Dns),
             resource_record: Some(ResourceRecord {
                 name: Some(format!("_{}.{domain}.", &hash[..32])),
@@ -224,7 +255,7 @@ fn validated(names: &[String]) -> Vec<DomainValidation> {
             ..DomainValidation::default()
         }
     };
-    names.iter().map(one).collect()
+    certificate.alternative_names.iter().map(one).collect()
 }
 
 fn with_colons(bytes: &[u8]) -> String {

@@ -87,7 +87,7 @@ fn is_same(there: &Certificate, made: &Certificate) -> bool {
 }
 
 /// The leaf, and what is above it.
-fn apart(pem: &[u8]) -> Result<(String, Option<String>), Error> {
+pub(super) fn apart(pem: &[u8]) -> Result<(String, Option<String>), Error> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
     let (leaf, above) = all.split_first().ok_or_else(|| validation("There is no certificate in PEM."))?;
     let pem = |der: &CertificateDer<'_>| {

@@ -17,6 +17,9 @@ impl Control {
     pub(super) async fn renew_now(&self, caller: &Caller, arn: &str) -> Result<(), Error> {
         let (state, keyring, at) = (self.settings().state(), Arc::clone(self.keyring()), self.now());
         let old = Arc::clone(issued(&state, caller, arn, "renewed")?);
+        if old.life.acme {
+            return self.renew_by_acme(caller, &old).await;
+        }
         let before = Arc::clone(&old);
         let renewed =
             blocking(move || local_ca::renewed(&old, &LocalCa::open(&state, &keyring)?, &keyring, at)).await?;
@@ -118,6 +121,11 @@ fn revocation(
         return Err(Error::client("ConflictException", format!("The certificate {arn} is revoked already.")));
     }
     let found = issued(state, caller, arn, "revoked")?;
+    if found.life.acme {
+        return Err(validation(format!(
+            "The certificate {arn} is its ACME issuer's, who has to be asked to revoke it."
+        )));
+    }
     if !found.life.exported {
         return Err(validation(format!(
             "The certificate {arn} was never exported: only exported ones can be revoked."
@@ -155,6 +163,10 @@ fn issued<'s>(state: &'s State, caller: &Caller, arn: &str, what: &str) -> Resul
     }
     if found.life.revoked.is_some() {
         return Err(validation(format!("The certificate {arn} is revoked, and cannot be {what}.")));
+    }
+    if found.life.validation.is_some() {
+        let message = format!("The certificate {arn} is not issued yet, and cannot be {what}.");
+        return Err(Error::client("RequestInProgressException", message));
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! `RequestCertificate`: issued at once by the local CA.
+//! `RequestCertificate`: issued at once by the local CA, or ordered from an ACME issuer.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use aws::acm::{CertificateExport, CertificateTransparencyLoggingPreference, Requ
 use aws::{Caller, Error};
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use model::resource::{Certificate, CertificateLife, CertificateOrigin, Tags};
+use model::resource::{AcmeOrder, Certificate, CertificateLife, CertificateOrigin, CertificateValidation, Tags};
 use model::{Change, State, UnixMillis};
 
 use super::{certificate_arn, checked_tags, validation};
@@ -50,6 +50,9 @@ impl Control {
                 None => arn = same,
             }
         }
+        if self.config().acme {
+            return self.order_certificate(caller, Wanted { arn, names, algorithm, life, tags }).await;
+        }
         let (state, keyring) = (self.settings().state(), Arc::clone(self.keyring()));
         let (subjects, sealed_for) = (names.clone(), arn.clone());
         // RSA keys take a while to be found.
@@ -81,6 +84,50 @@ impl Control {
         };
         self.settings().change(caller, rule).await?;
         Ok(arn)
+    }
+}
+
+/// A certificate that an issuer is to be asked for.
+struct Wanted {
+    arn: String,
+    names: Vec<String>,
+    algorithm: &'static str,
+    life: CertificateLife,
+    tags: Tags,
+}
+
+impl Control {
+    /// Keeps a request, for whoever talks to the issuer.
+    async fn order_certificate(&self, caller: &Caller, wanted: Wanted) -> Result<String, Error> {
+        let Wanted { arn, names, algorithm, life, tags } = wanted;
+        if let Some(name) = names.iter().find(|name| name.starts_with("*.")) {
+            // RFC 8555 section 8.3, RFC 8737 section 3.
+            return Err(validation(format!(
+                "The wildcard {name} cannot be validated: ACME issuers give wildcards for DNS records only. Name the hosts."
+            )));
+        }
+        let at = self.now();
+        let none = self.keyring().seal(&arn, b"").map_err(|e| Error::internal(e.to_string()))?;
+        let pending = Certificate {
+            region: caller.region.clone(),
+            domain_name: names.first().cloned().unwrap_or_default(),
+            alternative_names: names,
+            certificate: String::new(),
+            chain: None,
+            private_key: none,
+            origin: CertificateOrigin::AmazonIssued,
+            key_algorithm: algorithm.to_owned(),
+            created: at,
+            life: CertificateLife { acme: true, validation: Some(CertificateValidation::Pending), ..life },
+            tags,
+            arn,
+        };
+        let rule = |state: &State| match state.certificates.contains_key(&pending.arn) {
+            true => Ok((Vec::new(), ())),
+            false => Ok((vec![Change::put(&pending), Change::put(&AcmeOrder::new(&pending.arn, at))], ())),
+        };
+        self.settings().change(caller, rule).await?;
+        Ok(pending.arn)
     }
 }
 

@@ -318,9 +318,12 @@ pub(super) fn certificate(draft: &Draft<'_>, arn: &str) -> Result<Arc<Certificat
     let found = found.cloned().ok_or_else(|| {
         Error::bad_request(format!("Invalid certificate ARN: {arn}. There is no such certificate in ACM."))
     })?;
-    match found.life.revoked {
-        None => Ok(found),
-        Some(_) => Err(Error::bad_request(format!("Invalid certificate ARN: {arn}. The certificate is revoked."))),
+    match (&found.life.revoked, &found.life.validation) {
+        (None, None) => Ok(found),
+        (Some(_), _) => Err(Error::bad_request(format!("Invalid certificate ARN: {arn}. The certificate is revoked."))),
+        (None, Some(_)) => {
+            Err(Error::bad_request(format!("Invalid certificate ARN: {arn}. The certificate is not issued yet.")))
+        }
     }
 }
 

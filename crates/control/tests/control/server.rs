@@ -67,6 +67,7 @@ impl Server {
             execute_api_suffix: "localhost".to_owned(),
             aws_exact: false,
             console: control::ConsoleAccess::Loopback,
+            acme: false,
             dns: control::route53::DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
             clock: || NOW,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::certificates;
+use crate::acme::Acme;
 use crate::answer::warn;
 use crate::config::Config;
 use crate::revocation::follow;
@@ -25,8 +26,8 @@ const CATCHING_UP: Duration = Duration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Chores {
-    /// With the revocation lists and certificates that the configuration has in files.
-    pub(super) fn start(control: &Control, config: &Config) -> Self {
+    /// With the revocation lists and certificates that the configuration has in files, and the issuer that it names.
+    pub(super) fn start(control: &Control, config: &Config, acme: Option<&Acme>) -> Self {
         let mut chores = JoinSet::new();
         chores.spawn(renew(control.clone()));
         chores.spawn(forget(control.clone()));
@@ -36,12 +37,24 @@ impl Chores {
             chores.spawn(follow(control.clone(), lists.clone()));
         }
         chores.spawn(certificates::follow(control.clone(), config.certificates.clone()));
+        match acme {
+            Some(acme) => drop(chores.spawn(acme.clone().run(control.clone()))),
+            None => tell_of_orphans(control),
+        }
         Self(chores)
     }
 
     /// What is half done is done again the next time.
     pub(super) async fn stop(&mut self) {
         self.0.shutdown().await;
+    }
+}
+
+/// Certificates of an ACME issuer end, where the configuration names none any more.
+fn tell_of_orphans(control: &Control) {
+    let count = control.acme_certificates().len();
+    if count > 0 {
+        warn(&format!("{count} certificates of an ACME issuer are not renewed: the configuration has no [acme]"));
     }
 }
 

@@ -72,7 +72,7 @@ impl Responder {
 }
 
 /// A socket at an address that the next process binds while this one still has it.
-fn reusable(address: SocketAddr, of: Type, protocol: Protocol) -> io::Result<Socket> {
+pub(crate) fn reusable(address: SocketAddr, of: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), of, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

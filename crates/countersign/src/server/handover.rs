@@ -125,7 +125,7 @@ impl Server {
             Err(e) => warn(&e.to_string()),
         }
         self.sinks.start();
-        self.chores = Chores::start(&self.control, &self.config);
+        self.chores = Chores::start(&self.control, &self.config, self.acme.as_ref());
         let again = self.serving.start(&self.control).and_then(|()| self.running.again(&self.run));
         if let Err(e) = again {
             warn(&e.to_string());

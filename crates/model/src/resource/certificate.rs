@@ -48,10 +48,31 @@ pub struct CertificateLife {
     pub logged: bool,
     /// `RevokedAt`, `RevocationReason`
     pub revoked: Option<CertificateRevocation>,
+    /// When it was issued first, where that was not when it was requested.
+    pub issued: Option<UnixMillis>,
     /// When it was renewed last.
     pub renewed: Option<UnixMillis>,
     /// What the configuration calls the files that it is kept in.
     pub file: Option<String>,
+    /// Whether an ACME issuer signs it, and not the local CA.
+    pub acme: bool,
+    /// Then from when to when what is signed is valid, in milliseconds since 1970.
+    pub validity: Option<(UnixMillis, UnixMillis)>,
+    /// Where the issuer has not signed it yet.
+    pub validation: Option<CertificateValidation>,
+}
+
+/// What has become of a request that an ACME issuer has to validate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CertificateValidation {
+    /// `PENDING_VALIDATION`
+    Pending,
+    /// `FAILED`
+    Failed {
+        /// `FailureReason`
+        reason: String,
+    },
 }
 
 /// When and why a certificate was revoked.
