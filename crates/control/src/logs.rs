@@ -20,7 +20,7 @@ use aws::{Caller, Error};
 use model::resource::LogGroup as Group;
 use model::{Change, State, UnixMillis};
 
-use crate::Control;
+use crate::{Control, page_token};
 pub(crate) use insights::Queries;
 use view::View;
 
@@ -411,25 +411,27 @@ fn remove_tags(group: &mut Group, keys: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The page after the item that a token names. A token is that item's name.
-fn after_token<T>(items: &mut Vec<T>, token: Option<&str>, name: impl Fn(&T) -> &str) -> Result<(), Error> {
-    if let Some(token) = token {
-        let last = items.iter().position(|item| name(item) == token).ok_or_else(bad_token)?;
-        items.drain(..=last);
-    }
-    Ok(())
+/// A page of items in the order of their names, and the token of the next.
+fn page_of<T>(
+    items: Vec<T>,
+    name: impl Fn(&T) -> String,
+    token: Option<&str>,
+    limit: Option<i32>,
+) -> Result<(Vec<T>, Option<String>), Error> {
+    Ok(page_token::cut(items.into_iter(), name, after(token)?.as_deref(), page_size(limit)))
 }
 
-/// Cuts a list to a page; the answer is the token of the next.
-fn page_of<T>(items: &mut Vec<T>, limit: Option<i32>, name: impl Fn(&T) -> &str) -> Option<String> {
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAX_PAGE).max(1);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    items.last().filter(|_| more).map(|last| name(last).to_owned())
+/// What a token says that the page comes after.
+fn after(token: Option<&str>) -> Result<Option<String>, Error> {
+    token.map(|token| page_token::read(token).ok_or_else(bad_token)).transpose()
 }
 
 fn bad_token() -> Error {
     invalid("The specified nextToken is invalid.")
+}
+
+fn page_size(limit: Option<i32>) -> usize {
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MAX_PAGE).max(1)
 }
 
 fn no_such_resource() -> Error {

@@ -21,7 +21,20 @@ pub(crate) fn cut<T>(
     after: Option<&str>,
     size: usize,
 ) -> (Vec<T>, Option<String>) {
-    let mut rest = items.filter(|item| after.is_none_or(|after| *name(item) > *after));
+    begun(items.filter(|item| after.is_none_or(|after| *name(item) > *after)), &name, size)
+}
+
+/// The same of items in the reverse order of their names.
+pub(crate) fn cut_backwards<T>(
+    items: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> String,
+    after: Option<&str>,
+    size: usize,
+) -> (Vec<T>, Option<String>) {
+    begun(items.filter(|item| after.is_none_or(|after| *name(item) < *after)), &name, size)
+}
+
+fn begun<T>(mut rest: impl Iterator<Item = T>, name: impl Fn(&T) -> String, size: usize) -> (Vec<T>, Option<String>) {
     let shown: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.next().is_some();
     let token = shown.last().filter(|_| more).map(|last| write(&name(last)));
@@ -44,6 +57,32 @@ fn check(after: &str) -> [u8; CHECK_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_follow_one_another_in_either_order() {
+        let all = ["a", "b", "c", "d", "e"];
+        for backwards in [false, true] {
+            let items = |from: &[&'static str]| match backwards {
+                false => from.to_vec(),
+                true => from.iter().rev().copied().collect(),
+            };
+            let page = |from: &[&'static str], token: Option<String>| {
+                let after = token.map(|token| read(&token).unwrap());
+                let (items, name) = (items(from).into_iter(), |item: &&'static str| (*item).to_owned());
+                match backwards {
+                    false => cut(items, name, after.as_deref(), 2),
+                    true => cut_backwards(items, name, after.as_deref(), 2),
+                }
+            };
+            let (first, token) = page(&all, None);
+            assert_eq!(first, items(&all)[..2]);
+            // What the token names may be gone by then.
+            let without: Vec<_> = all.into_iter().filter(|item| *item != first[1]).collect();
+            let (second, token) = page(&without, token);
+            assert_eq!(second, items(&all)[2..4]);
+            assert_eq!(page(&all, token), (items(&all)[4..].to_vec(), None));
+        }
+    }
 
     #[test]
     fn only_what_was_written_is_read() {

@@ -8,7 +8,7 @@ use model::resource::LogGroup as Group;
 use model::{Change, State};
 
 use super::execution::Execution;
-use super::{add_tags, after_token, group_arn, invalid, own, page_of};
+use super::{add_tags, group_arn, invalid, own, page_of};
 use crate::Control;
 
 const MAX_GROUPS_OF_REGION: usize = 1_000_000;
@@ -60,8 +60,7 @@ pub(super) fn describe(
     };
     let mut groups = all(state, caller);
     groups.retain(|group| wanted(group));
-    after_token(&mut groups, input.next_token.as_deref(), |group| &group.name)?;
-    let next_token = page_of(&mut groups, input.limit, |group| &group.name);
+    let (groups, next_token) = page_of(groups, |group| group.name.clone(), input.next_token.as_deref(), input.limit)?;
     let log_groups = Some(groups.iter().map(|group| shown(caller, group)).collect());
     Ok(DescribeLogGroupsResponse { next_token, log_groups })
 }
@@ -92,8 +91,7 @@ pub(super) fn list(
     let is_of_class = input.log_group_class.is_none_or(|class| class == LogGroupClass::Standard);
     let mut groups = all(state, caller);
     groups.retain(|group| is_ours && is_of_class && is_named(group) && is_tagged(group));
-    after_token(&mut groups, input.next_token.as_deref(), |group| &group.name)?;
-    let next_token = page_of(&mut groups, input.limit, |group| &group.name);
+    let (groups, next_token) = page_of(groups, |group| group.name.clone(), input.next_token.as_deref(), input.limit)?;
     let summary = |group: &Cow<'_, Group>| LogGroupSummary {
         log_group_name: Some(group.name.clone()),
         log_group_arn: Some(group_arn(caller, &group.name)),

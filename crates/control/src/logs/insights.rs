@@ -9,8 +9,8 @@ use journal::insights::{MAX_ROWS, Malformed, Query};
 use serde_json::json;
 
 use super::view::View;
-use super::{bad_token, group_arn, invalid, name_of, viewed};
-use crate::{Control, ids};
+use super::{after, bad_token, group_arn, invalid, name_of, viewed};
+use crate::{Control, ids, page_token};
 use asked::Asked;
 pub(crate) use asked::Queries;
 use run::Run;
@@ -114,14 +114,13 @@ pub(super) fn describe(
             && input.status.is_none_or(|status| asked.progress().status == status)
             && input.query_language.is_none_or(|language| language == QueryLanguage::Cwli)
     });
-    super::after_token(&mut asked, input.next_token.as_deref(), |asked| &asked.id)?;
+    // The newest first.
+    asked.sort_by_cached_key(|asked| asked.place());
+    let after = after(input.next_token.as_deref())?;
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let more = asked.len() > limit;
-    asked.truncate(limit);
-    Ok(DescribeQueriesResponse {
-        next_token: asked.last().filter(|_| more).map(|last| last.id.clone()),
-        queries: Some(asked.iter().map(|asked| asked.info()).collect()),
-    })
+    let newest_first = asked.into_iter().rev();
+    let (asked, next_token) = page_token::cut_backwards(newest_first, |asked| asked.place(), after.as_deref(), limit);
+    Ok(DescribeQueriesResponse { next_token, queries: Some(asked.iter().map(|asked| asked.info()).collect()) })
 }
 
 pub(super) fn groups(
@@ -131,14 +130,11 @@ pub(super) fn groups(
 ) -> Result<ListLogGroupsForQueryResponse, Error> {
     let asked = control.queries().find(caller, &input.query_id)?;
     let mut groups: Vec<String> = asked.groups.iter().map(|name| group_arn(caller, name)).collect();
-    super::after_token(&mut groups, input.next_token.as_deref(), |arn| arn)?;
+    groups.sort();
+    let after = after(input.next_token.as_deref())?;
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_GROUPS);
-    let more = groups.len() > limit;
-    groups.truncate(limit);
-    Ok(ListLogGroupsForQueryResponse {
-        next_token: groups.last().filter(|_| more).cloned(),
-        log_group_identifiers: Some(groups),
-    })
+    let (groups, next_token) = page_token::cut(groups.into_iter(), String::clone, after.as_deref(), limit);
+    Ok(ListLogGroupsForQueryResponse { next_token, log_group_identifiers: Some(groups) })
 }
 
 /// The groups of a query, in the one way of several in which they were named.

@@ -11,7 +11,7 @@ use model::resource::{
 };
 use model::{Change, State};
 
-use super::{after_token, invalid, page_of};
+use super::{invalid, page_of};
 use crate::{Control, ids};
 
 /// Of a group (CloudWatch Logs quotas).
@@ -84,12 +84,12 @@ pub(super) fn metric_filters(
                 && input.metric_name.as_ref().is_none_or(|wanted| *wanted == transformation.name)
                 && input.metric_namespace.as_ref().is_none_or(|wanted| *wanted == transformation.namespace);
             if is_asked {
-                filters.push((format!("{}:{name}", group.name), shown_metric_filter(group, name, filter)));
+                filters.push((format!("{}\0{name}", group.name), shown_metric_filter(group, name, filter)));
             }
         }
     }
-    after_token(&mut filters, input.next_token.as_deref(), |(place, _)| place)?;
-    let next_token = page_of(&mut filters, input.limit, |(place, _)| place);
+    let token = input.next_token.as_deref();
+    let (filters, next_token) = page_of(filters, |(place, _)| place.clone(), token, input.limit)?;
     let metric_filters = Some(filters.into_iter().map(|(_, filter)| filter).collect());
     Ok(wire::DescribeMetricFiltersResponse { metric_filters, next_token })
 }
@@ -138,10 +138,10 @@ pub(super) fn subscription_filters(
     input: &wire::DescribeSubscriptionFiltersRequest,
 ) -> Result<wire::DescribeSubscriptionFiltersResponse, Error> {
     let prefix = input.filter_name_prefix.as_deref().unwrap_or_default();
-    let mut filters: Vec<(&String, &SubscriptionFilter)> =
+    let filters: Vec<(&String, &SubscriptionFilter)> =
         group.subscription_filters.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
-    after_token(&mut filters, input.next_token.as_deref(), |(name, _)| name)?;
-    let next_token = page_of(&mut filters, input.limit, |(name, _)| name);
+    let token = input.next_token.as_deref();
+    let (filters, next_token) = page_of(filters, |(name, _)| (*name).clone(), token, input.limit)?;
     let shown = |(name, filter): (&String, &SubscriptionFilter)| wire::SubscriptionFilter {
         filter_name: Some(name.clone()),
         log_group_name: Some(group.name.clone()),
@@ -230,8 +230,8 @@ pub(super) fn policies(
     if input.resource_arn.is_some() || input.policy_scope == Some(wire::PolicyScope::Resource) {
         policies.clear();
     }
-    after_token(&mut policies, input.next_token.as_deref(), |policy| &policy.name)?;
-    let next_token = page_of(&mut policies, input.limit, |policy| &policy.name);
+    let token = input.next_token.as_deref();
+    let (policies, next_token) = page_of(policies, |policy| policy.name.clone(), token, input.limit)?;
     let resource_policies = Some(policies.into_iter().map(shown_policy).collect());
     Ok(wire::DescribeResourcePoliciesResponse { resource_policies, next_token })
 }
@@ -307,9 +307,8 @@ pub(super) fn definitions(
     if input.query_language.is_some_and(|language| language != wire::QueryLanguage::Cwli) {
         definitions.clear();
     }
-    after_token(&mut definitions, input.next_token.as_deref(), |definition| &definition.id)?;
-    let limit = input.max_results.or(Some(MAX_DEFINITIONS));
-    let next_token = page_of(&mut definitions, limit, |definition| &definition.id);
+    let (token, limit) = (input.next_token.as_deref(), input.max_results.or(Some(MAX_DEFINITIONS)));
+    let (definitions, next_token) = page_of(definitions, |definition| definition.id.clone(), token, limit)?;
     let query_definitions = Some(definitions.into_iter().map(shown_definition).collect());
     Ok(wire::DescribeQueryDefinitionsResponse { query_definitions, next_token })
 }

@@ -8,8 +8,8 @@ use journal::StreamInfo;
 use model::{Change, State, UnixMillis};
 
 use super::events::unreadable;
-use super::{after_token, blocking, group, group_arn, invalid, named_view, not_before, page_of, viewed};
-use crate::Control;
+use super::{after, blocking, group, group_arn, invalid, named_view, not_before, page_size, viewed};
+use crate::{Control, page_token};
 
 const MAX_STREAMS: usize = 10_000;
 
@@ -84,15 +84,18 @@ pub(super) async fn describe(
     let mut streams: Vec<Stream> = blocking(all).await?;
     let prefix = input.log_stream_name_prefix.unwrap_or_default();
     streams.retain(|stream| stream.name.starts_with(&prefix));
-    if by_time {
-        // Streams without events come as if theirs were the oldest.
-        streams.sort_by_key(|stream| stream.events.as_ref().map(|events| events.last_ms));
-    }
-    if input.descending == Some(true) {
-        streams.reverse();
-    }
-    after_token(&mut streams, input.next_token.as_deref(), |stream| &stream.name)?;
-    let next_token = page_of(&mut streams, input.limit, |stream| &stream.name);
+    // Streams without events come as if theirs were the oldest.
+    let last_ms = |stream: &Stream| stream.events.as_ref().map_or(0, |events| events.last_ms.max(0));
+    let place = |stream: &Stream| match by_time {
+        true => format!("{:020}:{}", last_ms(stream), stream.name),
+        false => stream.name.clone(),
+    };
+    streams.sort_by_cached_key(place);
+    let (after, size) = (after(input.next_token.as_deref())?, page_size(input.limit));
+    let (streams, next_token) = match input.descending {
+        Some(true) => page_token::cut_backwards(streams.into_iter().rev(), place, after.as_deref(), size),
+        _ => page_token::cut(streams.into_iter(), place, after.as_deref(), size),
+    };
     let log_streams = Some(streams.into_iter().map(|stream| shown(&arn, stream)).collect());
     Ok(DescribeLogStreamsResponse { next_token, log_streams })
 }

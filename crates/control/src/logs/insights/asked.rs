@@ -117,6 +117,11 @@ fn forget(all: &mut VecDeque<Arc<Asked>>) {
 }
 
 impl Asked {
+    /// Where it stands among others, the newest last.
+    pub(super) fn place(&self) -> String {
+        format!("{:020}:{}", self.created.max(0), self.id)
+    }
+
     pub(super) fn new(caller: &Caller, id: String, text: String, views: &[View], created: UnixMillis) -> Self {
         let progress = Progress {
             status: QueryStatus::Scheduled,
