@@ -220,6 +220,7 @@ impl Objects {
         &self,
         name: &str,
         region: &str,
+        tags: BTreeMap<String, String>,
         settings: BTreeMap<String, String>,
         at: UnixMillis,
     ) -> Result<()> {
@@ -235,7 +236,7 @@ impl Objects {
                 region: region.to_owned(),
                 created: at,
                 versioning: Versioning::Unversioned,
-                tags: BTreeMap::new(),
+                tags,
                 settings,
             })?)
         })

@@ -31,6 +31,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use journal::Outcome;
 use model::UnixMillis;
 use s3s::access::{S3Access, S3AccessContext};
@@ -153,7 +154,18 @@ impl S3Handler {
     async fn answer(self, mut parts: Parts, body: Body, origin: Option<Origin>) -> Response<Body> {
         let (place, claimed) = (errors::Place::of(&parts), Claimed::of(&parts));
         let again = place.clone();
-        let call = Arc::new(Call::new(&parts, &place, origin));
+        let call = Call::new(&parts, &place, origin);
+        let (call, body) = match gate::may_make_a_bucket(&parts) {
+            false => (call, body),
+            true => match Limited::new(body, gate::MAX_CONFIGURATION_BYTES).collect().await {
+                Ok(whole) => {
+                    let bytes = whole.to_bytes();
+                    (call.with_body(bytes.clone()), Body::from(bytes))
+                }
+                Err(_) => return place.complete(errors::response(s3_error!(IncompleteBody))).await,
+            },
+        };
+        let call = Arc::new(call);
         parts.extensions.insert(Arc::clone(&call));
         let response = match gate::check(&parts).and_then(|()| call.identify(&parts, &*self.surroundings)) {
             Err(refused) => errors::response(refused),

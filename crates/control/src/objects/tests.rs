@@ -8,7 +8,7 @@ use tempfile::TempDir;
 fn objects() -> (TempDir, Objects) {
     let directory = tempfile::tempdir().unwrap();
     let objects = Objects::open(directory.path()).unwrap();
-    objects.create_bucket("b", "us-east-1", BTreeMap::new(), 1).unwrap();
+    objects.create_bucket("b", "us-east-1", BTreeMap::new(), BTreeMap::new(), 1).unwrap();
     (directory, objects)
 }
 
@@ -133,13 +133,13 @@ fn preconditions_are_decided_with_the_put() {
 fn buckets() {
     let (_directory, objects) = versioned();
     assert!(matches!(
-        objects.create_bucket("b", "eu-west-1", BTreeMap::new(), 1),
+        objects.create_bucket("b", "eu-west-1", BTreeMap::new(), BTreeMap::new(), 1),
         Err(ObjectError::BucketAlreadyOwnedByYou(_))
     ));
     let one = put(&objects, "k", b"one").unwrap();
     assert!(matches!(objects.delete_bucket("b"), Err(ObjectError::BucketNotEmpty(_))));
     objects.delete("b", "k", Some(&one), &Precondition::None, 2).unwrap();
-    objects.create_bucket("bb", "us-east-1", BTreeMap::new(), 1).unwrap();
+    objects.create_bucket("bb", "us-east-1", BTreeMap::new(), BTreeMap::new(), 1).unwrap();
     objects.begin_upload("b", "k", Metadata::default(), None, 1).unwrap();
     objects.delete_bucket("b").unwrap();
     assert!(matches!(objects.delete_bucket("b"), Err(ObjectError::NoSuchBucket(_))));
@@ -399,7 +399,7 @@ fn what_was_handed_on_can_be_taken_back() {
     old.release();
     assert!(old.buckets().unwrap_err().to_string().contains("handed to another process"));
     let new = Objects::open(directory.path()).unwrap();
-    new.create_bucket("bucket", "us-east-1", BTreeMap::new(), 0).unwrap();
+    new.create_bucket("bucket", "us-east-1", BTreeMap::new(), BTreeMap::new(), 0).unwrap();
     assert!(old.reclaim().is_err(), "it is in use");
     drop(new);
     old.reclaim().unwrap();

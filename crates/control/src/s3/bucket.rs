@@ -1,8 +1,13 @@
 //! Buckets.
 
-use s3s::dto::*;
-use s3s::{S3Request, S3Result, s3_error};
+use std::sync::Arc;
 
+use aws::Asked;
+use s3s::dto::*;
+use s3s::xml::{DeError, Deserializer};
+use s3s::{S3ErrorCode, S3Request, S3Result, s3_error};
+
+use super::call::Call;
 use super::listing::decode_token;
 use super::operations::timestamp;
 use super::tags::{MAX_BUCKET_TAGS, checked_tags, tag_set};
@@ -12,12 +17,22 @@ use crate::page_token;
 
 const DEFAULT_REGION: &str = "us-east-1";
 const MAX_BUCKETS_LISTED: i32 = 10_000;
+/// What S3 keeps for itself ("General purpose bucket naming rules").
+const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 
 impl S3Operations {
     pub(super) async fn make_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<CreateBucketOutput> {
         acl::refuse_grants(&req.headers)?;
         if req.input.object_lock_enabled_for_bucket == Some(true) {
             return Err(metadata::not_implemented("x-amz-bucket-object-lock-enabled"));
+        }
+        check_name(&req.input.bucket)?;
+        let call = req.extensions.get::<Arc<Call>>().ok_or(S3ErrorCode::InternalError)?;
+        let tags = checked_tags(tags_of_new_bucket(call.body())?, MAX_BUCKET_TAGS)?;
+        if !tags.is_empty() {
+            let arn = format!("arn:aws:s3:::{}", req.input.bucket);
+            call.may(&Asked { action: "s3:TagResource", resources: &[&arn], context: &[] })?;
         }
         let asked = req.input.create_bucket_configuration.and_then(|configuration| configuration.location_constraint);
         let asked = asked.as_ref().map(|constraint| constraint.as_str()).filter(|constraint| !constraint.is_empty());
@@ -27,7 +42,7 @@ impl S3Operations {
         let settings = settings.into_iter().map(|(setting, document)| (setting.name(), document)).collect();
         let (name, at) = (req.input.bucket, (self.clock)());
         let location = Some(format!("/{name}"));
-        self.ask(move |objects| objects.create_bucket(&name, &region, settings, at)).await?;
+        self.ask(move |objects| objects.create_bucket(&name, &region, tags, settings, at)).await?;
         Ok(CreateBucketOutput { location })
     }
 
@@ -110,6 +125,49 @@ impl S3Operations {
     }
 }
 
+/// The tags in the configuration of a bucket that is to be made, which `s3s` does not know yet.
+fn tags_of_new_bucket(configuration: &[u8]) -> S3Result<TagSet> {
+    let mut tags = TagSet::new();
+    if configuration.is_empty() {
+        return Ok(tags);
+    }
+    let mut document = Deserializer::new(configuration);
+    let read = document.named_element("CreateBucketConfiguration", |document| {
+        document.for_each_element(|document, name| match name {
+            b"Bucket" => document.content::<BucketInfo>().map(drop),
+            b"Location" => document.content::<LocationInfo>().map(drop),
+            b"LocationConstraint" => document.content::<BucketLocationConstraint>().map(drop),
+            b"Tags" => document.for_each_element(|document, name| match name {
+                b"Tag" => document.content().map(|tag| tags.push(tag)),
+                _ => Err(DeError::UnexpectedTagName),
+            }),
+            _ => Err(DeError::UnexpectedTagName),
+        })
+    });
+    let malformed = "The XML you provided was not well-formed or did not validate against our published schema";
+    read.map(|()| tags).map_err(|_| s3_error!(MalformedXML, "{malformed}"))
+}
+
+/// Of what `s3s` lets through, names that S3 does not let anybody have.
+fn check_name(name: &str) -> S3Result<()> {
+    let is_reserved = RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || RESERVED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+    match is_reserved {
+        true => Err(S3ErrorCode::InvalidBucketName.into()),
+        false => Ok(()),
+    }
+}
+
+/// `us-east-1`, `us-gov-west-1`: whether there is such a region is not known here.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.split_last() {
+        Some((number, words)) => words.len() >= 2 && words.iter().all(is_word) && number.parse::<u8>().is_ok(),
+        None => false,
+    }
+}
+
 /// Where a bucket is made, by what was asked and where it was asked.
 fn bucket_region<'r>(asked: Option<&'r str>, here: &'r str) -> S3Result<&'r str> {
     match asked {
@@ -117,6 +175,9 @@ fn bucket_region<'r>(asked: Option<&'r str>, here: &'r str) -> S3Result<&'r str>
             Err(s3_error!(InvalidLocationConstraint, "The specified location-constraint is not valid"))
         }
         Some("EU") => Ok("eu-west-1"),
+        Some(region) if !is_region(region) => {
+            Err(s3_error!(InvalidLocationConstraint, "The specified location-constraint is not valid"))
+        }
         Some(region) if region == here || here == DEFAULT_REGION => Ok(region),
         None if here == DEFAULT_REGION => Ok(DEFAULT_REGION),
         _ => {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aws::Asked;
+use bytes::Bytes;
 use http::Response;
 use http::header::USER_AGENT;
 use http::request::Parts;
@@ -27,6 +28,8 @@ pub(super) struct Call {
     request_id: String,
     /// Set once it is known who calls, and for what; none where it changes nothing.
     write: OnceLock<Option<Write>>,
+    /// Of what may make a bucket.
+    body: Bytes,
     /// What the operation has changed, where its resource does not say it.
     changed: Mutex<Vec<String>>,
 }
@@ -59,8 +62,19 @@ impl Call {
             user_agent: user_agent.to_owned(),
             request_id: place.id.clone(),
             write: OnceLock::new(),
+            body: Bytes::new(),
             changed: Mutex::default(),
         }
+    }
+
+    /// With the body of what may make a bucket.
+    pub(super) fn with_body(self, body: Bytes) -> Self {
+        Self { body, ..self }
+    }
+
+    /// As it came; empty, where it can make no bucket.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     fn source(&self) -> Option<IpAddr> {

@@ -29,6 +29,14 @@ impl S3Operations {
         let (input, headers) = (req.input, req.headers);
         let precondition =
             precondition(etag_condition(&headers, "if-match")?, etag_condition(&headers, "if-none-match")?)?;
+        for (name, directive) in [
+            ("metadata", input.metadata_directive.as_ref().map(|directive| directive.as_str())),
+            ("tagging", input.tagging_directive.as_ref().map(|directive| directive.as_str())),
+        ] {
+            if directive.is_some_and(|directive| !["COPY", "REPLACE"].contains(&directive)) {
+                return Err(s3_error!(InvalidArgument, "Unknown {name} directive."));
+            }
+        }
         let replace = input.metadata_directive.as_ref().is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let retag = input.tagging_directive.as_ref().is_some_and(|d| d.as_str() == TaggingDirective::REPLACE);
         let algorithm =

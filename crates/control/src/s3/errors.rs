@@ -166,6 +166,7 @@ fn message_of(code: &str) -> &'static str {
         "InvalidURI" => "Couldn't parse the specified URI.",
         "InvalidRange" => "The requested range is not satisfiable",
         "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
+        "MissingRequestBodyError" => "Request Body is empty",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "NotImplemented" => "A header or operation you provided implies functionality that is not implemented",

@@ -1,11 +1,14 @@
 //! What may reach `s3s` at all: requests signed with AWS4-HMAC-SHA256, in the header or in the address.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use s3s::{S3Error, S3ErrorCode, s3_error};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Of a bucket that is to be made.
+pub(super) const MAX_CONFIGURATION_BYTES: usize = 64 << 10;
 /// Longest lifetime of a presigned request.
 const MAX_EXPIRES_SECONDS: u32 = 604_800;
 
@@ -49,6 +52,14 @@ pub(super) fn check(parts: &Parts) -> Result<(), S3Error> {
         }
         (Some(_), Some(_)) => Err(malformed()),
     }
+}
+
+/// Whether a request may be one to make a bucket, with a configuration: some are to put a small object instead.
+pub(super) fn may_make_a_bucket(parts: &Parts) -> bool {
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let has_configuration = length.is_some_and(|length| (1..=MAX_CONFIGURATION_BYTES).contains(&length));
+    let is_of_root = parts.uri.path().trim_matches('/').split('/').count() == 1;
+    parts.method == Method::PUT && has_configuration && is_of_root
 }
 
 /// The headers of a presigned request that its signer has put into the address, as SDKs in browsers do: they are signed there, and are

@@ -46,9 +46,16 @@ pub(super) fn extra(headers: &HeaderMap) -> S3Result<Metadata> {
         }
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    if text("x-amz-server-side-encryption").is_some_and(|kind| kind != "AES256") {
-        let message = "There are no KMS keys here: objects are encrypted by the disk that they are on.";
-        return Err(with_code(StatusCode::BAD_REQUEST, "KMS.NotFoundException", message));
+    match text("x-amz-server-side-encryption").as_deref() {
+        None | Some("AES256") => {}
+        Some("aws:kms" | "aws:kms:dsse") => {
+            let message = "There are no KMS keys here: objects are encrypted by the disk that they are on.";
+            return Err(with_code(StatusCode::BAD_REQUEST, "KMS.NotFoundException", message));
+        }
+        Some(_) => {
+            let message = "The encryption request you specified is not valid. The valid value is AES256.";
+            return Err(s3_error!(InvalidEncryptionAlgorithmError, "{message}"));
+        }
     }
     let class = text("x-amz-storage-class");
     if class.as_deref().is_some_and(|class| !STORAGE_CLASSES.contains(&class)) {
@@ -133,6 +140,7 @@ mod tests {
         for (name, value) in [
             ("x-amz-storage-class", "DEEP_ARCHIVE"),
             ("x-amz-server-side-encryption", "aws:kms"),
+            ("x-amz-server-side-encryption", "ROT13"),
             ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
             ("x-amz-acl", "public-read"),

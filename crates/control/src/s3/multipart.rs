@@ -89,6 +89,12 @@ impl S3Operations {
     ) -> S3Result<CompleteMultipartUploadOutput> {
         let precondition = precondition(input.if_match, input.if_none_match)?;
         let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        if named.is_empty() {
+            return Err(s3_error!(
+                MalformedXML,
+                "The XML you provided was not well-formed or did not validate against our published schema"
+            ));
+        }
         let parts: S3Result<Vec<objects::CompletedPart>> = named.into_iter().map(completed).collect();
         let completion = Completion {
             parts: parts?,

@@ -256,11 +256,11 @@ impl S3Operations {
 
 /// The parts that an object was put together of, a page of them.
 fn parts_of(content: &Content, after: Option<i32>, limit: Option<i32>) -> S3Result<Option<GetObjectAttributesParts>> {
+    let (after, limit) = (after.unwrap_or(0), limit.unwrap_or(MAX_PARTS).min(MAX_PARTS));
+    let count = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument, "Provided max-parts not valid"))?;
     if content.parts.is_empty() {
         return Ok(None);
     }
-    let (after, limit) = (after.unwrap_or(0), limit.unwrap_or(MAX_PARTS).min(MAX_PARTS));
-    let count = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument, "Provided max-parts not valid"))?;
     let all = content.parts.iter().filter(|part| i32::from(part.number) > after);
     let more = all.clone().count() > count;
     let parts: Vec<ObjectPart> = all.take(count).map(part_of).collect();

@@ -7,6 +7,7 @@ use s3s::S3Result;
 use s3s::dto;
 
 use super::errors::with_code;
+use super::multipart::part_number;
 use crate::objects::Content;
 
 /// Bytes of an object.
@@ -28,7 +29,7 @@ impl Selection {
                 return Err(with_code(StatusCode::BAD_REQUEST, "InvalidRequest", message));
             }
             (Some(range), None) => range.check(content.size)?,
-            (None, Some(number)) => part_of(content, number).ok_or_else(|| {
+            (None, Some(number)) => part_of(content, part_number(number)?.into()).ok_or_else(|| {
                 let message = "The requested partnumber is not satisfiable";
                 with_code(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidPartNumber", message)
             })?,

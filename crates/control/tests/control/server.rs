@@ -162,7 +162,7 @@ impl Server {
     }
 
     pub fn make_bucket(&self, name: &str, versioning: Versioning) {
-        self.control.objects().create_bucket(name, REGION, Default::default(), NOW).unwrap();
+        self.control.objects().create_bucket(name, REGION, Default::default(), Default::default(), NOW).unwrap();
         self.control.objects().change_bucket(name, |bucket| bucket.versioning = versioning).unwrap();
     }
 
