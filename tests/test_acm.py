@@ -3,13 +3,15 @@
 import json
 import subprocess
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
+import botocore.config
 import botocore.exceptions
 import pytest
 from cryptography import x509
 
 from gateway import curl
-from server import error_code, eventually
+from server import error_code, error_message, eventually
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +254,74 @@ def test_lists_are_filtered_and_sorted(acm, pki):
     own = acm.list_certificates(CertificateKeyPairOrigins=["CUSTOMER_PROVIDED"], MaxItems=1000)["CertificateSummaryList"]
     assert imported in [c["CertificateArn"] for c in own] and arns[0] not in [c["CertificateArn"] for c in own]
     assert refused(acm.list_certificates, SortBy="CREATED_AT") == "ValidationException"
+
+
+def test_certificates_are_searched_for(acm, pki):
+    first = acm.request_certificate(DomainName="one.search.example.com", KeyAlgorithm="EC_prime256v1", Options={"Export": "ENABLED"})["CertificateArn"]
+    second = acm.request_certificate(DomainName="two.search.example.com", SubjectAlternativeNames=["*.two.search.example.com"])["CertificateArn"]
+    imported = import_identity(acm, pki.server("searched", "three.search.example.com"))
+    san = lambda value, how: {"Filter": {"X509AttributeFilter": {"SubjectAlternativeName": {"DnsName": {"Value": value, "ComparisonOperator": how}}}}}
+    x509_of = lambda **wanted: {"Filter": {"X509AttributeFilter": wanted}}
+    metadata = lambda **wanted: {"Filter": {"AcmCertificateMetadataFilter": wanted}}
+    ours = san(".SEARCH.example.com", "CONTAINS")
+
+    def search(*statements, **more):
+        found = acm.search_certificates(FilterStatement={"And": [ours, *statements]}, **more)
+        return [one["CertificateArn"] for one in found["Results"]]
+
+    assert {*search()} == {first, second, imported}
+    serial = acm.describe_certificate(CertificateArn=second)["Certificate"]["Serial"]
+    now, year = datetime.now(UTC), timedelta(days=365)
+    for statement, wanted in (
+        ({"Filter": {"CertificateArn": first}}, {first}),
+        (san("one.search.example.com", "EQUALS"), {first}),
+        (san("ne.search.example.com", "EQUALS"), set()),
+        (x509_of(Subject={"CommonName": {"Value": "two", "ComparisonOperator": "CONTAINS"}}), {second}),
+        (x509_of(KeyAlgorithm="EC_prime256v1"), {first, *([imported] if acm.describe_certificate(CertificateArn=imported)["Certificate"]["KeyAlgorithm"] == "EC_prime256v1" else [])}),
+        (x509_of(SerialNumber=serial), {second}),
+        (x509_of(KeyUsage="DIGITAL_SIGNATURE"), {first, second}),
+        (x509_of(ExtendedKeyUsage="CODE_SIGNING"), set()),
+        (x509_of(NotAfter={"Start": now, "End": now + 10 * year}), {first, second, imported}),
+        (x509_of(NotAfter={"End": now}), set()),
+        (x509_of(NotBefore={"Start": now + year}), set()),
+        (metadata(Type="IMPORTED"), {imported}),
+        (metadata(Status="EXPIRED"), set()),
+        (metadata(InUse=True), set()),
+        (metadata(Exported=False), {first, second, imported}),
+        (metadata(ExportOption="ENABLED"), {first}),
+        (metadata(ValidationMethod="DNS"), {first, second}),
+        (metadata(CertificateKeyPairOrigin="CUSTOMER_PROVIDED"), {imported}),
+        (metadata(AcmeAccountId="a" * 36), set()),
+        ({"Not": metadata(Type="IMPORTED")}, {first, second}),
+        ({"Or": [metadata(Type="IMPORTED"), {"And": [metadata(ExportOption="ENABLED"), {"Not": {"Not": metadata(Type="AMAZON_ISSUED")}}]}]}, {first, imported}),
+    ):
+        assert {*search(statement)} == wanted, statement
+    assert search(SortBy="COMMON_NAME") == [first, imported, second]
+    assert search(SortBy="COMMON_NAME", SortOrder="DESCENDING") == [second, imported, first]
+    assert search(SortBy="CREATED_AT", SortOrder="DESCENDING") == [imported, second, first]
+    pages = acm.get_paginator("search_certificates").paginate(FilterStatement=ours, SortBy="COMMON_NAME", SortOrder="DESCENDING", PaginationConfig={"PageSize": 1})
+    assert [one["CertificateArn"] for page in pages for one in page["Results"]] == [second, imported, first]
+    [shown] = acm.search_certificates(FilterStatement={"Filter": {"CertificateArn": second}})["Results"]
+    assert shown["X509Attributes"]["Subject"] == {"CommonName": "two.search.example.com"} and shown["X509Attributes"]["SerialNumber"] == serial
+    assert shown["X509Attributes"]["SubjectAlternativeNames"] == [{"DnsName": "two.search.example.com"}, {"DnsName": "*.two.search.example.com"}]
+    assert shown["CertificateMetadata"]["AcmCertificateMetadata"]["Status"] == "ISSUED"
+
+
+def test_searches_that_mean_nothing(server):
+    acm = server.client("acm", config=botocore.config.Config(parameter_validation=False, retries={"total_max_attempts": 1}))
+    one = {"Filter": {"AcmCertificateMetadataFilter": {"Type": "IMPORTED"}}}
+    nested = one
+    for _ in range(100):
+        nested = {"Not": nested}
+    for statement, said in (
+        ({}, "exactly one member"),
+        ({**one, "Not": one}, "exactly one member"),
+        ({"Filter": {}}, "CertificateFilter has exactly one"),
+        ({"Filter": {"X509AttributeFilter": {"Subject": {}}}}, "X509AttributeFilter has exactly one"),
+        ({"Not": {"Filter": {"AcmCertificateMetadataFilter": {"Type": "IMPORTED", "InUse": True}}}}, "AcmCertificateMetadataFilter has exactly one"),
+        ({"Or": [{"And": [one] * 15}] * 10}, "at most 100"),
+    ):
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            acm.search_certificates(FilterStatement=statement)
+        assert error_code(caught) == "ValidationException" and said in error_message(caught), (statement, error_message(caught))
+    assert refused(acm.search_certificates, FilterStatement=nested) in ("ValidationException", "SerializationException")

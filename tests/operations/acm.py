@@ -12,8 +12,18 @@ def certificates(aws):
     assert "BEGIN CERTIFICATE" in acm.get_certificate(CertificateArn=issued[0])["Certificate"]
     listed = aws.pages("acm", "list_certificates")
     assert {one["CertificateArn"] for one in listed} == {*issued, imported}
+    found = aws.pages("acm", "search_certificates")
+    assert {one["CertificateArn"] for one in found} == {*issued, imported}
     for arn in (*issued, imported):
         acm.delete_certificate(CertificateArn=arn)
+
+
+def account(aws):
+    acm = aws.acm
+    assert acm.get_account_configuration()["ExpiryEvents"] == {"DaysBeforeExpiry": 45}
+    acm.put_account_configuration(ExpiryEvents={"DaysBeforeExpiry": 10}, IdempotencyToken="a")
+    acm.put_account_configuration(IdempotencyToken="b")
+    assert acm.get_account_configuration()["ExpiryEvents"] == {"DaysBeforeExpiry": 10}
 
 
 def tags(aws):

@@ -112,8 +112,41 @@ def deployments_and_stages(aws):
     assert v1.get_stage(restApiId=id, stageName="other")["methodSettings"]["*/*"]["throttlingRateLimit"] == 5
     assert len(v1.get_stages(restApiId=id)["item"]) == 2
     v1.flush_stage_authorizers_cache(restApiId=id, stageName="other")
+    v1.flush_stage_cache(restApiId=id, stageName="other")
     v1.delete_stage(restApiId=id, stageName="other")
     v1.delete_deployment(restApiId=id, deploymentId=more[0])
+
+
+def documents(aws):
+    v1, (id, _) = aws.apigateway, deployed(aws)
+    for kind, accepts in (("oas30", "application/json"), ("swagger", "application/yaml")):
+        body = v1.get_export(restApiId=id, stageName="prod", exportType=kind, parameters={"extensions": "apigateway"}, accepts=accepts)["body"].read()
+        assert v1.import_rest_api(body=body, failOnWarnings=True, parameters={"endpointConfigurationTypes": "REGIONAL"})["name"] == "an api"
+        assert v1.put_rest_api(restApiId=id, mode="overwrite", body=body, parameters={"basepath": "prepend"})["id"] == id
+
+
+def documentation(aws):
+    v1, (id, _) = aws.apigateway, deployed(aws)
+    method = {"type": "METHOD", "path": "/", "method": "GET"}
+    ids = [v1.create_documentation_part(restApiId=id, location=location, properties='{"description": "a"}')["id"]
+           for location in ({"type": "API"}, method, {"type": "QUERY_PARAMETER", "path": "/", "name": "q"})]
+    v1.update_documentation_part(restApiId=id, documentationPartId=ids[0], patchOperations=patches(("replace", "/properties", '{"description": "b"}')))
+    assert v1.get_documentation_part(restApiId=id, documentationPartId=ids[0])["properties"] == '{"description": "b"}'
+    assert {one["id"] for one in aws.pages("apigateway", "get_documentation_parts", restApiId=id)} == {*ids}
+    assert [one["location"] for one in v1.get_documentation_parts(restApiId=id, type="METHOD", path="/")["items"]] == [method]
+    for n in range(3):
+        v1.create_documentation_version(restApiId=id, documentationVersion=f"v{n}", stageName="prod", description="a")
+    assert v1.get_stage(restApiId=id, stageName="prod")["documentationVersion"] == "v2"
+    v1.update_documentation_version(restApiId=id, documentationVersion="v1", patchOperations=patches(("replace", "/description", "b")))
+    assert v1.get_documentation_version(restApiId=id, documentationVersion="v1")["description"] == "b"
+    assert len(aws.pages("apigateway", "get_documentation_versions", restApiId=id)) == 3
+    body = v1.get_export(restApiId=id, stageName="prod", exportType="oas30", parameters={"extensions": "documentation"})["body"].read()
+    v1.delete_documentation_part(restApiId=id, documentationPartId=ids[0])
+    v1.delete_documentation_version(restApiId=id, documentationVersion="v1")
+    imported = v1.import_documentation_parts(restApiId=id, mode="merge", body=body)["ids"]
+    assert len(imported) == 3 and {*ids[1:]} < {*imported}
+    assert len(v1.import_documentation_parts(restApiId=id, mode="overwrite", body=body)["ids"]) == 3
+    assert len(v1.get_documentation_parts(restApiId=id)["items"]) == 3
 
 
 def domain_names(aws):

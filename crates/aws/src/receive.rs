@@ -41,7 +41,11 @@ impl Service {
         };
         for member in operation.input.iter().filter(|member| member.location != Location::Body) {
             input.remove(member.name);
-            if let Some(value) = outside_value(member, parts, &outside, body)? {
+            let value = match (&member.location, member.shape) {
+                (Location::Query, Shape::Map { .. }) => Some(other_parameters(operation.input, &outside)),
+                _ => outside_value(member, parts, &outside, body)?,
+            };
+            if let Some(value) = value {
                 input.insert(member.name.to_owned(), value);
             }
         }
@@ -251,6 +255,20 @@ fn outside_value(member: &Member, parts: &Parts, outside: &Outside, body: &[u8])
         }
         (shape, Some(values)) => values.first().map(|text| scalar(shape, member.name, text)).transpose(),
     }
+}
+
+/// A map in a query string: all that is no other member's.
+fn other_parameters(members: &[Member], outside: &Outside) -> Value {
+    let is_members = |name: &str| members.iter().any(|member| member.name == name && !is_map(member));
+    let others = outside.iter().filter(|(name, _)| !name.starts_with('{') && !is_members(name));
+    let first = |(name, values): (&String, &Vec<String>)| {
+        (name.clone(), Value::String(values.first().cloned().unwrap_or_default()))
+    };
+    Value::Object(others.map(first).collect())
+}
+
+fn is_map(member: &Member) -> bool {
+    matches!(member.shape, Shape::Map { .. })
 }
 
 /// Text as the type that the model says.

@@ -90,12 +90,18 @@ pub(crate) mod iso8601 {
 
 /// Seconds with a fraction, as json 1.1 writes it.
 pub(crate) mod epoch_seconds {
-    use serde::{Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Timestamp;
 
     pub(crate) fn serialize<S: Serializer>(value: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
         value.map(|Timestamp(millis)| millis as f64 / 1000.0).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let seconds = Option::<f64>::deserialize(deserializer)?;
+        // What no time can be is the end of time: a conversion of Rust ends there.
+        Ok(seconds.map(|seconds| Timestamp((seconds * 1000.0).round() as i64)))
     }
 }
 

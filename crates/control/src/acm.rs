@@ -1,5 +1,6 @@
 //! AWS Certificate Manager: the certificates that domains show, imported or issued by the local CA.
 
+mod account;
 mod detail;
 mod export;
 mod files;
@@ -7,6 +8,7 @@ mod import;
 mod life;
 mod order;
 mod request;
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use model::{Change, State};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::{Control, ids};
+use crate::{Control, ids, page_token};
 
 pub use files::FileCertificate;
 pub(crate) use order::is_failing_renewal;
@@ -103,34 +105,52 @@ impl Acm for Control {
     ) -> Result<ListCertificatesResponse, Error> {
         let (state, now) = (self.settings().state(), self.now());
         let mut found: Vec<_> = state.certificates.values().filter(|c| c.region == caller.region).collect();
-        found.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
+        found.sort_by_cached_key(|certificate| place(certificate));
         if input.sort_by.is_some() != input.sort_order.is_some() {
             return Err(validation("SortBy and SortOrder belong together: specify both."));
         }
-        if input.sort_order == Some(SortOrder::Descending) {
+        let descending = input.sort_order == Some(SortOrder::Descending);
+        if descending {
             found.reverse();
         }
-        if let Some(token) = &input.next_token {
-            let last = found.iter().position(|c| c.arn == *token);
-            let last = last.ok_or_else(|| validation("The next token is not valid."))?;
-            found.drain(..=last);
-        }
-        let mut list: Vec<CertificateSummary> = found
+        let list = found
             .into_iter()
-            .map(|certificate| detail::summary(&state, certificate, now))
-            .filter(|summary| detail::wanted(summary, input.certificate_statuses.as_deref(), input.includes.as_ref()))
-            .filter(|summary| {
+            .map(|certificate| (place(certificate), detail::summary(&state, certificate, now)))
+            .filter(|(_, found)| detail::wanted(found, input.certificate_statuses.as_deref(), input.includes.as_ref()))
+            .filter(|(_, summary)| {
                 input
                     .certificate_key_pair_origins
                     .as_ref()
                     .is_none_or(|wanted| wanted.iter().any(|one| Some(*one) == summary.certificate_key_pair_origin))
-            })
-            .collect();
+            });
         let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-        let more = list.len() > limit;
-        list.truncate(limit);
-        let next_token = list.last().filter(|_| more).and_then(|last| last.certificate_arn.clone());
+        let after = after(input.next_token.as_deref())?;
+        let (list, next_token) = match descending {
+            true => page_token::cut_backwards(list, |(place, _)| place.clone(), after.as_deref(), limit),
+            false => page_token::cut(list, |(place, _)| place.clone(), after.as_deref(), limit),
+        };
+        let list = list.into_iter().map(|(_, summary)| summary).collect();
         Ok(ListCertificatesResponse { certificate_summary_list: Some(list), next_token })
+    }
+
+    async fn search_certificates(
+        &self,
+        caller: &Caller,
+        input: SearchCertificatesRequest,
+    ) -> Result<SearchCertificatesResponse, Error> {
+        search::search(&self.settings().state(), caller, &input, self.now())
+    }
+
+    async fn get_account_configuration(&self, caller: &Caller) -> Result<GetAccountConfigurationResponse, Error> {
+        Ok(account::get(&self.settings().state(), caller))
+    }
+
+    async fn put_account_configuration(
+        &self,
+        caller: &Caller,
+        input: PutAccountConfigurationRequest,
+    ) -> Result<(), Error> {
+        self.settings().change(caller, |state| account::put(state, caller, &input)).await
     }
 
     async fn delete_certificate(&self, caller: &Caller, input: DeleteCertificateRequest) -> Result<(), Error> {
@@ -278,6 +298,17 @@ fn checked_tags(mut tags: BTreeMap<String, String>, added: Vec<Tag>) -> Result<B
         return Err(Error::client("TooManyTagsException", message));
     }
     Ok(tags)
+}
+
+/// Where a certificate stands in the order in which they were made.
+fn place(certificate: &Certificate) -> String {
+    format!("{:020}:{}", certificate.created.max(0), certificate.arn)
+}
+
+/// What a token says that the page comes after.
+fn after(token: Option<&str>) -> Result<Option<String>, Error> {
+    let read = |token| page_token::read(token).ok_or_else(|| validation("The next token is not valid."));
+    token.map(read).transpose()
 }
 
 fn validation(message: impl Into<String>) -> Error {

@@ -10,6 +10,8 @@ mod base_path;
 pub(crate) mod client_certificate;
 mod csv;
 mod deployment;
+mod document;
+mod documentation;
 mod domain_name;
 mod gateway_response;
 mod integration;
@@ -31,11 +33,125 @@ use aws::apigateway::*;
 use aws::{Caller, Error};
 
 use crate::apigatewayv2::draft::Draft;
+use crate::apigatewayv2::operations::may_set;
 use crate::apigatewayv2::tags;
 use crate::control::blocking;
 use crate::{By, Control};
 
+/// Operations that are a rule alone: what they change is committed.
+macro_rules! changes {
+    ($($name:ident($input:ty) -> $output:ty = $rule:path;)*) => {
+        $(async fn $name(&self, caller: &Caller, input: $input) -> Result<$output, Error> {
+            self.edit(caller, |draft| $rule(draft, &input)).await
+        })*
+    };
+}
+
+/// Operations that change nothing.
+macro_rules! reads {
+    ($($name:ident($input:ty) -> $output:ty = $rule:path;)*) => {
+        $(async fn $name(&self, caller: &Caller, input: $input) -> Result<$output, Error> {
+            $rule(&self.draft(caller), &input)
+        })*
+    };
+}
+
 impl ApiGateway for Control {
+    changes! {
+        update_rest_api(UpdateRestApiRequest) -> RestApi = rest_api::update;
+        delete_rest_api(DeleteRestApiRequest) -> () = rest_api::delete;
+        create_resource(CreateResourceRequest) -> Resource = resource::create;
+        delete_resource(DeleteResourceRequest) -> () = resource::delete;
+        put_method(PutMethodRequest) -> Method = method::put;
+        delete_method(DeleteMethodRequest) -> () = method::delete;
+        put_integration(PutIntegrationRequest) -> Integration = integration::put;
+        delete_integration(DeleteIntegrationRequest) -> () = integration::delete;
+        create_deployment(CreateDeploymentRequest) -> Deployment = deployment::create;
+        delete_deployment(DeleteDeploymentRequest) -> () = deployment::delete;
+        create_stage(CreateStageRequest) -> Stage = stage::create;
+        update_stage(UpdateStageRequest) -> Stage = stage::update;
+        delete_stage(DeleteStageRequest) -> () = stage::delete;
+        update_client_certificate(UpdateClientCertificateRequest) -> ClientCertificate = client_certificate::update;
+        delete_client_certificate(DeleteClientCertificateRequest) -> () = client_certificate::delete;
+        create_base_path_mapping(CreateBasePathMappingRequest) -> BasePathMapping = base_path::create;
+        update_base_path_mapping(UpdateBasePathMappingRequest) -> BasePathMapping = base_path::update;
+        delete_base_path_mapping(DeleteBasePathMappingRequest) -> () = base_path::delete;
+        delete_domain_name(DeleteDomainNameRequest) -> () = domain_name::delete;
+        update_api_key(UpdateApiKeyRequest) -> ApiKey = api_key::update;
+        delete_api_key(DeleteApiKeyRequest) -> () = api_key::delete;
+        create_usage_plan(CreateUsagePlanRequest) -> UsagePlan = usage_plan::create;
+        update_usage_plan(UpdateUsagePlanRequest) -> UsagePlan = usage_plan::update;
+        delete_usage_plan(DeleteUsagePlanRequest) -> () = usage_plan::delete;
+        delete_usage_plan_key(DeleteUsagePlanKeyRequest) -> () = usage_plan::delete_key;
+        update_resource(UpdateResourceRequest) -> Resource = resource::update;
+        update_method(UpdateMethodRequest) -> Method = method::update;
+        update_integration(UpdateIntegrationRequest) -> Integration = integration::update;
+        update_deployment(UpdateDeploymentRequest) -> Deployment = deployment::update;
+        create_authorizer(CreateAuthorizerRequest) -> Authorizer = authorizer::create;
+        update_authorizer(UpdateAuthorizerRequest) -> Authorizer = authorizer::update;
+        delete_authorizer(DeleteAuthorizerRequest) -> () = authorizer::delete;
+        flush_stage_authorizers_cache(FlushStageAuthorizersCacheRequest) -> () = stage::flush_authorizers;
+        put_gateway_response(PutGatewayResponseRequest) -> GatewayResponse = gateway_response::put;
+        update_gateway_response(UpdateGatewayResponseRequest) -> GatewayResponse = gateway_response::update;
+        delete_gateway_response(DeleteGatewayResponseRequest) -> () = gateway_response::delete;
+        update_account(UpdateAccountRequest) -> Account = account::update;
+        create_request_validator(CreateRequestValidatorRequest) -> RequestValidator = request_validator::create;
+        update_request_validator(UpdateRequestValidatorRequest) -> RequestValidator = request_validator::update;
+        delete_request_validator(DeleteRequestValidatorRequest) -> () = request_validator::delete;
+        put_method_response(PutMethodResponseRequest) -> MethodResponse = method_response::put;
+        update_method_response(UpdateMethodResponseRequest) -> MethodResponse = method_response::update;
+        delete_method_response(DeleteMethodResponseRequest) -> () = method_response::delete;
+        put_integration_response(PutIntegrationResponseRequest) -> IntegrationResponse = integration_response::put;
+        update_integration_response(UpdateIntegrationResponseRequest) -> IntegrationResponse = integration_response::update;
+        delete_integration_response(DeleteIntegrationResponseRequest) -> () = integration_response::delete;
+        create_model(CreateModelRequest) -> Model = models::create;
+        update_model(UpdateModelRequest) -> Model = models::update;
+        delete_model(DeleteModelRequest) -> () = models::delete;
+        create_documentation_part(CreateDocumentationPartRequest) -> DocumentationPart = documentation::create;
+        update_documentation_part(UpdateDocumentationPartRequest) -> DocumentationPart = documentation::update;
+        delete_documentation_part(DeleteDocumentationPartRequest) -> () = documentation::delete;
+        import_documentation_parts(ImportDocumentationPartsRequest) -> DocumentationPartIds = documentation::import;
+        create_documentation_version(CreateDocumentationVersionRequest) -> DocumentationVersion = documentation::create_version;
+        update_documentation_version(UpdateDocumentationVersionRequest) -> DocumentationVersion = documentation::update_version;
+        delete_documentation_version(DeleteDocumentationVersionRequest) -> () = documentation::delete_version;
+    }
+
+    reads! {
+        get_export(GetExportRequest) -> ExportResponse = document::export;
+        get_rest_api(GetRestApiRequest) -> RestApi = rest_api::get;
+        get_rest_apis(GetRestApisRequest) -> RestApis = rest_api::list;
+        get_resource(GetResourceRequest) -> Resource = resource::get;
+        get_resources(GetResourcesRequest) -> Resources = resource::list;
+        get_method(GetMethodRequest) -> Method = method::get;
+        get_integration(GetIntegrationRequest) -> Integration = integration::get;
+        get_deployment(GetDeploymentRequest) -> Deployment = deployment::get;
+        get_deployments(GetDeploymentsRequest) -> Deployments = deployment::list;
+        get_stage(GetStageRequest) -> Stage = stage::get;
+        get_stages(GetStagesRequest) -> Stages = stage::list;
+        get_client_certificate(GetClientCertificateRequest) -> ClientCertificate = client_certificate::get;
+        get_client_certificates(GetClientCertificatesRequest) -> ClientCertificates = client_certificate::list;
+        get_base_path_mapping(GetBasePathMappingRequest) -> BasePathMapping = base_path::get;
+        get_base_path_mappings(GetBasePathMappingsRequest) -> BasePathMappings = base_path::list;
+        get_usage_plan(GetUsagePlanRequest) -> UsagePlan = usage_plan::get;
+        get_usage_plans(GetUsagePlansRequest) -> UsagePlans = usage_plan::list;
+        get_authorizer(GetAuthorizerRequest) -> Authorizer = authorizer::get;
+        get_authorizers(GetAuthorizersRequest) -> Authorizers = authorizer::list;
+        flush_stage_cache(FlushStageCacheRequest) -> () = stage::flush;
+        get_gateway_response(GetGatewayResponseRequest) -> GatewayResponse = gateway_response::get;
+        get_gateway_responses(GetGatewayResponsesRequest) -> GatewayResponses = gateway_response::list;
+        get_request_validator(GetRequestValidatorRequest) -> RequestValidator = request_validator::get;
+        get_request_validators(GetRequestValidatorsRequest) -> RequestValidators = request_validator::list;
+        get_method_response(GetMethodResponseRequest) -> MethodResponse = method_response::get;
+        get_integration_response(GetIntegrationResponseRequest) -> IntegrationResponse = integration_response::get;
+        get_model(GetModelRequest) -> Model = models::get;
+        get_models(GetModelsRequest) -> Models = models::list;
+        get_model_template(GetModelTemplateRequest) -> Template = models::template;
+        get_documentation_part(GetDocumentationPartRequest) -> DocumentationPart = documentation::get;
+        get_documentation_parts(GetDocumentationPartsRequest) -> DocumentationParts = documentation::list;
+        get_documentation_version(GetDocumentationVersionRequest) -> DocumentationVersion = documentation::get_version;
+        get_documentation_versions(GetDocumentationVersionsRequest) -> DocumentationVersions = documentation::list_versions;
+    }
+
     async fn create_rest_api(&self, caller: &Caller, input: CreateRestApiRequest) -> Result<RestApi, Error> {
         self.edit(caller, |draft| {
             self.endpoint_certificate(draft)?;
@@ -44,96 +160,24 @@ impl ApiGateway for Control {
         .await
     }
 
-    async fn update_rest_api(&self, caller: &Caller, input: UpdateRestApiRequest) -> Result<RestApi, Error> {
-        self.edit(caller, |draft| rest_api::update(draft, &input)).await
+    async fn import_rest_api(&self, caller: &Caller, input: ImportRestApiRequest) -> Result<RestApi, Error> {
+        self.edit(caller, |draft| {
+            self.endpoint_certificate(draft)?;
+            let made = document::import(draft, &input)?;
+            may_set(caller, "/restapis", &model::resource::Tags::new(), made.tags.as_ref())?;
+            Ok(made)
+        })
+        .await
     }
 
-    async fn delete_rest_api(&self, caller: &Caller, input: DeleteRestApiRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| rest_api::delete(draft, &input)).await
-    }
-
-    async fn get_rest_api(&self, caller: &Caller, input: GetRestApiRequest) -> Result<RestApi, Error> {
-        rest_api::get(&self.draft(caller), &input)
-    }
-
-    async fn get_rest_apis(&self, caller: &Caller, input: GetRestApisRequest) -> Result<RestApis, Error> {
-        rest_api::list(&self.draft(caller), &input)
-    }
-
-    async fn create_resource(&self, caller: &Caller, input: CreateResourceRequest) -> Result<Resource, Error> {
-        self.edit(caller, |draft| resource::create(draft, &input)).await
-    }
-
-    async fn delete_resource(&self, caller: &Caller, input: DeleteResourceRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| resource::delete(draft, &input)).await
-    }
-
-    async fn get_resource(&self, caller: &Caller, input: GetResourceRequest) -> Result<Resource, Error> {
-        resource::get(&self.draft(caller), &input)
-    }
-
-    async fn get_resources(&self, caller: &Caller, input: GetResourcesRequest) -> Result<Resources, Error> {
-        resource::list(&self.draft(caller), &input)
-    }
-
-    async fn put_method(&self, caller: &Caller, input: PutMethodRequest) -> Result<Method, Error> {
-        self.edit(caller, |draft| method::put(draft, &input)).await
-    }
-
-    async fn delete_method(&self, caller: &Caller, input: DeleteMethodRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| method::delete(draft, &input)).await
-    }
-
-    async fn get_method(&self, caller: &Caller, input: GetMethodRequest) -> Result<Method, Error> {
-        method::get(&self.draft(caller), &input)
-    }
-
-    async fn put_integration(&self, caller: &Caller, input: PutIntegrationRequest) -> Result<Integration, Error> {
-        self.edit(caller, |draft| integration::put(draft, &input)).await
-    }
-
-    async fn delete_integration(&self, caller: &Caller, input: DeleteIntegrationRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| integration::delete(draft, &input)).await
-    }
-
-    async fn get_integration(&self, caller: &Caller, input: GetIntegrationRequest) -> Result<Integration, Error> {
-        integration::get(&self.draft(caller), &input)
-    }
-
-    async fn create_deployment(&self, caller: &Caller, input: CreateDeploymentRequest) -> Result<Deployment, Error> {
-        self.edit(caller, |draft| deployment::create(draft, &input)).await
-    }
-
-    async fn delete_deployment(&self, caller: &Caller, input: DeleteDeploymentRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| deployment::delete(draft, &input)).await
-    }
-
-    async fn get_deployment(&self, caller: &Caller, input: GetDeploymentRequest) -> Result<Deployment, Error> {
-        deployment::get(&self.draft(caller), &input)
-    }
-
-    async fn get_deployments(&self, caller: &Caller, input: GetDeploymentsRequest) -> Result<Deployments, Error> {
-        deployment::list(&self.draft(caller), &input)
-    }
-
-    async fn create_stage(&self, caller: &Caller, input: CreateStageRequest) -> Result<Stage, Error> {
-        self.edit(caller, |draft| stage::create(draft, &input)).await
-    }
-
-    async fn update_stage(&self, caller: &Caller, input: UpdateStageRequest) -> Result<Stage, Error> {
-        self.edit(caller, |draft| stage::update(draft, &input)).await
-    }
-
-    async fn delete_stage(&self, caller: &Caller, input: DeleteStageRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| stage::delete(draft, &input)).await
-    }
-
-    async fn get_stage(&self, caller: &Caller, input: GetStageRequest) -> Result<Stage, Error> {
-        stage::get(&self.draft(caller), &input)
-    }
-
-    async fn get_stages(&self, caller: &Caller, input: GetStagesRequest) -> Result<Stages, Error> {
-        stage::list(&self.draft(caller), &input)
+    async fn put_rest_api(&self, caller: &Caller, input: PutRestApiRequest) -> Result<RestApi, Error> {
+        self.edit(caller, |draft| {
+            let before = draft.state.rest_apis.get(&input.rest_api_id).map(|api| api.tags.clone()).unwrap_or_default();
+            let made = document::put(draft, &input)?;
+            may_set(caller, &format!("/restapis/{}", input.rest_api_id), &before, made.tags.as_ref())?;
+            Ok(made)
+        })
+        .await
     }
 
     async fn generate_client_certificate(
@@ -146,78 +190,6 @@ impl ApiGateway for Control {
         self.edit(caller, |draft| client_certificate::generate(draft, &input, &made, self.keyring())).await
     }
 
-    async fn get_client_certificate(
-        &self,
-        caller: &Caller,
-        input: GetClientCertificateRequest,
-    ) -> Result<ClientCertificate, Error> {
-        client_certificate::get(&self.draft(caller), &input)
-    }
-
-    async fn get_client_certificates(
-        &self,
-        caller: &Caller,
-        input: GetClientCertificatesRequest,
-    ) -> Result<ClientCertificates, Error> {
-        client_certificate::list(&self.draft(caller), &input)
-    }
-
-    async fn update_client_certificate(
-        &self,
-        caller: &Caller,
-        input: UpdateClientCertificateRequest,
-    ) -> Result<ClientCertificate, Error> {
-        self.edit(caller, |draft| client_certificate::update(draft, &input)).await
-    }
-
-    async fn delete_client_certificate(
-        &self,
-        caller: &Caller,
-        input: DeleteClientCertificateRequest,
-    ) -> Result<(), Error> {
-        self.edit(caller, |draft| client_certificate::delete(draft, &input)).await
-    }
-
-    async fn create_base_path_mapping(
-        &self,
-        caller: &Caller,
-        input: CreateBasePathMappingRequest,
-    ) -> Result<BasePathMapping, Error> {
-        self.edit(caller, |draft| base_path::create(draft, &input)).await
-    }
-
-    async fn update_base_path_mapping(
-        &self,
-        caller: &Caller,
-        input: UpdateBasePathMappingRequest,
-    ) -> Result<BasePathMapping, Error> {
-        self.edit(caller, |draft| base_path::update(draft, &input)).await
-    }
-
-    async fn delete_base_path_mapping(
-        &self,
-        caller: &Caller,
-        input: DeleteBasePathMappingRequest,
-    ) -> Result<(), Error> {
-        self.edit(caller, |draft| base_path::delete(draft, &input)).await
-    }
-
-    async fn get_base_path_mapping(
-        &self,
-        caller: &Caller,
-        input: GetBasePathMappingRequest,
-    ) -> Result<BasePathMapping, Error> {
-        base_path::get(&self.draft(caller), &input)
-    }
-
-    async fn get_base_path_mappings(
-        &self,
-        caller: &Caller,
-        input: GetBasePathMappingsRequest,
-    ) -> Result<BasePathMappings, Error> {
-        base_path::list(&self.draft(caller), &input)
-    }
-
     async fn create_domain_name(&self, caller: &Caller, input: CreateDomainNameRequest) -> Result<DomainName, Error> {
         let domain = self.edit(caller, |draft| domain_name::create(draft, &input)).await?;
         Ok(domain_name::show(&self.draft(caller), &domain, &self.enforced()))
@@ -226,10 +198,6 @@ impl ApiGateway for Control {
     async fn update_domain_name(&self, caller: &Caller, input: UpdateDomainNameRequest) -> Result<DomainName, Error> {
         let domain = self.edit(caller, |draft| domain_name::update(draft, &input)).await?;
         Ok(domain_name::show(&self.draft(caller), &domain, &self.enforced()))
-    }
-
-    async fn delete_domain_name(&self, caller: &Caller, input: DeleteDomainNameRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| domain_name::delete(draft, &input)).await
     }
 
     async fn get_domain_name(&self, caller: &Caller, input: GetDomainNameRequest) -> Result<DomainName, Error> {
@@ -260,14 +228,6 @@ impl ApiGateway for Control {
         self.edit(caller, |draft| api_key::import(draft, self.keyring(), &input)).await
     }
 
-    async fn update_api_key(&self, caller: &Caller, input: UpdateApiKeyRequest) -> Result<ApiKey, Error> {
-        self.edit(caller, |draft| api_key::update(draft, &input)).await
-    }
-
-    async fn delete_api_key(&self, caller: &Caller, input: DeleteApiKeyRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| api_key::delete(draft, &input)).await
-    }
-
     async fn get_api_key(&self, caller: &Caller, input: GetApiKeyRequest) -> Result<ApiKey, Error> {
         api_key::get(&self.draft(caller), self.keyring(), &input)
     }
@@ -276,36 +236,12 @@ impl ApiGateway for Control {
         api_key::list(&self.draft(caller), self.keyring(), &input)
     }
 
-    async fn create_usage_plan(&self, caller: &Caller, input: CreateUsagePlanRequest) -> Result<UsagePlan, Error> {
-        self.edit(caller, |draft| usage_plan::create(draft, &input)).await
-    }
-
-    async fn update_usage_plan(&self, caller: &Caller, input: UpdateUsagePlanRequest) -> Result<UsagePlan, Error> {
-        self.edit(caller, |draft| usage_plan::update(draft, &input)).await
-    }
-
-    async fn delete_usage_plan(&self, caller: &Caller, input: DeleteUsagePlanRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| usage_plan::delete(draft, &input)).await
-    }
-
-    async fn get_usage_plan(&self, caller: &Caller, input: GetUsagePlanRequest) -> Result<UsagePlan, Error> {
-        usage_plan::get(&self.draft(caller), &input)
-    }
-
-    async fn get_usage_plans(&self, caller: &Caller, input: GetUsagePlansRequest) -> Result<UsagePlans, Error> {
-        usage_plan::list(&self.draft(caller), &input)
-    }
-
     async fn create_usage_plan_key(
         &self,
         caller: &Caller,
         input: CreateUsagePlanKeyRequest,
     ) -> Result<UsagePlanKey, Error> {
         self.edit(caller, |draft| usage_plan::create_key(draft, self.keyring(), &input)).await
-    }
-
-    async fn delete_usage_plan_key(&self, caller: &Caller, input: DeleteUsagePlanKeyRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| usage_plan::delete_key(draft, &input)).await
     }
 
     async fn get_usage_plan_key(&self, caller: &Caller, input: GetUsagePlanKeyRequest) -> Result<UsagePlanKey, Error> {
@@ -338,215 +274,7 @@ impl ApiGateway for Control {
         self.settings().recorded(By::Caller(caller), update).await
     }
 
-    async fn update_resource(&self, caller: &Caller, input: UpdateResourceRequest) -> Result<Resource, Error> {
-        self.edit(caller, |draft| resource::update(draft, &input)).await
-    }
-
-    async fn update_method(&self, caller: &Caller, input: UpdateMethodRequest) -> Result<Method, Error> {
-        self.edit(caller, |draft| method::update(draft, &input)).await
-    }
-
-    async fn update_integration(&self, caller: &Caller, input: UpdateIntegrationRequest) -> Result<Integration, Error> {
-        self.edit(caller, |draft| integration::update(draft, &input)).await
-    }
-
-    async fn update_deployment(&self, caller: &Caller, input: UpdateDeploymentRequest) -> Result<Deployment, Error> {
-        self.edit(caller, |draft| deployment::update(draft, &input)).await
-    }
-
-    async fn create_authorizer(&self, caller: &Caller, input: CreateAuthorizerRequest) -> Result<Authorizer, Error> {
-        self.edit(caller, |draft| authorizer::create(draft, &input)).await
-    }
-
-    async fn update_authorizer(&self, caller: &Caller, input: UpdateAuthorizerRequest) -> Result<Authorizer, Error> {
-        self.edit(caller, |draft| authorizer::update(draft, &input)).await
-    }
-
-    async fn delete_authorizer(&self, caller: &Caller, input: DeleteAuthorizerRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| authorizer::delete(draft, &input)).await
-    }
-
-    async fn get_authorizer(&self, caller: &Caller, input: GetAuthorizerRequest) -> Result<Authorizer, Error> {
-        authorizer::get(&self.draft(caller), &input)
-    }
-
-    async fn get_authorizers(&self, caller: &Caller, input: GetAuthorizersRequest) -> Result<Authorizers, Error> {
-        authorizer::list(&self.draft(caller), &input)
-    }
-
-    async fn flush_stage_authorizers_cache(
-        &self,
-        caller: &Caller,
-        input: FlushStageAuthorizersCacheRequest,
-    ) -> Result<(), Error> {
-        self.edit(caller, |draft| stage::flush_authorizers(draft, &input)).await
-    }
-
-    async fn put_gateway_response(
-        &self,
-        caller: &Caller,
-        input: PutGatewayResponseRequest,
-    ) -> Result<GatewayResponse, Error> {
-        self.edit(caller, |draft| gateway_response::put(draft, &input)).await
-    }
-
-    async fn update_gateway_response(
-        &self,
-        caller: &Caller,
-        input: UpdateGatewayResponseRequest,
-    ) -> Result<GatewayResponse, Error> {
-        self.edit(caller, |draft| gateway_response::update(draft, &input)).await
-    }
-
-    async fn delete_gateway_response(&self, caller: &Caller, input: DeleteGatewayResponseRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| gateway_response::delete(draft, &input)).await
-    }
-
-    async fn get_gateway_response(
-        &self,
-        caller: &Caller,
-        input: GetGatewayResponseRequest,
-    ) -> Result<GatewayResponse, Error> {
-        gateway_response::get(&self.draft(caller), &input)
-    }
-
-    async fn get_gateway_responses(
-        &self,
-        caller: &Caller,
-        input: GetGatewayResponsesRequest,
-    ) -> Result<GatewayResponses, Error> {
-        gateway_response::list(&self.draft(caller), &input)
-    }
-
     async fn get_account(&self, caller: &Caller, _: GetAccountRequest) -> Result<Account, Error> {
         Ok(account::get(&self.draft(caller)))
-    }
-
-    async fn update_account(&self, caller: &Caller, input: UpdateAccountRequest) -> Result<Account, Error> {
-        self.edit(caller, |draft| account::update(draft, &input)).await
-    }
-
-    async fn create_request_validator(
-        &self,
-        caller: &Caller,
-        input: CreateRequestValidatorRequest,
-    ) -> Result<RequestValidator, Error> {
-        self.edit(caller, |draft| request_validator::create(draft, &input)).await
-    }
-
-    async fn update_request_validator(
-        &self,
-        caller: &Caller,
-        input: UpdateRequestValidatorRequest,
-    ) -> Result<RequestValidator, Error> {
-        self.edit(caller, |draft| request_validator::update(draft, &input)).await
-    }
-
-    async fn delete_request_validator(
-        &self,
-        caller: &Caller,
-        input: DeleteRequestValidatorRequest,
-    ) -> Result<(), Error> {
-        self.edit(caller, |draft| request_validator::delete(draft, &input)).await
-    }
-
-    async fn get_request_validator(
-        &self,
-        caller: &Caller,
-        input: GetRequestValidatorRequest,
-    ) -> Result<RequestValidator, Error> {
-        request_validator::get(&self.draft(caller), &input)
-    }
-
-    async fn get_request_validators(
-        &self,
-        caller: &Caller,
-        input: GetRequestValidatorsRequest,
-    ) -> Result<RequestValidators, Error> {
-        request_validator::list(&self.draft(caller), &input)
-    }
-
-    async fn put_method_response(
-        &self,
-        caller: &Caller,
-        input: PutMethodResponseRequest,
-    ) -> Result<MethodResponse, Error> {
-        self.edit(caller, |draft| method_response::put(draft, &input)).await
-    }
-
-    async fn update_method_response(
-        &self,
-        caller: &Caller,
-        input: UpdateMethodResponseRequest,
-    ) -> Result<MethodResponse, Error> {
-        self.edit(caller, |draft| method_response::update(draft, &input)).await
-    }
-
-    async fn delete_method_response(&self, caller: &Caller, input: DeleteMethodResponseRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| method_response::delete(draft, &input)).await
-    }
-
-    async fn get_method_response(
-        &self,
-        caller: &Caller,
-        input: GetMethodResponseRequest,
-    ) -> Result<MethodResponse, Error> {
-        method_response::get(&self.draft(caller), &input)
-    }
-
-    async fn put_integration_response(
-        &self,
-        caller: &Caller,
-        input: PutIntegrationResponseRequest,
-    ) -> Result<IntegrationResponse, Error> {
-        self.edit(caller, |draft| integration_response::put(draft, &input)).await
-    }
-
-    async fn update_integration_response(
-        &self,
-        caller: &Caller,
-        input: UpdateIntegrationResponseRequest,
-    ) -> Result<IntegrationResponse, Error> {
-        self.edit(caller, |draft| integration_response::update(draft, &input)).await
-    }
-
-    async fn delete_integration_response(
-        &self,
-        caller: &Caller,
-        input: DeleteIntegrationResponseRequest,
-    ) -> Result<(), Error> {
-        self.edit(caller, |draft| integration_response::delete(draft, &input)).await
-    }
-
-    async fn get_integration_response(
-        &self,
-        caller: &Caller,
-        input: GetIntegrationResponseRequest,
-    ) -> Result<IntegrationResponse, Error> {
-        integration_response::get(&self.draft(caller), &input)
-    }
-
-    async fn create_model(&self, caller: &Caller, input: CreateModelRequest) -> Result<Model, Error> {
-        self.edit(caller, |draft| models::create(draft, &input)).await
-    }
-
-    async fn update_model(&self, caller: &Caller, input: UpdateModelRequest) -> Result<Model, Error> {
-        self.edit(caller, |draft| models::update(draft, &input)).await
-    }
-
-    async fn delete_model(&self, caller: &Caller, input: DeleteModelRequest) -> Result<(), Error> {
-        self.edit(caller, |draft| models::delete(draft, &input)).await
-    }
-
-    async fn get_model(&self, caller: &Caller, input: GetModelRequest) -> Result<Model, Error> {
-        models::get(&self.draft(caller), &input)
-    }
-
-    async fn get_models(&self, caller: &Caller, input: GetModelsRequest) -> Result<Models, Error> {
-        models::list(&self.draft(caller), &input)
-    }
-
-    async fn get_model_template(&self, caller: &Caller, input: GetModelTemplateRequest) -> Result<Template, Error> {
-        models::template(&self.draft(caller), &input)
     }
 }

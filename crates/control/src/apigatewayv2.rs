@@ -16,7 +16,7 @@ pub(crate) mod mapping;
 mod named;
 mod object;
 pub(crate) mod of_api;
-mod operations;
+pub(crate) mod operations;
 pub(crate) mod page;
 mod parameters;
 mod quick_create;

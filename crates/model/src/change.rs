@@ -4,10 +4,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::resource::{
     AccessKey, Account, AcmeAccount, AcmeOrder, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate,
-    ClientCertificate, Deployment, Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa,
-    LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi,
-    RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink,
-    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
+    ClientCertificate, Deployment, DocumentationPart, DocumentationVersion, Domain, Endpoint, GatewayResponse, Group,
+    HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet,
+    RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
+    UsagePlanKey, User, VpcLink, WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 
 /// One resource put (`value` is its JSON) or deleted (`None`).
@@ -102,6 +102,8 @@ resources! {
     Certificate = "certificates" [arn];
     ClientCertificate = "client-certificates" [id];
     Deployment = "deployments" [api_id, id];
+    DocumentationPart = "documentation-parts" [api_id, id];
+    DocumentationVersion = "documentation-versions" [api_id, version];
     Domain = "domains" [name];
     Endpoint = "endpoints" [region];
     GatewayResponse = "gateway-responses" [api_id, response_type];

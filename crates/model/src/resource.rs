@@ -29,9 +29,10 @@ pub use logs::{
     SubscriptionFilter,
 };
 pub use rest::{
-    Account, ApiKey, GatewayResponse, IntegrationResponse, MethodResponse, Model, Passthrough, PlanStage, PlanThrottle,
-    RequestValidator, RestApi, RestAuthorization, RestAuthorizer, RestAuthorizerKind, RestIntegration,
-    RestIntegrationKind, RestMethod, RestResource, UsagePlan, UsagePlanKey,
+    Account, ApiKey, DocumentationLocation, DocumentationPart, DocumentationVersion, GatewayResponse,
+    IntegrationResponse, MethodResponse, Model, Passthrough, PlanStage, PlanThrottle, RequestValidator, RestApi,
+    RestAuthorization, RestAuthorizer, RestAuthorizerKind, RestIntegration, RestIntegrationKind, RestMethod,
+    RestResource, UsagePlan, UsagePlanKey,
 };
 pub use vpc_link::VpcLink;
 pub use web_socket::{
@@ -267,6 +268,9 @@ pub struct Stage {
     /// How often all that authorizers had said was to be forgotten.
     #[serde(default)]
     pub authorizers_flushed: u64,
+    /// `documentationVersion`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documentation_version: Option<String>,
     /// `lastDeploymentStatusMessage`
     pub last_deployment_status_message: Option<String>,
     /// Made by quick create.
@@ -340,9 +344,12 @@ pub struct Deployment {
     /// A REST API's `binaryMediaTypes` when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binary_media_types: Vec<String>,
-    /// A REST API's models when it was deployed, as far as payloads are held against them.
+    /// A REST API's models when it was deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
+    /// A REST API's request validators when it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_validators: Vec<RequestValidator>,
 }
 
 /// A custom domain name, unique over the gateway.

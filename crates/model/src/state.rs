@@ -7,10 +7,10 @@ use crate::change::Resource;
 use crate::map::Map;
 use crate::resource::{
     AccessKey, Account, AcmeAccount, AcmeOrder, Api, ApiKey, ApiMapping, ApiPolicy, Authorizer, Certificate,
-    ClientCertificate, Deployment, Domain, Endpoint, GatewayResponse, Group, HostedZone, Integration, LocalCa,
-    LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet, RequestValidator, RestApi,
-    RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan, UsagePlanKey, User, VpcLink,
-    WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
+    ClientCertificate, Deployment, DocumentationPart, DocumentationVersion, Domain, Endpoint, GatewayResponse, Group,
+    HostedZone, Integration, LocalCa, LogGroup, LogResourcePolicy, ManagedPolicy, Model, QueryDefinition, RecordSet,
+    RequestValidator, RestApi, RestAuthorizer, RestResource, Role, Route, RoutingRule, Stage, UpstreamCa, UsagePlan,
+    UsagePlanKey, User, VpcLink, WebSocketIntegration, WebSocketModel, WebSocketRoute, ZoneChange,
 };
 use crate::{Change, Key, Revision};
 
@@ -43,6 +43,10 @@ pub struct State {
     pub client_certificates: Table<ClientCertificate>,
     /// By API id, then id.
     pub deployments: Nested<Deployment>,
+    /// By API id, then id.
+    pub documentation_parts: Nested<DocumentationPart>,
+    /// By API id, then version.
+    pub documentation_versions: Nested<DocumentationVersion>,
     /// By name.
     pub domains: Table<Domain>,
     /// By region.
@@ -148,6 +152,8 @@ impl State {
             Certificate::KIND => one(&mut self.certificates, change),
             ClientCertificate::KIND => one(&mut self.client_certificates, change),
             Deployment::KIND => two(&mut self.deployments, change),
+            DocumentationPart::KIND => two(&mut self.documentation_parts, change),
+            DocumentationVersion::KIND => two(&mut self.documentation_versions, change),
             Domain::KIND => one(&mut self.domains, change),
             Endpoint::KIND => one(&mut self.endpoints, change),
             GatewayResponse::KIND => two(&mut self.gateway_responses, change),

@@ -139,6 +139,7 @@ fn deployment(disabled: bool) -> Deployment {
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
         models: Vec::new(),
+        request_validators: Vec::new(),
     }
 }
 
@@ -157,6 +158,7 @@ fn stage(name: &str) -> Stage {
         updated: 0,
         client_certificate_id: None,
         authorizers_flushed: 0,
+        documentation_version: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),

@@ -197,6 +197,7 @@ impl<'a> Types<'a> {
         let fields = members(shape).map(|(name, member)| {
             let wire = member["locationName"].as_str().unwrap_or(name).to_owned();
             let kind = self.kind(target(member))?;
+            let kind = if self.holds(target(member), structure) { format!("Box<{kind}>") } else { kind };
             let timestamp = kind == "Timestamp";
             let optional = timestamp || !(input && is_required(shape, name));
             let mut attributes = String::new();
@@ -234,6 +235,22 @@ impl<'a> Types<'a> {
             other => return Err(format!("{}: {name} is a {other}, unknown to the code generator", self.model.name)),
         };
         Ok(if shape["sensitive"] == true { format!("Sensitive<{kind}>") } else { kind })
+    }
+
+    /// Whether a structure holds another, or itself, other than in a list or a map: it would be of no size.
+    fn holds(&self, structure: &str, other: &str) -> bool {
+        let (mut todo, mut seen) = (vec![structure], BTreeSet::new());
+        while let Some(name) = todo.pop() {
+            let Ok(shape) = self.model.shape(name) else { continue };
+            if shape["type"] != "structure" || !seen.insert(name) {
+                continue;
+            }
+            if name == other {
+                return true;
+            }
+            todo.extend(members(shape).map(|(_, member)| target(member)));
+        }
+        false
     }
 
     fn timestamp_format(&self, name: &str) -> Result<&'static str, String> {

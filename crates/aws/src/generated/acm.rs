@@ -157,7 +157,7 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetAccountConfiguration",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/",
         status: 200,
@@ -256,11 +256,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutAccountConfiguration",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::PUT_ACCOUNT_CONFIGURATION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -328,11 +328,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "SearchCertificates",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/",
         status: 200,
-        input: &[],
+        input: shape::SEARCH_CERTIFICATES_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -404,6 +404,10 @@ pub trait Acm: Sync {
         caller: &Caller,
         input: ExportCertificateRequest,
     ) -> impl Future<Output = Result<ExportCertificateResponse, Error>> + Send;
+    fn get_account_configuration(
+        &self,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<GetAccountConfigurationResponse, Error>> + Send;
     fn get_certificate(
         &self,
         caller: &Caller,
@@ -429,6 +433,11 @@ pub trait Acm: Sync {
         caller: &Caller,
         input: ListTagsForResourceRequest,
     ) -> impl Future<Output = Result<ListTagsForResourceResponse, Error>> + Send;
+    fn put_account_configuration(
+        &self,
+        caller: &Caller,
+        input: PutAccountConfigurationRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn remove_tags_from_certificate(
         &self,
         caller: &Caller,
@@ -449,6 +458,11 @@ pub trait Acm: Sync {
         caller: &Caller,
         input: RevokeCertificateRequest,
     ) -> impl Future<Output = Result<RevokeCertificateResponse, Error>> + Send;
+    fn search_certificates(
+        &self,
+        caller: &Caller,
+        input: SearchCertificatesRequest,
+    ) -> impl Future<Output = Result<SearchCertificatesResponse, Error>> + Send;
     fn tag_resource(
         &self,
         caller: &Caller,
@@ -489,17 +503,22 @@ async fn dispatch<S: Acm>(service: &S, caller: &Caller, operation: &Operation, i
         "DeleteCertificate" => service.delete_certificate(caller, parse(input)?).await.map(|()| Reply::default()),
         "DescribeCertificate" => Reply::json(&service.describe_certificate(caller, parse(input)?).await?),
         "ExportCertificate" => Reply::json(&service.export_certificate(caller, parse(input)?).await?),
+        "GetAccountConfiguration" => Reply::json(&service.get_account_configuration(caller).await?),
         "GetCertificate" => Reply::json(&service.get_certificate(caller, parse(input)?).await?),
         "ImportCertificate" => Reply::json(&service.import_certificate(caller, parse(input)?).await?),
         "ListCertificates" => Reply::json(&service.list_certificates(caller, parse(input)?).await?),
         "ListTagsForCertificate" => Reply::json(&service.list_tags_for_certificate(caller, parse(input)?).await?),
         "ListTagsForResource" => Reply::json(&service.list_tags_for_resource(caller, parse(input)?).await?),
+        "PutAccountConfiguration" => {
+            service.put_account_configuration(caller, parse(input)?).await.map(|()| Reply::default())
+        }
         "RemoveTagsFromCertificate" => {
             service.remove_tags_from_certificate(caller, parse(input)?).await.map(|()| Reply::default())
         }
         "RenewCertificate" => service.renew_certificate(caller, parse(input)?).await.map(|()| Reply::default()),
         "RequestCertificate" => Reply::json(&service.request_certificate(caller, parse(input)?).await?),
         "RevokeCertificate" => Reply::json(&service.revoke_certificate(caller, parse(input)?).await?),
+        "SearchCertificates" => Reply::json(&service.search_certificates(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         "UpdateCertificateOptions" => {
@@ -507,6 +526,88 @@ async fn dispatch<S: Acm>(service: &S, caller: &Caller, operation: &Operation, i
         }
         _ => Err(broken("method")),
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct AcmCertificateMetadata {
+    #[serde(rename = "AcmeAccountId", skip_serializing_if = "Option::is_none")]
+    pub acme_account_id: Option<String>,
+    #[serde(rename = "AcmeEndpointArn", skip_serializing_if = "Option::is_none")]
+    pub acme_endpoint_arn: Option<String>,
+    #[serde(rename = "CertificateKeyPairOrigin", skip_serializing_if = "Option::is_none")]
+    pub certificate_key_pair_origin: Option<CertificateKeyPairOrigin>,
+    #[serde(
+        rename = "CreatedAt",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub created_at: Option<Timestamp>,
+    #[serde(rename = "ExportOption", skip_serializing_if = "Option::is_none")]
+    pub export_option: Option<CertificateExport>,
+    #[serde(rename = "Exported", skip_serializing_if = "Option::is_none")]
+    pub exported: Option<bool>,
+    #[serde(
+        rename = "ImportedAt",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub imported_at: Option<Timestamp>,
+    #[serde(rename = "InUse", skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<bool>,
+    #[serde(
+        rename = "IssuedAt",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub issued_at: Option<Timestamp>,
+    #[serde(rename = "ManagedBy", skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<CertificateManagedBy>,
+    #[serde(rename = "RenewalEligibility", skip_serializing_if = "Option::is_none")]
+    pub renewal_eligibility: Option<RenewalEligibility>,
+    #[serde(rename = "RenewalStatus", skip_serializing_if = "Option::is_none")]
+    pub renewal_status: Option<RenewalStatus>,
+    #[serde(
+        rename = "RevokedAt",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub revoked_at: Option<Timestamp>,
+    #[serde(rename = "Status", skip_serializing_if = "Option::is_none")]
+    pub status: Option<CertificateStatus>,
+    #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<CertificateType>,
+    #[serde(rename = "ValidationMethod", skip_serializing_if = "Option::is_none")]
+    pub validation_method: Option<ValidationMethod>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct AcmCertificateMetadataFilter {
+    #[serde(rename = "AcmeAccountId")]
+    pub acme_account_id: Option<String>,
+    #[serde(rename = "AcmeEndpointArn")]
+    pub acme_endpoint_arn: Option<String>,
+    #[serde(rename = "CertificateKeyPairOrigin")]
+    pub certificate_key_pair_origin: Option<CertificateKeyPairOrigin>,
+    #[serde(rename = "ExportOption")]
+    pub export_option: Option<CertificateExport>,
+    #[serde(rename = "Exported")]
+    pub exported: Option<bool>,
+    #[serde(rename = "InUse")]
+    pub in_use: Option<bool>,
+    #[serde(rename = "ManagedBy")]
+    pub managed_by: Option<CertificateManagedBy>,
+    #[serde(rename = "RenewalStatus")]
+    pub renewal_status: Option<RenewalStatus>,
+    #[serde(rename = "Status")]
+    pub status: Option<CertificateStatus>,
+    #[serde(rename = "Type")]
+    pub r#type: Option<CertificateType>,
+    #[serde(rename = "ValidationMethod")]
+    pub validation_method: Option<ValidationMethod>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -611,12 +712,50 @@ pub struct CertificateDetail {
     pub r#type: Option<CertificateType>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CertificateFilter {
+    #[serde(rename = "AcmCertificateMetadataFilter")]
+    pub acm_certificate_metadata_filter: Option<AcmCertificateMetadataFilter>,
+    #[serde(rename = "CertificateArn")]
+    pub certificate_arn: Option<String>,
+    #[serde(rename = "X509AttributeFilter")]
+    pub x509_attribute_filter: Option<X509AttributeFilter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CertificateFilterStatement {
+    #[serde(rename = "And")]
+    pub and: Option<Vec<CertificateFilterStatement>>,
+    #[serde(rename = "Filter")]
+    pub filter: Option<CertificateFilter>,
+    #[serde(rename = "Not")]
+    pub not: Option<Box<CertificateFilterStatement>>,
+    #[serde(rename = "Or")]
+    pub or: Option<Vec<CertificateFilterStatement>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct CertificateMetadata {
+    #[serde(rename = "AcmCertificateMetadata", skip_serializing_if = "Option::is_none")]
+    pub acm_certificate_metadata: Option<AcmCertificateMetadata>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct CertificateOptions {
     #[serde(rename = "CertificateTransparencyLoggingPreference", skip_serializing_if = "Option::is_none")]
     pub certificate_transparency_logging_preference: Option<CertificateTransparencyLoggingPreference>,
     #[serde(rename = "Export", skip_serializing_if = "Option::is_none")]
     pub export: Option<CertificateExport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct CertificateSearchResult {
+    #[serde(rename = "CertificateArn", skip_serializing_if = "Option::is_none")]
+    pub certificate_arn: Option<String>,
+    #[serde(rename = "CertificateMetadata", skip_serializing_if = "Option::is_none")]
+    pub certificate_metadata: Option<CertificateMetadata>,
+    #[serde(rename = "X509Attributes", skip_serializing_if = "Option::is_none")]
+    pub x509_attributes: Option<X509Attributes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -695,6 +834,22 @@ pub struct CertificateSummary {
     pub r#type: Option<CertificateType>,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CommonNameFilter {
+    #[serde(rename = "ComparisonOperator")]
+    pub comparison_operator: ComparisonOperator,
+    #[serde(rename = "Value")]
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct CustomAttribute {
+    #[serde(rename = "ObjectIdentifier", skip_serializing_if = "Option::is_none")]
+    pub object_identifier: Option<String>,
+    #[serde(rename = "Value", skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteCertificateRequest {
     #[serde(rename = "CertificateArn")]
@@ -711,6 +866,50 @@ pub struct DescribeCertificateRequest {
 pub struct DescribeCertificateResponse {
     #[serde(rename = "Certificate", skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateDetail>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DistinguishedName {
+    #[serde(rename = "CommonName", skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
+    #[serde(rename = "Country", skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(rename = "CustomAttributes", skip_serializing_if = "Option::is_none")]
+    pub custom_attributes: Option<Vec<CustomAttribute>>,
+    #[serde(rename = "DistinguishedNameQualifier", skip_serializing_if = "Option::is_none")]
+    pub distinguished_name_qualifier: Option<String>,
+    #[serde(rename = "DomainComponents", skip_serializing_if = "Option::is_none")]
+    pub domain_components: Option<Vec<String>>,
+    #[serde(rename = "GenerationQualifier", skip_serializing_if = "Option::is_none")]
+    pub generation_qualifier: Option<String>,
+    #[serde(rename = "GivenName", skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    #[serde(rename = "Initials", skip_serializing_if = "Option::is_none")]
+    pub initials: Option<String>,
+    #[serde(rename = "Locality", skip_serializing_if = "Option::is_none")]
+    pub locality: Option<String>,
+    #[serde(rename = "Organization", skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    #[serde(rename = "OrganizationalUnit", skip_serializing_if = "Option::is_none")]
+    pub organizational_unit: Option<String>,
+    #[serde(rename = "Pseudonym", skip_serializing_if = "Option::is_none")]
+    pub pseudonym: Option<String>,
+    #[serde(rename = "SerialNumber", skip_serializing_if = "Option::is_none")]
+    pub serial_number: Option<String>,
+    #[serde(rename = "State", skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    #[serde(rename = "Surname", skip_serializing_if = "Option::is_none")]
+    pub surname: Option<String>,
+    #[serde(rename = "Title", skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct DnsNameFilter {
+    #[serde(rename = "ComparisonOperator")]
+    pub comparison_operator: ComparisonOperator,
+    #[serde(rename = "Value")]
+    pub value: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -737,6 +936,12 @@ pub struct DomainValidationOption {
     pub domain_name: String,
     #[serde(rename = "ValidationDomain")]
     pub validation_domain: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ExpiryEventsConfiguration {
+    #[serde(rename = "DaysBeforeExpiry", skip_serializing_if = "Option::is_none")]
+    pub days_before_expiry: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -777,6 +982,30 @@ pub struct Filters {
     pub key_usage: Option<Vec<KeyUsageName>>,
     #[serde(rename = "managedBy")]
     pub managed_by: Option<CertificateManagedBy>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GeneralName {
+    #[serde(rename = "DirectoryName", skip_serializing_if = "Option::is_none")]
+    pub directory_name: Option<DistinguishedName>,
+    #[serde(rename = "DnsName", skip_serializing_if = "Option::is_none")]
+    pub dns_name: Option<String>,
+    #[serde(rename = "IpAddress", skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    #[serde(rename = "OtherName", skip_serializing_if = "Option::is_none")]
+    pub other_name: Option<OtherName>,
+    #[serde(rename = "RegisteredId", skip_serializing_if = "Option::is_none")]
+    pub registered_id: Option<String>,
+    #[serde(rename = "Rfc822Name", skip_serializing_if = "Option::is_none")]
+    pub rfc822_name: Option<String>,
+    #[serde(rename = "UniformResourceIdentifier", skip_serializing_if = "Option::is_none")]
+    pub uniform_resource_identifier: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetAccountConfigurationResponse {
+    #[serde(rename = "ExpiryEvents", skip_serializing_if = "Option::is_none")]
+    pub expiry_events: Option<ExpiryEventsConfiguration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -873,6 +1102,16 @@ pub struct ListTagsForResourceRequest {
 
 pub type ListTagsForResourceResponse = ListTagsForCertificateResponse;
 
+pub type OtherName = CustomAttribute;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutAccountConfigurationRequest {
+    #[serde(rename = "ExpiryEvents")]
+    pub expiry_events: Option<ExpiryEventsConfiguration>,
+    #[serde(rename = "IdempotencyToken")]
+    pub idempotency_token: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct RemoveTagsFromCertificateRequest {
     #[serde(rename = "CertificateArn")]
@@ -950,6 +1189,40 @@ pub struct RevokeCertificateRequest {
 
 pub type RevokeCertificateResponse = ImportCertificateResponse;
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct SearchCertificatesRequest {
+    #[serde(rename = "FilterStatement")]
+    pub filter_statement: Option<CertificateFilterStatement>,
+    #[serde(rename = "MaxResults")]
+    pub max_results: Option<i32>,
+    #[serde(rename = "NextToken")]
+    pub next_token: Option<String>,
+    #[serde(rename = "SortBy")]
+    pub sort_by: Option<SearchCertificatesSortBy>,
+    #[serde(rename = "SortOrder")]
+    pub sort_order: Option<SearchCertificatesSortOrder>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct SearchCertificatesResponse {
+    #[serde(rename = "NextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    #[serde(rename = "Results", skip_serializing_if = "Option::is_none")]
+    pub results: Option<Vec<CertificateSearchResult>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct SubjectAlternativeNameFilter {
+    #[serde(rename = "DnsName")]
+    pub dns_name: Option<DnsNameFilter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct SubjectFilter {
+    #[serde(rename = "CommonName")]
+    pub common_name: Option<CommonNameFilter>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tag {
     #[serde(rename = "Key")]
@@ -967,6 +1240,14 @@ pub struct TagResourceRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct TimestampRange {
+    #[serde(rename = "End", default, with = "crate::value::epoch_seconds")]
+    pub end: Option<Timestamp>,
+    #[serde(rename = "Start", default, with = "crate::value::epoch_seconds")]
+    pub start: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UntagResourceRequest {
     #[serde(rename = "ResourceArn")]
     pub resource_arn: String,
@@ -980,6 +1261,58 @@ pub struct UpdateCertificateOptionsRequest {
     pub certificate_arn: String,
     #[serde(rename = "Options")]
     pub options: CertificateOptions,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct X509AttributeFilter {
+    #[serde(rename = "ExtendedKeyUsage")]
+    pub extended_key_usage: Option<ExtendedKeyUsageName>,
+    #[serde(rename = "KeyAlgorithm")]
+    pub key_algorithm: Option<KeyAlgorithm>,
+    #[serde(rename = "KeyUsage")]
+    pub key_usage: Option<KeyUsageName>,
+    #[serde(rename = "NotAfter")]
+    pub not_after: Option<TimestampRange>,
+    #[serde(rename = "NotBefore")]
+    pub not_before: Option<TimestampRange>,
+    #[serde(rename = "SerialNumber")]
+    pub serial_number: Option<String>,
+    #[serde(rename = "Subject")]
+    pub subject: Option<SubjectFilter>,
+    #[serde(rename = "SubjectAlternativeName")]
+    pub subject_alternative_name: Option<SubjectAlternativeNameFilter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct X509Attributes {
+    #[serde(rename = "ExtendedKeyUsages", skip_serializing_if = "Option::is_none")]
+    pub extended_key_usages: Option<Vec<ExtendedKeyUsageName>>,
+    #[serde(rename = "Issuer", skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<DistinguishedName>,
+    #[serde(rename = "KeyAlgorithm", skip_serializing_if = "Option::is_none")]
+    pub key_algorithm: Option<KeyAlgorithm>,
+    #[serde(rename = "KeyUsages", skip_serializing_if = "Option::is_none")]
+    pub key_usages: Option<Vec<KeyUsageName>>,
+    #[serde(
+        rename = "NotAfter",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub not_after: Option<Timestamp>,
+    #[serde(
+        rename = "NotBefore",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub not_before: Option<Timestamp>,
+    #[serde(rename = "SerialNumber", skip_serializing_if = "Option::is_none")]
+    pub serial_number: Option<String>,
+    #[serde(rename = "Subject", skip_serializing_if = "Option::is_none")]
+    pub subject: Option<DistinguishedName>,
+    #[serde(rename = "SubjectAlternativeNames", skip_serializing_if = "Option::is_none")]
+    pub subject_alternative_names: Option<Vec<GeneralName>>,
 }
 
 wire_enum! { pub enum CertificateExport {
@@ -999,6 +1332,9 @@ Enabled = "ENABLED",Disabled = "DISABLED",} }
 
 wire_enum! { pub enum CertificateType {
 Imported = "IMPORTED",AmazonIssued = "AMAZON_ISSUED",Private = "PRIVATE",} }
+
+wire_enum! { pub enum ComparisonOperator {
+Contains = "CONTAINS",Equals = "EQUALS",} }
 
 wire_enum! { pub enum DomainStatus {
 PendingValidation = "PENDING_VALIDATION",Success = "SUCCESS",Failed = "FAILED",} }
@@ -1027,6 +1363,12 @@ PendingAutoRenewal = "PENDING_AUTO_RENEWAL",PendingValidation = "PENDING_VALIDAT
 wire_enum! { pub enum RevocationReason {
 Unspecified = "UNSPECIFIED",KeyCompromise = "KEY_COMPROMISE",CaCompromise = "CA_COMPROMISE",AffiliationChanged = "AFFILIATION_CHANGED",Superceded = "SUPERCEDED",Superseded = "SUPERSEDED",CessationOfOperation = "CESSATION_OF_OPERATION",CertificateHold = "CERTIFICATE_HOLD",RemoveFromCrl = "REMOVE_FROM_CRL",PrivilegeWithdrawn = "PRIVILEGE_WITHDRAWN",AACompromise = "A_A_COMPROMISE",} }
 
+wire_enum! { pub enum SearchCertificatesSortBy {
+CreatedAt = "CREATED_AT",NotAfter = "NOT_AFTER",Status = "STATUS",RenewalStatus = "RENEWAL_STATUS",Exported = "EXPORTED",InUse = "IN_USE",NotBefore = "NOT_BEFORE",KeyAlgorithm = "KEY_ALGORITHM",Type = "TYPE",CertificateArn = "CERTIFICATE_ARN",CommonName = "COMMON_NAME",RevokedAt = "REVOKED_AT",RenewalEligibility = "RENEWAL_ELIGIBILITY",IssuedAt = "ISSUED_AT",ManagedBy = "MANAGED_BY",ExportOption = "EXPORT_OPTION",ValidationMethod = "VALIDATION_METHOD",ImportedAt = "IMPORTED_AT",AcmeEndpointArn = "ACME_ENDPOINT_ARN",AcmeAccountId = "ACME_ACCOUNT_ID",CertificateKeyPairOrigin = "CERTIFICATE_KEY_PAIR_ORIGIN",} }
+
+wire_enum! { pub enum SearchCertificatesSortOrder {
+Ascending = "ASCENDING",Descending = "DESCENDING",} }
+
 wire_enum! { pub enum SortBy {
 CreatedAt = "CREATED_AT",} }
 
@@ -1038,6 +1380,30 @@ Email = "EMAIL",Dns = "DNS",Http = "HTTP",} }
 
 mod shape {
     use crate::schema::{Location, Member, Shape};
+
+    static ACM_CERTIFICATE_METADATA_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "AcmeAccountId", location: Location::Body, required: false, shape: &ACME_ACCOUNT_ID },
+        Member { name: "AcmeEndpointArn", location: Location::Body, required: false, shape: &ARN },
+        Member {
+            name: "CertificateKeyPairOrigin",
+            location: Location::Body,
+            required: false,
+            shape: &CERTIFICATE_KEY_PAIR_ORIGIN,
+        },
+        Member { name: "ExportOption", location: Location::Body, required: false, shape: &CERTIFICATE_EXPORT },
+        Member { name: "Exported", location: Location::Body, required: false, shape: &NULLABLE_BOOLEAN },
+        Member { name: "InUse", location: Location::Body, required: false, shape: &NULLABLE_BOOLEAN },
+        Member { name: "ManagedBy", location: Location::Body, required: false, shape: &CERTIFICATE_MANAGED_BY },
+        Member { name: "RenewalStatus", location: Location::Body, required: false, shape: &RENEWAL_STATUS },
+        Member { name: "Status", location: Location::Body, required: false, shape: &CERTIFICATE_STATUS },
+        Member { name: "Type", location: Location::Body, required: false, shape: &CERTIFICATE_TYPE },
+        Member { name: "ValidationMethod", location: Location::Body, required: false, shape: &VALIDATION_METHOD },
+    ];
+
+    static ACM_CERTIFICATE_METADATA_FILTER: Shape = Shape::Structure(ACM_CERTIFICATE_METADATA_FILTER_MEMBERS);
+
+    static ACME_ACCOUNT_ID: Shape =
+        Shape::String { min: Some(36), max: Some(36), pattern: None, values: &[], sensitive: false };
 
     pub(super) static ADD_TAGS_TO_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
@@ -1058,6 +1424,36 @@ mod shape {
 
     static CERTIFICATE_EXPORT: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ENABLED", "DISABLED"], sensitive: false };
+
+    static CERTIFICATE_FILTER_MEMBERS: &[Member] = &[
+        Member {
+            name: "AcmCertificateMetadataFilter",
+            location: Location::Body,
+            required: false,
+            shape: &ACM_CERTIFICATE_METADATA_FILTER,
+        },
+        Member { name: "CertificateArn", location: Location::Body, required: false, shape: &ARN },
+        Member {
+            name: "X509AttributeFilter",
+            location: Location::Body,
+            required: false,
+            shape: &X509_ATTRIBUTE_FILTER,
+        },
+    ];
+
+    static CERTIFICATE_FILTER: Shape = Shape::Structure(CERTIFICATE_FILTER_MEMBERS);
+
+    static CERTIFICATE_FILTER_STATEMENT_MEMBERS: &[Member] = &[
+        Member { name: "And", location: Location::Body, required: false, shape: &CERTIFICATE_FILTER_STATEMENT_LIST },
+        Member { name: "Filter", location: Location::Body, required: false, shape: &CERTIFICATE_FILTER },
+        Member { name: "Not", location: Location::Body, required: false, shape: &CERTIFICATE_FILTER_STATEMENT },
+        Member { name: "Or", location: Location::Body, required: false, shape: &CERTIFICATE_FILTER_STATEMENT_LIST },
+    ];
+
+    static CERTIFICATE_FILTER_STATEMENT: Shape = Shape::Structure(CERTIFICATE_FILTER_STATEMENT_MEMBERS);
+
+    static CERTIFICATE_FILTER_STATEMENT_LIST: Shape =
+        Shape::List { of: &CERTIFICATE_FILTER_STATEMENT, element: "member", min: Some(1), max: Some(15) };
 
     static CERTIFICATE_KEY_PAIR_ORIGIN: Shape = Shape::String {
         min: None,
@@ -1099,11 +1495,36 @@ mod shape {
     static CERTIFICATE_TRANSPARENCY_LOGGING_PREFERENCE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ENABLED", "DISABLED"], sensitive: false };
 
+    static CERTIFICATE_TYPE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["IMPORTED", "AMAZON_ISSUED", "PRIVATE"],
+        sensitive: false,
+    };
+
+    static COMMON_NAME_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "ComparisonOperator", location: Location::Body, required: true, shape: &COMPARISON_OPERATOR },
+        Member { name: "Value", location: Location::Body, required: true, shape: &FILTER_STRING },
+    ];
+
+    static COMMON_NAME_FILTER: Shape = Shape::Structure(COMMON_NAME_FILTER_MEMBERS);
+
+    static COMPARISON_OPERATOR: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["CONTAINS", "EQUALS"], sensitive: false };
+
     pub(super) static DELETE_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
 
     pub(super) static DESCRIBE_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
+
+    static DNS_NAME_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "ComparisonOperator", location: Location::Body, required: true, shape: &COMPARISON_OPERATOR },
+        Member { name: "Value", location: Location::Body, required: true, shape: &FILTER_STRING },
+    ];
+
+    static DNS_NAME_FILTER: Shape = Shape::Structure(DNS_NAME_FILTER_MEMBERS);
 
     static DOMAIN_LIST: Shape =
         Shape::List { of: &DOMAIN_NAME_STRING, element: "member", min: Some(1), max: Some(100) };
@@ -1125,6 +1546,11 @@ mod shape {
 
     static DOMAIN_VALIDATION_OPTION_LIST: Shape =
         Shape::List { of: &DOMAIN_VALIDATION_OPTION, element: "member", min: Some(1), max: Some(100) };
+
+    static EXPIRY_EVENTS_CONFIGURATION_MEMBERS: &[Member] =
+        &[Member { name: "DaysBeforeExpiry", location: Location::Body, required: false, shape: &POSITIVE_INTEGER }];
+
+    static EXPIRY_EVENTS_CONFIGURATION: Shape = Shape::Structure(EXPIRY_EVENTS_CONFIGURATION_MEMBERS);
 
     pub(super) static EXPORT_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
@@ -1154,6 +1580,9 @@ mod shape {
         ],
         sensitive: false,
     };
+
+    static FILTER_STRING: Shape =
+        Shape::String { min: Some(1), max: Some(256), pattern: None, values: &[], sensitive: false };
 
     static FILTERS_MEMBERS: &[Member] = &[
         Member { name: "exportOption", location: Location::Body, required: false, shape: &CERTIFICATE_EXPORT },
@@ -1247,6 +1676,8 @@ mod shape {
         sensitive: false,
     };
 
+    static NULLABLE_BOOLEAN: Shape = Shape::Boolean;
+
     static PASSPHRASE_BLOB: Shape = Shape::Blob { min: Some(4), max: Some(128) };
 
     static PCA_ARN: Shape = Shape::String {
@@ -1257,7 +1688,14 @@ mod shape {
         sensitive: false,
     };
 
+    static POSITIVE_INTEGER: Shape = Shape::Integer { min: Some(1), max: None };
+
     static PRIVATE_KEY_BLOB: Shape = Shape::Blob { min: Some(1), max: Some(5120) };
+
+    pub(super) static PUT_ACCOUNT_CONFIGURATION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "ExpiryEvents", location: Location::Body, required: false, shape: &EXPIRY_EVENTS_CONFIGURATION },
+        Member { name: "IdempotencyToken", location: Location::Body, required: true, shape: &IDEMPOTENCY_TOKEN },
+    ];
 
     pub(super) static REMOVE_TAGS_FROM_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN },
@@ -1266,6 +1704,14 @@ mod shape {
 
     pub(super) static RENEW_CERTIFICATE_REQUEST_MEMBERS: &[Member] =
         &[Member { name: "CertificateArn", location: Location::Body, required: true, shape: &ARN }];
+
+    static RENEWAL_STATUS: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["PENDING_AUTO_RENEWAL", "PENDING_VALIDATION", "SUCCESS", "FAILED"],
+        sensitive: false,
+    };
 
     pub(super) static REQUEST_CERTIFICATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "CertificateAuthorityArn", location: Location::Body, required: false, shape: &PCA_ARN },
@@ -1310,11 +1756,79 @@ mod shape {
         Member { name: "RevocationReason", location: Location::Body, required: true, shape: &REVOCATION_REASON },
     ];
 
+    pub(super) static SEARCH_CERTIFICATES_REQUEST_MEMBERS: &[Member] = &[
+        Member {
+            name: "FilterStatement",
+            location: Location::Body,
+            required: false,
+            shape: &CERTIFICATE_FILTER_STATEMENT,
+        },
+        Member { name: "MaxResults", location: Location::Body, required: false, shape: &SEARCH_MAX_RESULTS },
+        Member { name: "NextToken", location: Location::Body, required: false, shape: &NEXT_TOKEN },
+        Member { name: "SortBy", location: Location::Body, required: false, shape: &SEARCH_CERTIFICATES_SORT_BY },
+        Member { name: "SortOrder", location: Location::Body, required: false, shape: &SEARCH_CERTIFICATES_SORT_ORDER },
+    ];
+
+    static SEARCH_CERTIFICATES_SORT_BY: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &[
+            "CREATED_AT",
+            "NOT_AFTER",
+            "STATUS",
+            "RENEWAL_STATUS",
+            "EXPORTED",
+            "IN_USE",
+            "NOT_BEFORE",
+            "KEY_ALGORITHM",
+            "TYPE",
+            "CERTIFICATE_ARN",
+            "COMMON_NAME",
+            "REVOKED_AT",
+            "RENEWAL_ELIGIBILITY",
+            "ISSUED_AT",
+            "MANAGED_BY",
+            "EXPORT_OPTION",
+            "VALIDATION_METHOD",
+            "IMPORTED_AT",
+            "ACME_ENDPOINT_ARN",
+            "ACME_ACCOUNT_ID",
+            "CERTIFICATE_KEY_PAIR_ORIGIN",
+        ],
+        sensitive: false,
+    };
+
+    static SEARCH_CERTIFICATES_SORT_ORDER: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["ASCENDING", "DESCENDING"], sensitive: false };
+
+    static SEARCH_MAX_RESULTS: Shape = Shape::Integer { min: Some(1), max: Some(500) };
+
+    static SERIAL_NUMBER: Shape = Shape::String {
+        min: Some(2),
+        max: Some(59),
+        pattern: Some("[0-9a-f]{2}(:[0-9a-f]{2}){1,19}"),
+        values: &[],
+        sensitive: false,
+    };
+
     static SORT_BY: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["CREATED_AT"], sensitive: false };
 
     static SORT_ORDER: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["ASCENDING", "DESCENDING"], sensitive: false };
+
+    static SUBJECT_ALTERNATIVE_NAME_FILTER_MEMBERS: &[Member] =
+        &[Member { name: "DnsName", location: Location::Body, required: false, shape: &DNS_NAME_FILTER }];
+
+    static SUBJECT_ALTERNATIVE_NAME_FILTER: Shape = Shape::Structure(SUBJECT_ALTERNATIVE_NAME_FILTER_MEMBERS);
+
+    static SUBJECT_FILTER_MEMBERS: &[Member] =
+        &[Member { name: "CommonName", location: Location::Body, required: false, shape: &COMMON_NAME_FILTER }];
+
+    static SUBJECT_FILTER: Shape = Shape::Structure(SUBJECT_FILTER_MEMBERS);
+
+    static T_STAMP: Shape = Shape::Timestamp;
 
     static TAG_MEMBERS: &[Member] = &[
         Member { name: "Key", location: Location::Body, required: true, shape: &TAG_KEY },
@@ -1348,6 +1862,13 @@ mod shape {
         sensitive: false,
     };
 
+    static TIMESTAMP_RANGE_MEMBERS: &[Member] = &[
+        Member { name: "End", location: Location::Body, required: false, shape: &T_STAMP },
+        Member { name: "Start", location: Location::Body, required: false, shape: &T_STAMP },
+    ];
+
+    static TIMESTAMP_RANGE: Shape = Shape::Structure(TIMESTAMP_RANGE_MEMBERS);
+
     pub(super) static UNTAG_RESOURCE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "ResourceArn", location: Location::Body, required: true, shape: &ARN },
         Member { name: "TagKeys", location: Location::Body, required: true, shape: &TAG_KEY_LIST },
@@ -1360,4 +1881,22 @@ mod shape {
 
     static VALIDATION_METHOD: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["EMAIL", "DNS", "HTTP"], sensitive: false };
+
+    static X509_ATTRIBUTE_FILTER_MEMBERS: &[Member] = &[
+        Member { name: "ExtendedKeyUsage", location: Location::Body, required: false, shape: &EXTENDED_KEY_USAGE_NAME },
+        Member { name: "KeyAlgorithm", location: Location::Body, required: false, shape: &KEY_ALGORITHM },
+        Member { name: "KeyUsage", location: Location::Body, required: false, shape: &KEY_USAGE_NAME },
+        Member { name: "NotAfter", location: Location::Body, required: false, shape: &TIMESTAMP_RANGE },
+        Member { name: "NotBefore", location: Location::Body, required: false, shape: &TIMESTAMP_RANGE },
+        Member { name: "SerialNumber", location: Location::Body, required: false, shape: &SERIAL_NUMBER },
+        Member { name: "Subject", location: Location::Body, required: false, shape: &SUBJECT_FILTER },
+        Member {
+            name: "SubjectAlternativeName",
+            location: Location::Body,
+            required: false,
+            shape: &SUBJECT_ALTERNATIVE_NAME_FILTER,
+        },
+    ];
+
+    static X509_ATTRIBUTE_FILTER: Shape = Shape::Structure(X509_ATTRIBUTE_FILTER_MEMBERS);
 }

@@ -67,20 +67,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "CreateDocumentationPart",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 201,
-        input: &[],
+        input: shape::CREATE_DOCUMENTATION_PART_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "CreateDocumentationVersion",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "POST",
         path: "/restapis/{restapi_id}/documentation/versions",
         status: 201,
-        input: &[],
+        input: shape::CREATE_DOCUMENTATION_VERSION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -220,20 +220,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "DeleteDocumentationPart",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_DOCUMENTATION_PART_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "DeleteDocumentationVersion",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "DELETE",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 202,
-        input: &[],
+        input: shape::DELETE_DOCUMENTATION_VERSION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -382,11 +382,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "FlushStageCache",
-        level: Level::Missing,
+        level: Level::Full,
         method: "DELETE",
         path: "/restapis/{restapi_id}/stages/{stage_name}/cache/data",
         status: 202,
-        input: &[],
+        input: shape::FLUSH_STAGE_CACHE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -499,38 +499,38 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetDocumentationPart",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 200,
-        input: &[],
+        input: shape::GET_DOCUMENTATION_PART_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetDocumentationParts",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 200,
-        input: &[],
+        input: shape::GET_DOCUMENTATION_PARTS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetDocumentationVersion",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 200,
-        input: &[],
+        input: shape::GET_DOCUMENTATION_VERSION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "GetDocumentationVersions",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "GET",
         path: "/restapis/{restapi_id}/documentation/versions",
         status: 200,
-        input: &[],
+        input: shape::GET_DOCUMENTATION_VERSIONS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -562,11 +562,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetExport",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/restapis/{restapi_id}/stages/{stage_name}/exports/{export_type}",
         status: 200,
-        input: &[],
+        input: shape::GET_EXPORT_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -832,20 +832,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "ImportDocumentationParts",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PUT",
         path: "/restapis/{restapi_id}/documentation/parts",
         status: 200,
-        input: &[],
+        input: shape::IMPORT_DOCUMENTATION_PARTS_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "ImportRestApi",
-        level: Level::Missing,
+        level: Level::Full,
         method: "POST",
         path: "/restapis?mode=import",
         status: 201,
-        input: &[],
+        input: shape::IMPORT_REST_API_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -895,11 +895,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "PutRestApi",
-        level: Level::Missing,
+        level: Level::Full,
         method: "PUT",
         path: "/restapis/{restapi_id}",
         status: 200,
-        input: &[],
+        input: shape::PUT_REST_API_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1003,20 +1003,20 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "UpdateDocumentationPart",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PATCH",
         path: "/restapis/{restapi_id}/documentation/parts/{part_id}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_DOCUMENTATION_PART_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
         name: "UpdateDocumentationVersion",
-        level: Level::Missing,
+        level: Level::Stored,
         method: "PATCH",
         path: "/restapis/{restapi_id}/documentation/versions/{doc_version}",
         status: 200,
-        input: &[],
+        input: shape::UPDATE_DOCUMENTATION_VERSION_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1169,6 +1169,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: CreateDeploymentRequest,
     ) -> impl Future<Output = Result<Deployment, Error>> + Send;
+    fn create_documentation_part(
+        &self,
+        caller: &Caller,
+        input: CreateDocumentationPartRequest,
+    ) -> impl Future<Output = Result<DocumentationPart, Error>> + Send;
+    fn create_documentation_version(
+        &self,
+        caller: &Caller,
+        input: CreateDocumentationVersionRequest,
+    ) -> impl Future<Output = Result<DocumentationVersion, Error>> + Send;
     fn create_domain_name(
         &self,
         caller: &Caller,
@@ -1233,6 +1243,16 @@ pub trait ApiGateway: Sync {
         &self,
         caller: &Caller,
         input: DeleteDeploymentRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_documentation_part(
+        &self,
+        caller: &Caller,
+        input: DeleteDocumentationPartRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_documentation_version(
+        &self,
+        caller: &Caller,
+        input: DeleteDocumentationVersionRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_domain_name(
         &self,
@@ -1304,6 +1324,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: FlushStageAuthorizersCacheRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn flush_stage_cache(
+        &self,
+        caller: &Caller,
+        input: FlushStageCacheRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn generate_client_certificate(
         &self,
         caller: &Caller,
@@ -1364,6 +1389,26 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetDeploymentsRequest,
     ) -> impl Future<Output = Result<Deployments, Error>> + Send;
+    fn get_documentation_part(
+        &self,
+        caller: &Caller,
+        input: GetDocumentationPartRequest,
+    ) -> impl Future<Output = Result<DocumentationPart, Error>> + Send;
+    fn get_documentation_parts(
+        &self,
+        caller: &Caller,
+        input: GetDocumentationPartsRequest,
+    ) -> impl Future<Output = Result<DocumentationParts, Error>> + Send;
+    fn get_documentation_version(
+        &self,
+        caller: &Caller,
+        input: GetDocumentationVersionRequest,
+    ) -> impl Future<Output = Result<DocumentationVersion, Error>> + Send;
+    fn get_documentation_versions(
+        &self,
+        caller: &Caller,
+        input: GetDocumentationVersionsRequest,
+    ) -> impl Future<Output = Result<DocumentationVersions, Error>> + Send;
     fn get_domain_name(
         &self,
         caller: &Caller,
@@ -1374,6 +1419,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: GetDomainNamesRequest,
     ) -> impl Future<Output = Result<DomainNames, Error>> + Send;
+    fn get_export(
+        &self,
+        caller: &Caller,
+        input: GetExportRequest,
+    ) -> impl Future<Output = Result<ExportResponse, Error>> + Send;
     fn get_gateway_response(
         &self,
         caller: &Caller,
@@ -1478,6 +1528,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: ImportApiKeysRequest,
     ) -> impl Future<Output = Result<ApiKeyIds, Error>> + Send;
+    fn import_documentation_parts(
+        &self,
+        caller: &Caller,
+        input: ImportDocumentationPartsRequest,
+    ) -> impl Future<Output = Result<DocumentationPartIds, Error>> + Send;
+    fn import_rest_api(
+        &self,
+        caller: &Caller,
+        input: ImportRestApiRequest,
+    ) -> impl Future<Output = Result<RestApi, Error>> + Send;
     fn put_gateway_response(
         &self,
         caller: &Caller,
@@ -1503,6 +1563,11 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: PutMethodResponseRequest,
     ) -> impl Future<Output = Result<MethodResponse, Error>> + Send;
+    fn put_rest_api(
+        &self,
+        caller: &Caller,
+        input: PutRestApiRequest,
+    ) -> impl Future<Output = Result<RestApi, Error>> + Send;
     fn tag_resource(
         &self,
         caller: &Caller,
@@ -1543,6 +1608,16 @@ pub trait ApiGateway: Sync {
         caller: &Caller,
         input: UpdateDeploymentRequest,
     ) -> impl Future<Output = Result<Deployment, Error>> + Send;
+    fn update_documentation_part(
+        &self,
+        caller: &Caller,
+        input: UpdateDocumentationPartRequest,
+    ) -> impl Future<Output = Result<DocumentationPart, Error>> + Send;
+    fn update_documentation_version(
+        &self,
+        caller: &Caller,
+        input: UpdateDocumentationVersionRequest,
+    ) -> impl Future<Output = Result<DocumentationVersion, Error>> + Send;
     fn update_domain_name(
         &self,
         caller: &Caller,
@@ -1636,6 +1711,10 @@ async fn dispatch<S: ApiGateway>(
         "CreateAuthorizer" => Reply::json(&service.create_authorizer(caller, parse(input)?).await?),
         "CreateBasePathMapping" => Reply::json(&service.create_base_path_mapping(caller, parse(input)?).await?),
         "CreateDeployment" => Reply::json(&service.create_deployment(caller, parse(input)?).await?),
+        "CreateDocumentationPart" => Reply::json(&service.create_documentation_part(caller, parse(input)?).await?),
+        "CreateDocumentationVersion" => {
+            Reply::json(&service.create_documentation_version(caller, parse(input)?).await?)
+        }
         "CreateDomainName" => Reply::json(&service.create_domain_name(caller, parse(input)?).await?),
         "CreateModel" => Reply::json(&service.create_model(caller, parse(input)?).await?),
         "CreateRequestValidator" => Reply::json(&service.create_request_validator(caller, parse(input)?).await?),
@@ -1653,6 +1732,12 @@ async fn dispatch<S: ApiGateway>(
             service.delete_client_certificate(caller, parse(input)?).await.map(|()| Reply::default())
         }
         "DeleteDeployment" => service.delete_deployment(caller, parse(input)?).await.map(|()| Reply::default()),
+        "DeleteDocumentationPart" => {
+            service.delete_documentation_part(caller, parse(input)?).await.map(|()| Reply::default())
+        }
+        "DeleteDocumentationVersion" => {
+            service.delete_documentation_version(caller, parse(input)?).await.map(|()| Reply::default())
+        }
         "DeleteDomainName" => service.delete_domain_name(caller, parse(input)?).await.map(|()| Reply::default()),
         "DeleteGatewayResponse" => {
             service.delete_gateway_response(caller, parse(input)?).await.map(|()| Reply::default())
@@ -1677,6 +1762,7 @@ async fn dispatch<S: ApiGateway>(
         "FlushStageAuthorizersCache" => {
             service.flush_stage_authorizers_cache(caller, parse(input)?).await.map(|()| Reply::default())
         }
+        "FlushStageCache" => service.flush_stage_cache(caller, parse(input)?).await.map(|()| Reply::default()),
         "GenerateClientCertificate" => Reply::json(&service.generate_client_certificate(caller, parse(input)?).await?),
         "GetAccount" => Reply::json(&service.get_account(caller, parse(input)?).await?),
         "GetApiKey" => Reply::json(&service.get_api_key(caller, parse(input)?).await?),
@@ -1689,8 +1775,19 @@ async fn dispatch<S: ApiGateway>(
         "GetClientCertificates" => Reply::json(&service.get_client_certificates(caller, parse(input)?).await?),
         "GetDeployment" => Reply::json(&service.get_deployment(caller, parse(input)?).await?),
         "GetDeployments" => Reply::json(&service.get_deployments(caller, parse(input)?).await?),
+        "GetDocumentationPart" => Reply::json(&service.get_documentation_part(caller, parse(input)?).await?),
+        "GetDocumentationParts" => Reply::json(&service.get_documentation_parts(caller, parse(input)?).await?),
+        "GetDocumentationVersion" => Reply::json(&service.get_documentation_version(caller, parse(input)?).await?),
+        "GetDocumentationVersions" => Reply::json(&service.get_documentation_versions(caller, parse(input)?).await?),
         "GetDomainName" => Reply::json(&service.get_domain_name(caller, parse(input)?).await?),
         "GetDomainNames" => Reply::json(&service.get_domain_names(caller, parse(input)?).await?),
+        "GetExport" => {
+            let output = service.get_export(caller, parse(input)?).await?;
+            Ok(Reply::bytes(
+                output.body,
+                [("content-disposition", output.content_disposition), ("content-type", output.content_type)],
+            ))
+        }
         "GetGatewayResponse" => Reply::json(&service.get_gateway_response(caller, parse(input)?).await?),
         "GetGatewayResponses" => Reply::json(&service.get_gateway_responses(caller, parse(input)?).await?),
         "GetIntegration" => Reply::json(&service.get_integration(caller, parse(input)?).await?),
@@ -1715,11 +1812,14 @@ async fn dispatch<S: ApiGateway>(
         "GetUsagePlanKeys" => Reply::json(&service.get_usage_plan_keys(caller, parse(input)?).await?),
         "GetUsagePlans" => Reply::json(&service.get_usage_plans(caller, parse(input)?).await?),
         "ImportApiKeys" => Reply::json(&service.import_api_keys(caller, parse(input)?).await?),
+        "ImportDocumentationParts" => Reply::json(&service.import_documentation_parts(caller, parse(input)?).await?),
+        "ImportRestApi" => Reply::json(&service.import_rest_api(caller, parse(input)?).await?),
         "PutGatewayResponse" => Reply::json(&service.put_gateway_response(caller, parse(input)?).await?),
         "PutIntegration" => Reply::json(&service.put_integration(caller, parse(input)?).await?),
         "PutIntegrationResponse" => Reply::json(&service.put_integration_response(caller, parse(input)?).await?),
         "PutMethod" => Reply::json(&service.put_method(caller, parse(input)?).await?),
         "PutMethodResponse" => Reply::json(&service.put_method_response(caller, parse(input)?).await?),
+        "PutRestApi" => Reply::json(&service.put_rest_api(caller, parse(input)?).await?),
         "TagResource" => service.tag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         "UntagResource" => service.untag_resource(caller, parse(input)?).await.map(|()| Reply::default()),
         "UpdateAccount" => Reply::json(&service.update_account(caller, parse(input)?).await?),
@@ -1728,6 +1828,10 @@ async fn dispatch<S: ApiGateway>(
         "UpdateBasePathMapping" => Reply::json(&service.update_base_path_mapping(caller, parse(input)?).await?),
         "UpdateClientCertificate" => Reply::json(&service.update_client_certificate(caller, parse(input)?).await?),
         "UpdateDeployment" => Reply::json(&service.update_deployment(caller, parse(input)?).await?),
+        "UpdateDocumentationPart" => Reply::json(&service.update_documentation_part(caller, parse(input)?).await?),
+        "UpdateDocumentationVersion" => {
+            Reply::json(&service.update_documentation_version(caller, parse(input)?).await?)
+        }
         "UpdateDomainName" => Reply::json(&service.update_domain_name(caller, parse(input)?).await?),
         "UpdateGatewayResponse" => Reply::json(&service.update_gateway_response(caller, parse(input)?).await?),
         "UpdateIntegration" => Reply::json(&service.update_integration(caller, parse(input)?).await?),
@@ -1992,6 +2096,25 @@ pub struct CreateDeploymentRequest {
     pub variables: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CreateDocumentationPartRequest {
+    pub location: DocumentationPartLocation,
+    pub properties: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct CreateDocumentationVersionRequest {
+    pub description: Option<String>,
+    #[serde(rename = "documentationVersion")]
+    pub documentation_version: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    #[serde(rename = "stageName")]
+    pub stage_name: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct CreateDomainNameRequest {
     #[serde(rename = "certificateArn")]
@@ -2161,6 +2284,22 @@ pub struct DeleteDeploymentRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteDocumentationPartRequest {
+    #[serde(rename = "part_id")]
+    pub documentation_part_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct DeleteDocumentationVersionRequest {
+    #[serde(rename = "doc_version")]
+    pub documentation_version: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct DeleteDomainNameRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
@@ -2293,6 +2432,62 @@ pub struct Deployments {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DocumentationPart {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<DocumentationPartLocation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<String>,
+}
+
+pub type DocumentationPartIds = ApiKeyIds;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DocumentationPartLocation {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<String>,
+    pub r#type: DocumentationPartType,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DocumentationParts {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<DocumentationPart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DocumentationVersion {
+    #[serde(
+        rename = "createdDate",
+        skip_serializing_if = "Option::is_none",
+        default,
+        with = "crate::value::epoch_seconds"
+    )]
+    pub created_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct DocumentationVersions {
+    #[serde(rename = "item", skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<DocumentationVersion>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
 pub struct DomainName {
     #[serde(rename = "certificateArn", skip_serializing_if = "Option::is_none")]
     pub certificate_arn: Option<String>,
@@ -2365,8 +2560,25 @@ pub struct EndpointConfiguration {
     pub vpc_endpoint_ids: Option<Vec<String>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ExportResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Blob>,
+    #[serde(rename = "Content-Disposition", skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    #[serde(rename = "Content-Type", skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct FlushStageAuthorizersCacheRequest {
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub stage_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct FlushStageCacheRequest {
     #[serde(rename = "restapi_id")]
     pub rest_api_id: String,
     pub stage_name: String,
@@ -2484,6 +2696,44 @@ pub struct GetDeploymentsRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDocumentationPartRequest {
+    #[serde(rename = "part_id")]
+    pub documentation_part_id: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDocumentationPartsRequest {
+    pub limit: Option<i32>,
+    #[serde(rename = "locationStatus")]
+    pub location_status: Option<LocationStatusType>,
+    #[serde(rename = "name")]
+    pub name_query: Option<String>,
+    pub path: Option<String>,
+    pub position: Option<String>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub r#type: Option<DocumentationPartType>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDocumentationVersionRequest {
+    #[serde(rename = "doc_version")]
+    pub documentation_version: String,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetDocumentationVersionsRequest {
+    pub limit: Option<i32>,
+    pub position: Option<String>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetDomainNameRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
@@ -2496,6 +2746,17 @@ pub struct GetDomainNamesRequest {
     pub position: Option<String>,
     #[serde(rename = "resourceOwner")]
     pub resource_owner: Option<ResourceOwner>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetExportRequest {
+    #[serde(rename = "Accept")]
+    pub accepts: Option<String>,
+    pub export_type: String,
+    pub parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+    pub stage_name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -2689,6 +2950,24 @@ pub struct ImportApiKeysRequest {
     #[serde(rename = "failonwarnings")]
     pub fail_on_warnings: Option<bool>,
     pub format: ApiKeysFormat,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ImportDocumentationPartsRequest {
+    pub body: Blob,
+    #[serde(rename = "failonwarnings")]
+    pub fail_on_warnings: Option<bool>,
+    pub mode: Option<PutMode>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct ImportRestApiRequest {
+    pub body: Blob,
+    #[serde(rename = "failonwarnings")]
+    pub fail_on_warnings: Option<bool>,
+    pub parameters: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]
@@ -2963,6 +3242,17 @@ pub struct PutMethodResponseRequest {
     pub status_code: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct PutRestApiRequest {
+    pub body: Blob,
+    #[serde(rename = "failonwarnings")]
+    pub fail_on_warnings: Option<bool>,
+    pub mode: Option<PutMode>,
+    pub parameters: Option<BTreeMap<String, String>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct QuotaSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -3220,6 +3510,26 @@ pub struct UpdateDeploymentRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateDocumentationPartRequest {
+    #[serde(rename = "part_id")]
+    pub documentation_part_id: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct UpdateDocumentationVersionRequest {
+    #[serde(rename = "doc_version")]
+    pub documentation_version: String,
+    #[serde(rename = "patchOperations")]
+    pub patch_operations: Option<Vec<PatchOperation>>,
+    #[serde(rename = "restapi_id")]
+    pub rest_api_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct UpdateDomainNameRequest {
     pub domain_name: String,
     #[serde(rename = "domainNameId")]
@@ -3428,6 +3738,9 @@ Internet = "INTERNET",VpcLink = "VPC_LINK",} }
 wire_enum! { pub enum ContentHandlingStrategy {
 ConvertToBinary = "CONVERT_TO_BINARY",ConvertToText = "CONVERT_TO_TEXT",} }
 
+wire_enum! { pub enum DocumentationPartType {
+Api = "API",Authorizer = "AUTHORIZER",Model = "MODEL",Resource = "RESOURCE",Method = "METHOD",PathParameter = "PATH_PARAMETER",QueryParameter = "QUERY_PARAMETER",RequestHeader = "REQUEST_HEADER",RequestBody = "REQUEST_BODY",Response = "RESPONSE",ResponseHeader = "RESPONSE_HEADER",ResponseBody = "RESPONSE_BODY",} }
+
 wire_enum! { pub enum DomainNameStatus {
 Available = "AVAILABLE",Updating = "UPDATING",Pending = "PENDING",PendingCertificateReimport = "PENDING_CERTIFICATE_REIMPORT",PendingOwnershipVerification = "PENDING_OWNERSHIP_VERIFICATION",Failed = "FAILED",} }
 
@@ -3446,8 +3759,14 @@ Http = "HTTP",Aws = "AWS",Mock = "MOCK",HttpProxy = "HTTP_PROXY",AwsProxy = "AWS
 wire_enum! { pub enum IpAddressType {
 Ipv4 = "ipv4",Dualstack = "dualstack",} }
 
+wire_enum! { pub enum LocationStatusType {
+Documented = "DOCUMENTED",Undocumented = "UNDOCUMENTED",} }
+
 wire_enum! { pub enum Op {
 Add = "add",Remove = "remove",Replace = "replace",Move = "move",Copy = "copy",Test = "test",} }
+
+wire_enum! { pub enum PutMode {
+Merge = "merge",Overwrite = "overwrite",} }
 
 wire_enum! { pub enum QuotaPeriodType {
 Day = "DAY",Week = "WEEK",Month = "MONTH",} }
@@ -3588,6 +3907,19 @@ mod shape {
         Member { name: "variables", location: Location::Body, required: false, shape: &MAP_OF_STRING_TO_STRING },
     ];
 
+    pub(super) static CREATE_DOCUMENTATION_PART_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "location", location: Location::Body, required: true, shape: &DOCUMENTATION_PART_LOCATION },
+        Member { name: "properties", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static CREATE_DOCUMENTATION_VERSION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "description", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "documentationVersion", location: Location::Body, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "stageName", location: Location::Body, required: false, shape: &STRING },
+    ];
+
     pub(super) static CREATE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "certificateArn", location: Location::Body, required: false, shape: &STRING },
         Member { name: "certificateBody", location: Location::Body, required: false, shape: &STRING },
@@ -3715,6 +4047,16 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static DELETE_DOCUMENTATION_PART_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "part_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static DELETE_DOCUMENTATION_VERSION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "doc_version", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static DELETE_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
@@ -3795,6 +4137,50 @@ mod shape {
 
     static DEPLOYMENT_CANARY_SETTINGS: Shape = Shape::Structure(DEPLOYMENT_CANARY_SETTINGS_MEMBERS);
 
+    static DOCUMENTATION_PART_LOCATION_MEMBERS: &[Member] = &[
+        Member { name: "method", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "name", location: Location::Body, required: false, shape: &STRING },
+        Member { name: "path", location: Location::Body, required: false, shape: &STRING },
+        Member {
+            name: "statusCode",
+            location: Location::Body,
+            required: false,
+            shape: &DOCUMENTATION_PART_LOCATION_STATUS_CODE,
+        },
+        Member { name: "type", location: Location::Body, required: true, shape: &DOCUMENTATION_PART_TYPE },
+    ];
+
+    static DOCUMENTATION_PART_LOCATION: Shape = Shape::Structure(DOCUMENTATION_PART_LOCATION_MEMBERS);
+
+    static DOCUMENTATION_PART_LOCATION_STATUS_CODE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: Some("^([1-5]\\d\\d|\\*|\\s*)$"),
+        values: &[],
+        sensitive: false,
+    };
+
+    static DOCUMENTATION_PART_TYPE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &[
+            "API",
+            "AUTHORIZER",
+            "MODEL",
+            "RESOURCE",
+            "METHOD",
+            "PATH_PARAMETER",
+            "QUERY_PARAMETER",
+            "REQUEST_HEADER",
+            "REQUEST_BODY",
+            "RESPONSE",
+            "RESPONSE_HEADER",
+            "RESPONSE_BODY",
+        ],
+        sensitive: false,
+    };
+
     static DOUBLE: Shape = Shape::Double;
 
     static ENDPOINT_ACCESS_MODE: Shape =
@@ -3817,6 +4203,11 @@ mod shape {
     };
 
     pub(super) static FLUSH_STAGE_AUTHORIZERS_CACHE_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static FLUSH_STAGE_CACHE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
         Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
     ];
@@ -3915,6 +4306,32 @@ mod shape {
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];
 
+    pub(super) static GET_DOCUMENTATION_PART_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "part_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_DOCUMENTATION_PARTS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "locationStatus", location: Location::Query, required: false, shape: &LOCATION_STATUS_TYPE },
+        Member { name: "name", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "path", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "type", location: Location::Query, required: false, shape: &DOCUMENTATION_PART_TYPE },
+    ];
+
+    pub(super) static GET_DOCUMENTATION_VERSION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "doc_version", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static GET_DOCUMENTATION_VERSIONS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
+        Member { name: "position", location: Location::Query, required: false, shape: &STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     pub(super) static GET_DOMAIN_NAME_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "domain_name", location: Location::Path, required: true, shape: &STRING },
         Member { name: "domainNameId", location: Location::Query, required: false, shape: &STRING },
@@ -3924,6 +4341,14 @@ mod shape {
         Member { name: "limit", location: Location::Query, required: false, shape: &NULLABLE_INTEGER },
         Member { name: "position", location: Location::Query, required: false, shape: &STRING },
         Member { name: "resourceOwner", location: Location::Query, required: false, shape: &RESOURCE_OWNER },
+    ];
+
+    pub(super) static GET_EXPORT_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "Accept", location: Location::Header, required: false, shape: &STRING },
+        Member { name: "export_type", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "parameters", location: Location::Query, required: false, shape: &MAP_OF_STRING_TO_STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "stage_name", location: Location::Path, required: true, shape: &STRING },
     ];
 
     pub(super) static GET_GATEWAY_RESPONSE_REQUEST_MEMBERS: &[Member] = &[
@@ -4064,6 +4489,19 @@ mod shape {
         Member { name: "format", location: Location::Query, required: true, shape: &API_KEYS_FORMAT },
     ];
 
+    pub(super) static IMPORT_DOCUMENTATION_PARTS_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "body", location: Location::Payload, required: true, shape: &BLOB },
+        Member { name: "failonwarnings", location: Location::Query, required: false, shape: &BOOLEAN },
+        Member { name: "mode", location: Location::Query, required: false, shape: &PUT_MODE },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static IMPORT_REST_API_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "body", location: Location::Payload, required: true, shape: &BLOB },
+        Member { name: "failonwarnings", location: Location::Query, required: false, shape: &BOOLEAN },
+        Member { name: "parameters", location: Location::Query, required: false, shape: &MAP_OF_STRING_TO_STRING },
+    ];
+
     static INTEGER: Shape = Shape::Integer { min: None, max: None };
 
     static INTEGRATION_TYPE: Shape = Shape::String {
@@ -4089,6 +4527,14 @@ mod shape {
     static LIST_OF_STAGE_KEYS: Shape = Shape::List { of: &STAGE_KEY, element: "member", min: None, max: None };
 
     static LIST_OF_STRING: Shape = Shape::List { of: &STRING, element: "member", min: None, max: None };
+
+    static LOCATION_STATUS_TYPE: Shape = Shape::String {
+        min: None,
+        max: None,
+        pattern: None,
+        values: &["DOCUMENTED", "UNDOCUMENTED"],
+        sensitive: false,
+    };
 
     static MAP_OF_API_STAGE_THROTTLE_SETTINGS: Shape =
         Shape::Map { key: &STRING, value: &THROTTLE_SETTINGS, min: None, max: None };
@@ -4242,6 +4688,17 @@ mod shape {
         Member { name: "status_code", location: Location::Path, required: true, shape: &STATUS_CODE },
     ];
 
+    static PUT_MODE: Shape =
+        Shape::String { min: None, max: None, pattern: None, values: &["merge", "overwrite"], sensitive: false };
+
+    pub(super) static PUT_REST_API_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "body", location: Location::Payload, required: true, shape: &BLOB },
+        Member { name: "failonwarnings", location: Location::Query, required: false, shape: &BOOLEAN },
+        Member { name: "mode", location: Location::Query, required: false, shape: &PUT_MODE },
+        Member { name: "parameters", location: Location::Query, required: false, shape: &MAP_OF_STRING_TO_STRING },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
     static QUOTA_PERIOD_TYPE: Shape =
         Shape::String { min: None, max: None, pattern: None, values: &["DAY", "WEEK", "MONTH"], sensitive: false };
 
@@ -4354,6 +4811,18 @@ mod shape {
 
     pub(super) static UPDATE_DEPLOYMENT_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "deployment_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_DOCUMENTATION_PART_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "part_id", location: Location::Path, required: true, shape: &STRING },
+        Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
+        Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
+    ];
+
+    pub(super) static UPDATE_DOCUMENTATION_VERSION_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "doc_version", location: Location::Path, required: true, shape: &STRING },
         Member { name: "patchOperations", location: Location::Body, required: false, shape: &LIST_OF_PATCH_OPERATION },
         Member { name: "restapi_id", location: Location::Path, required: true, shape: &STRING },
     ];

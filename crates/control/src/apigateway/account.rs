@@ -24,7 +24,7 @@ pub(super) fn get(draft: &Draft<'_>) -> wire::Account {
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateAccountRequest) -> Result<wire::Account, Error> {
     let region = draft.region.to_owned();
     let account = draft.state.accounts.get(&region).map(|account| Account::clone(account));
-    let mut account = account.unwrap_or(Account { region, cloudwatch_role_arn: None });
+    let mut account = account.unwrap_or_else(|| Account::new(region));
     for patch in Patch::read(input.patch_operations.as_deref())? {
         let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
         match &path[..] {

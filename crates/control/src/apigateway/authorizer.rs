@@ -24,15 +24,36 @@ const PATHS: &str = "/authType, /authorizerResultTtlInSeconds, /authorizerUri, /
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerRequest) -> Result<wire::Authorizer, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
-    refuse(input.authorizer_credentials.is_some(), "authorizerCredentials", NO_ROLES)?;
-    refuse(input.provider_ar_ns.as_ref().is_some_and(|arns| !arns.is_empty()), "providerARNs", NOT_HERE)?;
+    let authorizer = add(draft, &api, input)?;
+    Ok(show(&authorizer))
+}
+
+/// Makes one of an API.
+pub(super) fn add(
+    draft: &mut Draft<'_>,
+    api: &RestApi,
+    input: &wire::CreateAuthorizerRequest,
+) -> Result<RestAuthorizer, Error> {
     if State::of(&draft.state.rest_authorizers, &api.id).count() >= MAX_AUTHORIZERS {
         let message = "Maximum number of Authorizers for this API has been reached.";
         return Err(Error::too_many_requests("MaxAuthorizers", message));
     }
     let taken = |state: &State, id: &str| State::one(&state.rest_authorizers, &api.id, id).is_some();
+    let id = draft.fresh_id(6, taken)?;
+    set(draft, api, id, input)
+}
+
+/// Makes the one with an id what a request says.
+pub(super) fn set(
+    draft: &mut Draft<'_>,
+    api: &RestApi,
+    id: String,
+    input: &wire::CreateAuthorizerRequest,
+) -> Result<RestAuthorizer, Error> {
+    refuse(input.authorizer_credentials.is_some(), "authorizerCredentials", NO_ROLES)?;
+    refuse(input.provider_ar_ns.as_ref().is_some_and(|arns| !arns.is_empty()), "providerARNs", NOT_HERE)?;
     let authorizer = RestAuthorizer {
-        id: draft.fresh_id(6, taken)?,
+        id,
         api_id: api.id.clone(),
         name: input.name.clone(),
         kind: served(input.r#type)?,
@@ -42,7 +63,8 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateAuthorizerReques
         result_ttl_seconds: checked_ttl(input.authorizer_result_ttl_in_seconds.unwrap_or(DEFAULT_TTL_SECONDS))?,
         auth_type: text(input.auth_type.clone()).unwrap_or_else(|| "custom".to_owned()),
     };
-    put(draft, &authorizer)
+    put(draft, &authorizer)?;
+    Ok(authorizer)
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateAuthorizerRequest) -> Result<wire::Authorizer, Error> {
@@ -198,7 +220,7 @@ fn text(given: Option<String>) -> Option<String> {
     given.filter(|text| !text.is_empty())
 }
 
-fn show(authorizer: &RestAuthorizer) -> wire::Authorizer {
+pub(super) fn show(authorizer: &RestAuthorizer) -> wire::Authorizer {
     wire::Authorizer {
         auth_type: Some(authorizer.auth_type.clone()),
         authorizer_result_ttl_in_seconds: i32::try_from(authorizer.result_ttl_seconds).ok(),

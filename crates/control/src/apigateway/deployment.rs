@@ -9,7 +9,7 @@ use model::State;
 use model::resource::{Deployment, RestApi, RestMethod, RestResource, Stage};
 
 use super::patch::Patch;
-use super::{Draft, models, rest_api, stage};
+use super::{Draft, rest_api, stage};
 use crate::apigatewayv2::check::{NOT_HERE, optional, refuse};
 use crate::apigatewayv2::page;
 
@@ -25,7 +25,6 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
     let resources = State::of(&draft.state.rest_resources, &api.id);
     let resources: Vec<RestResource> = resources.map(|resource| copy(draft, resource)).collect();
     check(&resources)?;
-    let models = models::of_deployment(draft, &api, &resources);
     if State::of(&draft.state.deployments, &api.id).count() >= MAX_DEPLOYMENTS {
         let message = "Maximum number of Deployments for this API has been reached.";
         return Err(Error::too_many_requests("MaxDeployments", message));
@@ -46,7 +45,10 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateDeploymentReques
         rest_authorizers: State::of(&draft.state.rest_authorizers, &api.id).map(|found| (**found).clone()).collect(),
         gateway_responses: State::of(&draft.state.gateway_responses, &api.id).map(|found| (**found).clone()).collect(),
         binary_media_types: api.binary_media_types.clone(),
-        models,
+        models: State::of(&draft.state.models, &api.id).map(|found| (**found).clone()).collect(),
+        request_validators: State::of(&draft.state.request_validators, &api.id)
+            .map(|found| (**found).clone())
+            .collect(),
     };
     draft.put(&deployment)?;
     if let Some(name) = input.stage_name.as_ref().filter(|name| !name.is_empty()) {

@@ -23,7 +23,14 @@ const PATHS: &str = "/httpMethod, /uri, /timeoutInMillis, /passthroughBehavior, 
 
 /// What the integration before said of answers goes with it.
 pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutIntegrationRequest) -> Result<wire::Integration, Error> {
-    let found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let shown = add(&mut found, input)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
+}
+
+/// Gives a method the integration that a request describes.
+pub(super) fn add(found: &mut Found, input: &wire::PutIntegrationRequest) -> Result<wire::Integration, Error> {
     unsupported(input)?;
     let passthrough = input.passthrough_behavior.as_deref();
     let integration = RestIntegration {
@@ -39,7 +46,7 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutIntegrationRequest) ->
         cache_key_parameters: input.cache_key_parameters.clone().unwrap_or_default(),
         responses: BTreeMap::new(),
     };
-    set(draft, found, &input.http_method, integration)
+    set(found, integration)
 }
 
 pub(super) fn update(
@@ -51,7 +58,9 @@ pub(super) fn update(
     for patch in Patch::read(input.patch_operations.as_deref())? {
         change(&mut integration, &patch)?;
     }
-    set(draft, found, &input.http_method, integration)
+    let shown = set(&mut found, integration)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteIntegrationRequest) -> Result<(), Error> {
@@ -99,18 +108,12 @@ fn change(integration: &mut RestIntegration, patch: &Patch) -> Result<(), Error>
 }
 
 /// Gives a method the integration, if it is good as a whole.
-fn set(
-    draft: &mut Draft<'_>,
-    mut found: Found,
-    method: &str,
-    integration: RestIntegration,
-) -> Result<wire::Integration, Error> {
+fn set(found: &mut Found, integration: RestIntegration) -> Result<wire::Integration, Error> {
     check(&integration)?;
     check_mapping(&found.method, &integration)?;
     check_templates(integration.kind, &integration.request_templates)?;
     let shown = show(&found.resource, &integration);
     found.method.integration = Some(integration);
-    found.put(draft, method)?;
     Ok(shown)
 }
 
@@ -218,6 +221,10 @@ fn checked_passthrough(name: &str) -> Result<Passthrough, Error> {
     })
 }
 
+pub(super) fn passthrough_name(passthrough: Passthrough) -> &'static str {
+    PASSTHROUGHS.iter().find(|(known, _)| *known == passthrough).map_or("", |(_, name)| name)
+}
+
 pub(super) fn none() -> Error {
     Error::not_found("Invalid Integration identifier specified")
 }
@@ -250,7 +257,7 @@ fn kind(r#type: wire::IntegrationType) -> RestIntegrationKind {
     }
 }
 
-fn integration_type(kind: RestIntegrationKind) -> wire::IntegrationType {
+pub(super) fn integration_type(kind: RestIntegrationKind) -> wire::IntegrationType {
     match kind {
         RestIntegrationKind::Http => wire::IntegrationType::Http,
         RestIntegrationKind::HttpProxy => wire::IntegrationType::HttpProxy,
@@ -262,7 +269,6 @@ fn integration_type(kind: RestIntegrationKind) -> wire::IntegrationType {
 
 pub(super) fn show(resource: &RestResource, integration: &RestIntegration) -> wire::Integration {
     let namespace = integration.cache_namespace.as_ref().unwrap_or(&resource.id);
-    let passthrough = PASSTHROUGHS.iter().find(|(known, _)| *known == integration.passthrough);
     let responses = integration.responses.iter();
     let responses =
         responses.map(|(status, found)| (status.clone(), integration_response::show(status, found))).collect();
@@ -273,7 +279,7 @@ pub(super) fn show(resource: &RestResource, integration: &RestIntegration) -> wi
         connection_type: (!is_mock).then_some(wire::ConnectionType::Internet),
         http_method: integration.method.clone(),
         integration_responses: Some(responses).filter(|_| !integration.responses.is_empty()),
-        passthrough_behavior: passthrough.map(|(_, name)| (*name).to_owned()),
+        passthrough_behavior: Some(passthrough_name(integration.passthrough).to_owned()),
         request_parameters: Some(integration.request_parameters.clone()).filter(|found| !found.is_empty()),
         request_templates: Some(integration.request_templates.clone()).filter(|found| !found.is_empty()),
         timeout_in_millis: i32::try_from(integration.timeout_ms).ok(),

@@ -19,21 +19,31 @@ pub(super) fn put(
     draft: &mut Draft<'_>,
     input: &wire::PutIntegrationResponseRequest,
 ) -> Result<wire::IntegrationResponse, Error> {
-    let found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let shown = add(&mut found, input)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
+}
+
+/// Gives a method's integration the response that a request describes.
+pub(super) fn add(
+    found: &mut Found,
+    input: &wire::PutIntegrationResponseRequest,
+) -> Result<wire::IntegrationResponse, Error> {
     refuse(input.content_handling.is_some(), "contentHandling", NOT_HERE)?;
     let response = IntegrationResponse {
         selection_pattern: input.selection_pattern.clone().filter(|pattern| !pattern.is_empty()),
         parameters: input.response_parameters.clone().unwrap_or_default(),
         templates: input.response_templates.clone().unwrap_or_default(),
     };
-    set(draft, found, (&input.http_method, &input.status_code), response)
+    set(found, &input.status_code, response)
 }
 
 pub(super) fn update(
     draft: &mut Draft<'_>,
     input: &wire::UpdateIntegrationResponseRequest,
 ) -> Result<wire::IntegrationResponse, Error> {
-    let found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
     let mut response = find(&found, &input.status_code)?.clone();
     for patch in Patch::read(input.patch_operations.as_deref())? {
         let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
@@ -52,7 +62,9 @@ pub(super) fn update(
             _ => return Err(patch.unknown(PATHS)),
         }
     }
-    set(draft, found, (&input.http_method, &input.status_code), response)
+    let shown = set(&mut found, &input.status_code, response)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
 }
 
 pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteIntegrationResponseRequest) -> Result<(), Error> {
@@ -88,18 +100,12 @@ fn find<'f>(found: &'f Found, status: &str) -> Result<&'f IntegrationResponse, E
 }
 
 /// Gives the integration the response, if it is good as a whole.
-fn set(
-    draft: &mut Draft<'_>,
-    mut found: Found,
-    (method, status): (&str, &str),
-    response: IntegrationResponse,
-) -> Result<wire::IntegrationResponse, Error> {
-    let mut integration = found.method.integration.take().ok_or_else(integration::none)?;
-    check(&found, integration.kind, status, &response)?;
+fn set(found: &mut Found, status: &str, response: IntegrationResponse) -> Result<wire::IntegrationResponse, Error> {
+    let kind = found.method.integration.as_ref().ok_or_else(integration::none)?.kind;
+    check(found, kind, status, &response)?;
     let shown = show(status, &response);
+    let integration = found.method.integration.as_mut().ok_or_else(integration::none)?;
     integration.responses.insert(status.to_owned(), response);
-    found.method.integration = Some(integration);
-    found.put(draft, method)?;
     Ok(shown)
 }
 

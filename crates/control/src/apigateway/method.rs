@@ -18,11 +18,20 @@ const PATHS: &str = "/authorizationType, /authorizerId, /apiKeyRequired, /operat
 
 pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Result<wire::Method, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
-    let mut resource = resource::find(draft, &api, &input.resource_id)?.clone();
-    check_method(&input.http_method)?;
+    let resource = resource::find(draft, &api, &input.resource_id)?.clone();
     if resource.methods.contains_key(&input.http_method) {
+        check_method(&input.http_method)?;
         return Err(Error::conflict("Method already exists for this resource"));
     }
+    let found = Found { resource, method: described(draft, &api, input)? };
+    let shown = show(&found.resource, &input.http_method, &found.method);
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
+}
+
+/// The method that a request describes, if it can be.
+pub(super) fn described(draft: &Draft<'_>, api: &RestApi, input: &wire::PutMethodRequest) -> Result<RestMethod, Error> {
+    check_method(&input.http_method)?;
     refuse(
         input.authorization_scopes.as_ref().is_some_and(|scopes| !scopes.is_empty()),
         "authorizationScopes",
@@ -31,7 +40,7 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
     let method = RestMethod {
         operation_name: input.operation_name.clone(),
         request_parameters: input.request_parameters.clone().unwrap_or_default(),
-        authorization: authorization(draft, &api, &input.authorization_type, input.authorizer_id.as_deref())?,
+        authorization: authorization(draft, api, &input.authorization_type, input.authorizer_id.as_deref())?,
         api_key_required: input.api_key_required.unwrap_or(false),
         request_validator_id: input.request_validator_id.clone().filter(|id| !id.is_empty()),
         asks_for_parameters: false,
@@ -40,11 +49,8 @@ pub(super) fn put(draft: &mut Draft<'_>, input: &wire::PutMethodRequest) -> Resu
         responses: BTreeMap::new(),
         integration: None,
     };
-    check(draft, &api, &method)?;
-    let shown = show(&resource, &input.http_method, &method);
-    resource.methods.insert(input.http_method.clone(), method);
-    draft.put(&resource)?;
-    Ok(shown)
+    check(draft, api, &method)?;
+    Ok(method)
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateMethodRequest) -> Result<wire::Method, Error> {
@@ -115,9 +121,14 @@ impl Found {
     }
 
     /// Puts the method back as it is now.
-    pub(super) fn put(mut self, draft: &mut Draft<'_>, name: &str) -> Result<(), Error> {
+    pub(super) fn put(self, draft: &mut Draft<'_>, name: &str) -> Result<(), Error> {
+        draft.put(&self.into_resource(name))
+    }
+
+    /// The resource with the method as it is now.
+    pub(super) fn into_resource(mut self, name: &str) -> RestResource {
         self.resource.methods.insert(name.to_owned(), self.method);
-        draft.put(&self.resource)
+        self.resource
     }
 }
 

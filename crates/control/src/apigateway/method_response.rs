@@ -14,7 +14,18 @@ pub(super) fn put(
     draft: &mut Draft<'_>,
     input: &wire::PutMethodResponseRequest,
 ) -> Result<wire::MethodResponse, Error> {
-    let found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let shown = add(draft, &mut found, input)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
+}
+
+/// Gives a method the response that a request describes.
+pub(super) fn add(
+    draft: &Draft<'_>,
+    found: &mut Found,
+    input: &wire::PutMethodResponseRequest,
+) -> Result<wire::MethodResponse, Error> {
     checked_status(&input.status_code)?;
     if found.method.responses.contains_key(&input.status_code) {
         return Err(Error::conflict("Response already exists for this resource"));
@@ -23,14 +34,14 @@ pub(super) fn put(
         parameters: input.response_parameters.clone().unwrap_or_default(),
         models: input.response_models.clone().unwrap_or_default(),
     };
-    set(draft, found, (&input.http_method, &input.status_code), response)
+    set(draft, found, &input.status_code, response)
 }
 
 pub(super) fn update(
     draft: &mut Draft<'_>,
     input: &wire::UpdateMethodResponseRequest,
 ) -> Result<wire::MethodResponse, Error> {
-    let found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
+    let mut found = Found::find(draft, &input.rest_api_id, &input.resource_id, &input.http_method)?;
     let mut response = find(&found, &input.status_code)?.clone();
     for patch in Patch::read(input.patch_operations.as_deref())? {
         let path: Vec<&str> = patch.segments.iter().map(String::as_str).collect();
@@ -47,7 +58,9 @@ pub(super) fn update(
             _ => return Err(patch.unknown(PATHS)),
         }
     }
-    set(draft, found, (&input.http_method, &input.status_code), response)
+    let shown = set(draft, &mut found, &input.status_code, response)?;
+    found.put(draft, &input.http_method)?;
+    Ok(shown)
 }
 
 /// What integration responses say under this status code stays, and is used no more.
@@ -82,9 +95,9 @@ pub(super) fn no_status() -> Error {
 
 /// Gives the method the response, if it is good as a whole.
 fn set(
-    draft: &mut Draft<'_>,
-    mut found: Found,
-    (method, status): (&str, &str),
+    draft: &Draft<'_>,
+    found: &mut Found,
+    status: &str,
     response: MethodResponse,
 ) -> Result<wire::MethodResponse, Error> {
     if response.parameters.len() > MAX_PARAMETERS {
@@ -98,7 +111,6 @@ fn set(
     models::check_named(draft, &api, &response.models)?;
     let shown = show(status, &response);
     found.method.responses.insert(status.to_owned(), response);
-    found.put(draft, method)?;
     Ok(shown)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::Error;
 use aws::apigateway as wire;
 use model::State;
-use model::resource::{Model, RestApi, RestResource};
+use model::resource::{Model, RestApi};
 use model::schema::{Schema, model_of_reference};
 use serde_json::Value;
 
@@ -37,25 +37,42 @@ const DEFAULTS: [(&str, &str, &str); 2] = [
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateModelRequest) -> Result<wire::Model, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
+    if State::one(&draft.state.models, &api.id, &input.name).is_some() {
+        return Err(Error::conflict("Model name already exists for this REST API"));
+    }
+    let model = described(draft, &api, input)?;
+    put(draft, &api, model)
+}
+
+/// Makes several at once, which may refer to one another; those that are there already become what is said.
+pub(super) fn put_all(draft: &mut Draft<'_>, api: &RestApi, inputs: &[wire::CreateModelRequest]) -> Result<(), Error> {
+    for input in inputs {
+        let known = State::one(&draft.state.models, &api.id, &input.name).cloned();
+        let about = |error: Error| Error { message: format!("{}: {}", input.name, error.message), ..error };
+        let model = described(draft, api, input).and_then(bounded).map_err(about)?;
+        let id = known.map_or(model.id, |known| known.id.clone());
+        draft.put(&Model { id, ..model })?;
+    }
+    State::of(&draft.state.models, &api.id).try_for_each(|model| check(draft, model))
+}
+
+fn described(draft: &Draft<'_>, api: &RestApi, input: &wire::CreateModelRequest) -> Result<Model, Error> {
     length("name", &input.name, 1, MAX_NAME_CHARS)?;
     if !input.name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Error::bad_request(format!("Model name must be alphanumeric: {}", input.name)));
     }
-    if State::one(&draft.state.models, &api.id, &input.name).is_some() {
-        return Err(Error::conflict("Model name already exists for this REST API"));
-    }
-    if State::of(&draft.state.models, &api.id).count() >= MAX_MODELS {
+    let is_new = State::one(&draft.state.models, &api.id, &input.name).is_none();
+    if is_new && State::of(&draft.state.models, &api.id).count() >= MAX_MODELS {
         return Err(Error::too_many_requests("MaxModels", "Maximum number of Models for this API has been reached."));
     }
-    let model = Model {
+    Ok(Model {
         api_id: api.id.clone(),
         name: input.name.clone(),
-        id: fresh_id(draft, &api)?,
+        id: fresh_id(draft, api)?,
         description: input.description.clone(),
         content_type: input.content_type.clone(),
         schema: input.schema.clone().unwrap_or_default(),
-    };
-    put(draft, &api, model)
+    })
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateModelRequest) -> Result<wire::Model, Error> {
@@ -146,11 +163,17 @@ fn fresh_id(draft: &Draft<'_>, api: &RestApi) -> Result<String, Error> {
     draft.fresh_id(6, |state, id| State::of(&state.models, &api.id).any(|model| model.id == id))
 }
 
-fn put(draft: &mut Draft<'_>, api: &RestApi, mut model: Model) -> Result<wire::Model, Error> {
+/// A model that is not too large.
+fn bounded(mut model: Model) -> Result<Model, Error> {
     model.description = optional("description", model.description.take(), MAX_DESCRIPTION_CHARS)?;
-    if model.schema.len() > MAX_SCHEMA_BYTES {
-        return Err(Error::bad_request(format!("A model's schema has at most {MAX_SCHEMA_BYTES} bytes")));
+    match model.schema.len() > MAX_SCHEMA_BYTES {
+        true => Err(Error::bad_request(format!("A model's schema has at most {MAX_SCHEMA_BYTES} bytes"))),
+        false => Ok(model),
     }
+}
+
+fn put(draft: &mut Draft<'_>, api: &RestApi, model: Model) -> Result<wire::Model, Error> {
+    let model = bounded(model)?;
     draft.put(&model)?;
     check(draft, &model)?;
     let refers = |other: &&std::sync::Arc<Model>| other.name != model.name && references(other).contains(&model.name);
@@ -236,22 +259,6 @@ fn flattened(draft: &Draft<'_>, model: &Model) -> String {
         }
     }
     serde_json::to_string_pretty(&schema).unwrap_or_else(|_| model.schema.clone())
-}
-
-/// Models that payloads are held against, and those that they refer to, as they are now.
-pub(super) fn of_deployment(draft: &Draft<'_>, api: &RestApi, resources: &[RestResource]) -> Vec<Model> {
-    let methods = resources.iter().flat_map(|resource| resource.methods.values());
-    let mut todo: BTreeSet<String> = methods
-        .filter(|method| method.asks_for_body)
-        .flat_map(|method| method.request_models.values().cloned())
-        .collect();
-    let mut all = BTreeMap::new();
-    while let Some(name) = todo.pop_first() {
-        let Some(model) = State::one(&draft.state.models, &api.id, &name) else { continue };
-        all.insert(name, Model::clone(model));
-        todo.extend(references(model).into_iter().filter(|name| !all.contains_key(name)));
-    }
-    all.into_values().collect()
 }
 
 /// What of an API needs a model, for people.

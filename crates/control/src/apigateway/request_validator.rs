@@ -19,19 +19,40 @@ pub(super) fn create(
     input: &wire::CreateRequestValidatorRequest,
 ) -> Result<wire::RequestValidator, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
+    add(draft, &api, input).map(|validator| show(&validator))
+}
+
+/// Makes one of an API.
+pub(super) fn add(
+    draft: &mut Draft<'_>,
+    api: &RestApi,
+    input: &wire::CreateRequestValidatorRequest,
+) -> Result<RequestValidator, Error> {
     if State::of(&draft.state.request_validators, &api.id).count() >= MAX_VALIDATORS {
         let message = "Maximum number of Request Validators for this API has been reached.";
         return Err(Error::too_many_requests("MaxRequestValidators", message));
     }
     let taken = |state: &State, id: &str| State::one(&state.request_validators, &api.id, id).is_some();
+    let id = draft.fresh_id(6, taken)?;
+    set(draft, api, id, input)
+}
+
+/// Makes the one with an id what a request says.
+pub(super) fn set(
+    draft: &mut Draft<'_>,
+    api: &RestApi,
+    id: String,
+    input: &wire::CreateRequestValidatorRequest,
+) -> Result<RequestValidator, Error> {
     let validator = RequestValidator {
-        id: draft.fresh_id(6, taken)?,
+        id,
         api_id: api.id.clone(),
         name: input.name.clone().unwrap_or_default(),
         body: input.validate_request_body.unwrap_or(false),
         parameters: input.validate_request_parameters.unwrap_or(false),
     };
-    put(draft, &validator)
+    put(draft, &validator)?;
+    Ok(validator)
 }
 
 pub(super) fn update(
@@ -101,7 +122,7 @@ fn put(draft: &mut Draft<'_>, validator: &RequestValidator) -> Result<wire::Requ
     Ok(show(validator))
 }
 
-fn show(validator: &RequestValidator) -> wire::RequestValidator {
+pub(super) fn show(validator: &RequestValidator) -> wire::RequestValidator {
     wire::RequestValidator {
         id: Some(validator.id.clone()),
         name: Some(validator.name.clone()),

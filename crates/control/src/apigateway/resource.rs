@@ -16,23 +16,26 @@ const MAX_RESOURCES: usize = 300;
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateResourceRequest) -> Result<wire::Resource, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
     let parent = find(draft, &api, &input.parent_id)?.clone();
+    add(draft, &api, &parent, &input.path_part).map(|resource| show(&resource, false))
+}
+
+fn add(draft: &mut Draft<'_>, api: &RestApi, parent: &RestResource, part: &str) -> Result<RestResource, Error> {
     if State::of(&draft.state.rest_resources, &api.id).count() >= MAX_RESOURCES {
         let message = "Maximum number of Resources for this API has been reached.";
         return Err(Error::too_many_requests("MaxResources", message));
     }
-    let part = &input.path_part;
-    let path = checked_path(draft, &parent, part)?;
+    let path = checked_path(draft, parent, part)?;
     let taken = |state: &State, id: &str| State::one(&state.rest_resources, &api.id, id).is_some();
     let resource = RestResource {
         id: draft.fresh_id(6, taken)?,
         api_id: api.id.clone(),
-        parent_id: Some(parent.id),
-        path_part: Some(part.clone()),
+        parent_id: Some(parent.id.clone()),
+        path_part: Some(part.to_owned()),
         path,
         methods: BTreeMap::new(),
     };
     draft.put(&resource)?;
-    Ok(show(&resource, false))
+    Ok(resource)
 }
 
 /// Renames a resource, or puts it under another one; all below goes with it.
@@ -105,6 +108,20 @@ pub(super) fn list(draft: &Draft<'_>, input: &wire::GetResourcesRequest) -> Resu
         input.position.as_deref(),
     )?;
     Ok(wire::Resources { items, position })
+}
+
+/// The resource of a path, which is made with all above it if it is not there.
+pub(super) fn at(draft: &mut Draft<'_>, api: &RestApi, path: &str) -> Result<RestResource, Error> {
+    let mut resource = find(draft, api, &api.root_resource_id)?.clone();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let known = State::of(&draft.state.rest_resources, &api.id)
+            .find(|known| known.parent_id.as_ref() == Some(&resource.id) && known.path_part.as_deref() == Some(part));
+        resource = match known {
+            Some(known) => RestResource::clone(known),
+            None => add(draft, api, &resource, part)?,
+        };
+    }
+    Ok(resource)
 }
 
 pub(super) fn find<'d>(draft: &'d Draft<'_>, api: &RestApi, id: &str) -> Result<&'d RestResource, Error> {

@@ -11,7 +11,7 @@ use model::resource::{
 };
 
 use super::patch::Patch;
-use super::{Draft, models, usage_plan};
+use super::{Draft, documentation, models, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, api_tags, length, optional, refuse};
 use crate::apigatewayv2::draft::api_id_is_taken;
 use crate::apigatewayv2::{of_api, page};
@@ -23,25 +23,18 @@ const MAX_BINARY_MEDIA_TYPES: usize = 100;
 const PATHS: &str = "/name, /description, /disableExecuteApiEndpoint, /binaryMediaTypes/{mediaType}";
 
 pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) -> Result<wire::RestApi, Error> {
-    length("name", &input.name, 1, MAX_NAME_CHARS)?;
-    unsupported(input)?;
-    let tags = input.tags.clone().unwrap_or_default();
-    api_tags(&tags)?;
-    let id = draft.fresh_id(10, api_id_is_taken)?;
-    let mut api = RestApi {
+    let api = add(draft, input)?;
+    models::put_defaults(draft, &api)?;
+    Ok(show(draft, &api))
+}
+
+/// Makes an API that has its root, but no models yet.
+pub(super) fn add(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) -> Result<RestApi, Error> {
+    let api = RestApi {
+        id: draft.fresh_id(10, api_id_is_taken)?,
         root_resource_id: draft.fresh_id(10, |_, _| false)?,
-        region: draft.region.to_owned(),
-        name: input.name.clone(),
-        description: optional("description", input.description.clone(), MAX_DESCRIPTION_CHARS)?,
-        version: optional("version", input.version.clone(), MAX_VERSION_CHARS)?,
-        disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
-        created: draft.at,
-        binary_media_types: Vec::new(),
-        tags,
-        id,
+        ..described(draft, input)?
     };
-    let types = input.binary_media_types.iter().flatten();
-    types.into_iter().try_for_each(|media_type| add_binary(&mut api, media_type))?;
     of_api::read_tagged(draft, &api.id, &api.tags)?;
     draft.put(&api)?;
     draft.put(&RestResource {
@@ -52,8 +45,30 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateRestApiRequest) 
         path: "/".to_owned(),
         methods: BTreeMap::new(),
     })?;
-    models::put_defaults(draft, &api)?;
-    Ok(show(draft, &api))
+    Ok(api)
+}
+
+/// What a request says of an API, without its ids.
+pub(super) fn described(draft: &Draft<'_>, input: &wire::CreateRestApiRequest) -> Result<RestApi, Error> {
+    length("name", &input.name, 1, MAX_NAME_CHARS)?;
+    unsupported(input)?;
+    let tags = input.tags.clone().unwrap_or_default();
+    api_tags(&tags)?;
+    let mut api = RestApi {
+        id: String::new(),
+        root_resource_id: String::new(),
+        region: draft.region.to_owned(),
+        name: input.name.clone(),
+        description: optional("description", input.description.clone(), MAX_DESCRIPTION_CHARS)?,
+        version: optional("version", input.version.clone(), MAX_VERSION_CHARS)?,
+        disable_execute_api_endpoint: input.disable_execute_api_endpoint.unwrap_or(false),
+        created: draft.at,
+        binary_media_types: Vec::new(),
+        tags,
+    };
+    let types = input.binary_media_types.iter().flatten();
+    types.into_iter().try_for_each(|media_type| add_binary(&mut api, media_type))?;
+    Ok(api)
 }
 
 pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateRestApiRequest) -> Result<wire::RestApi, Error> {
@@ -99,15 +114,22 @@ pub(super) fn delete(draft: &mut Draft<'_>, input: &wire::DeleteRestApiRequest) 
     State::of(&state.stages, &api.id).try_for_each(|stage| draft.delete::<Stage>(stage))?;
     State::of(&state.deployments, &api.id).try_for_each(|deployment| draft.delete::<Deployment>(deployment))?;
     State::of(&state.rest_resources, &api.id).try_for_each(|resource| draft.delete::<RestResource>(resource))?;
+    clear(draft, &api)?;
+    documentation::forget(draft, &api)?;
+    of_api::forget(draft, &api.id)?;
+    draft.delete::<RestApi>(&api)
+}
+
+/// Takes from an API what is neither its resources nor where they are served.
+pub(super) fn clear(draft: &mut Draft<'_>, api: &RestApi) -> Result<(), Error> {
+    let state = draft.state.clone();
     let validators = State::of(&state.request_validators, &api.id);
     validators.into_iter().try_for_each(|validator| draft.delete::<RequestValidator>(validator))?;
     let authorizers = State::of(&state.rest_authorizers, &api.id);
     authorizers.into_iter().try_for_each(|authorizer| draft.delete::<RestAuthorizer>(authorizer))?;
     State::of(&state.models, &api.id).try_for_each(|model| draft.delete::<Model>(model))?;
     let responses = State::of(&state.gateway_responses, &api.id);
-    responses.into_iter().try_for_each(|response| draft.delete::<GatewayResponse>(response))?;
-    of_api::forget(draft, &api.id)?;
-    draft.delete::<RestApi>(&api)
+    responses.into_iter().try_for_each(|response| draft.delete::<GatewayResponse>(response))
 }
 
 pub(super) fn get(draft: &Draft<'_>, input: &wire::GetRestApiRequest) -> Result<wire::RestApi, Error> {
@@ -130,7 +152,7 @@ pub(crate) fn find(draft: &Draft<'_>, id: &str) -> Result<Arc<RestApi>, Error> {
 }
 
 /// `type/subtype`, or `*/*` for all.
-fn add_binary(api: &mut RestApi, media_type: &str) -> Result<(), Error> {
+pub(super) fn add_binary(api: &mut RestApi, media_type: &str) -> Result<(), Error> {
     let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"/;,\"".contains(&b));
     if !media_type.split_once('/').is_some_and(|(name, subtype)| is_name(name) && is_name(subtype)) {
         return Err(Error::bad_request(format!(
@@ -169,7 +191,7 @@ fn unsupported(input: &wire::CreateRestApiRequest) -> Result<(), Error> {
     refuse(dualstack, "ipAddressType dualstack", NOT_HERE)
 }
 
-fn show(draft: &Draft<'_>, api: &RestApi) -> wire::RestApi {
+pub(super) fn show(draft: &Draft<'_>, api: &RestApi) -> wire::RestApi {
     wire::RestApi {
         api_key_source: Some(wire::ApiKeySourceType::Header),
         api_status: Some(wire::ApiStatus::Available),

@@ -8,14 +8,14 @@ use model::State;
 use model::resource::{Deployment, LogLevel, RestApi, RouteSettings, Stage};
 
 use super::patch::Patch;
-use super::{Draft, client_certificate, deployment, rest_api, usage_plan};
+use super::{Draft, client_certificate, deployment, documentation, rest_api, usage_plan};
 use crate::apigatewayv2::check::{NOT_HERE, optional, other_tags, refuse};
 use crate::apigatewayv2::stage::{access_log, check_variables};
 
 const MAX_STAGES: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
 const MAX_DESCRIPTION_CHARS: usize = 1024;
-const PATHS: &str = "/clientCertificateId, /deploymentId, /description, /variables/{variable_name}, /accessLogSettings, \
+const PATHS: &str = "/clientCertificateId, /deploymentId, /description, /documentationVersion, /variables/{variable_name}, /accessLogSettings, \
                      /accessLogSettings/destinationArn, /accessLogSettings/format, /tracingEnabled, \
                      /{resourcePath}/{httpMethod}/logging/dataTrace, /{resourcePath}/{httpMethod}/logging/loglevel, \
                      /{resourcePath}/{httpMethod}/metrics/enabled, \
@@ -26,7 +26,6 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
     refuse_cache(input.cache_cluster_enabled, input.cache_cluster_size.is_some())?;
     refuse(input.canary_settings.is_some(), "canarySettings", NOT_HERE)?;
     refuse(input.tracing_enabled == Some(true), "tracingEnabled", NOT_HERE)?;
-    refuse(input.documentation_version.is_some(), "documentationVersion", NOT_HERE)?;
     let deployment = deployment::find(draft, &api, &input.deployment_id)?.clone();
     let tags = input.tags.clone().unwrap_or_default();
     other_tags(&tags)?;
@@ -34,6 +33,9 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
     stage.deployment_id = Some(deployment.id);
     stage.description = optional("description", input.description.clone(), MAX_DESCRIPTION_CHARS)?;
     stage.variables = input.variables.clone().unwrap_or_default();
+    if let Some(version) = input.documentation_version.as_ref().filter(|version| !version.is_empty()) {
+        stage.documentation_version = Some(documentation::find_version(draft, &api, version)?.version.clone());
+    }
     put(draft, &stage)
 }
 
@@ -45,6 +47,12 @@ pub(super) fn flush_authorizers(
     let api = rest_api::find(draft, &input.rest_api_id)?;
     let stage = find(draft, &api, &input.stage_name)?.clone();
     draft.put(&Stage { authorizers_flushed: stage.authorizers_flushed.wrapping_add(1), ..stage })
+}
+
+/// There is no cache of answers, so that there is nothing to forget.
+pub(super) fn flush(draft: &Draft<'_>, input: &wire::FlushStageCacheRequest) -> Result<(), Error> {
+    let api = rest_api::find(draft, &input.rest_api_id)?;
+    find(draft, &api, &input.stage_name).map(drop)
 }
 
 /// Points a stage at a deployment; makes it if there is none.
@@ -93,6 +101,11 @@ pub(super) fn update(draft: &mut Draft<'_>, input: &wire::UpdateStageRequest) ->
                 stage.variables.insert((*name).to_owned(), patch.value.clone());
             }
             (wire::Op::Remove, ["variables", name]) => drop(stage.variables.remove(*name)),
+            (wire::Op::Replace | wire::Op::Add, ["documentationVersion"]) if !patch.value.is_empty() => {
+                let version = documentation::find_version(draft, &api, &patch.value)?.version.clone();
+                stage.documentation_version = Some(version);
+            }
+            (_, ["documentationVersion"]) => stage.documentation_version = None,
             (wire::Op::Remove, ["accessLogSettings"]) => stage.access_log = None,
             (wire::Op::Replace | wire::Op::Add, ["accessLogSettings", "destinationArn"]) => {
                 log.destination_arn = Some(patch.value);
@@ -163,7 +176,7 @@ pub(super) fn refuse_cache(enabled: Option<bool>, has_size: bool) -> Result<(), 
     refuse(enabled == Some(true) || has_size, "A cache cluster", NOT_HERE)
 }
 
-fn find<'d>(draft: &'d Draft<'_>, api: &RestApi, name: &str) -> Result<&'d Stage, Error> {
+pub(super) fn find<'d>(draft: &'d Draft<'_>, api: &RestApi, name: &str) -> Result<&'d Stage, Error> {
     let stage = State::one(&draft.state.stages, &api.id, name);
     stage.map(|found| &**found).ok_or_else(|| Error::not_found("Invalid stage identifier specified"))
 }
@@ -194,6 +207,7 @@ fn empty(draft: &Draft<'_>, api: &RestApi, name: &str) -> Result<Stage, Error> {
         updated: draft.at,
         client_certificate_id: None,
         authorizers_flushed: 0,
+        documentation_version: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),
@@ -261,6 +275,7 @@ fn show(stage: &Stage) -> wire::Stage {
         created_date: Some(Timestamp(stage.created)),
         deployment_id: stage.deployment_id.clone(),
         description: stage.description.clone(),
+        documentation_version: stage.documentation_version.clone(),
         last_updated_date: Some(Timestamp(stage.updated)),
         method_settings: Some(of_stage.into_iter().chain(of_methods).collect()),
         stage_name: Some(stage.name.clone()),

@@ -142,6 +142,7 @@ pub(super) fn snapshot(draft: &Draft<'_>, api: &Api) -> Result<Deployment, Error
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
         models: Vec::new(),
+        request_validators: Vec::new(),
     })
 }
 

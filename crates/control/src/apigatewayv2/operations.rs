@@ -40,7 +40,7 @@ impl ApiGatewayV2 for Control {
         self.edit(caller, |draft| {
             self.endpoint_certificate(draft)?;
             let made = document::import(draft, &input)?;
-            may_set(caller, "/apis", &Tags::new(), &made)?;
+            may_set(caller, "/apis", &Tags::new(), made.tags.as_ref())?;
             Ok(made)
         })
         .await
@@ -50,7 +50,7 @@ impl ApiGatewayV2 for Control {
         self.edit(caller, |draft| {
             let before = draft.state.apis.get(&input.api_id).map(|api| api.tags.clone()).unwrap_or_default();
             let made = document::reimport(draft, &input)?;
-            may_set(caller, &format!("/apis/{}", input.api_id), &before, &made)?;
+            may_set(caller, &format!("/apis/{}", input.api_id), &before, made.tags.as_ref())?;
             Ok(made)
         })
         .await
@@ -498,8 +498,8 @@ impl ApiGatewayV2 for Control {
 }
 
 /// Refuses who may not set what a document's tags set: authorization reads no documents.
-fn may_set(caller: &Caller, path: &str, before: &Tags, made: &Api) -> Result<(), Error> {
-    let after = made.tags.as_ref().unwrap_or(before);
+pub(crate) fn may_set(caller: &Caller, path: &str, before: &Tags, after: Option<&Tags>) -> Result<(), Error> {
+    let after = after.unwrap_or(before);
     match after.iter().any(|(name, value)| name.starts_with(EXTENSION) && before.get(name) != Some(value)) {
         true => caller.may(SET_POLICY, &format!("arn:aws:apigateway:{}::{path}", caller.region)),
         false => Ok(()),

@@ -39,6 +39,7 @@ pub(super) fn quick_create(draft: &mut Draft<'_>, api: &Api, target: String, key
         updated: draft.at,
         client_certificate_id: None,
         authorizers_flushed: 0,
+        documentation_version: None,
         last_deployment_status_message: None,
         api_gateway_managed: true,
         tags: Default::default(),

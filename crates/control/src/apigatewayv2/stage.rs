@@ -44,6 +44,7 @@ pub(super) fn create(draft: &mut Draft<'_>, input: &wire::CreateStageRequest) ->
         updated: draft.at,
         client_certificate_id: None,
         authorizers_flushed: 0,
+        documentation_version: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags,

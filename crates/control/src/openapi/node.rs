@@ -29,6 +29,11 @@ impl<'d> Node<'d> {
         }
     }
 
+    /// Where a member refers to, as it stands there: `#/components/schemas/Pet`.
+    pub(crate) fn reference_of(&self, name: &str) -> Option<&'d str> {
+        self.value.get(name)?.get("$ref")?.as_str()
+    }
+
     /// The members of an object.
     pub(crate) fn entries(&self) -> Result<Vec<(&'d str, Self)>, Error> {
         let members = self.object()?.iter().filter(|(_, value)| !value.is_null());

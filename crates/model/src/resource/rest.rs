@@ -195,6 +195,49 @@ pub struct GatewayResponse {
     pub response_templates: BTreeMap<String, String>,
 }
 
+/// What is said of a part of a REST API, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentationPart {
+    /// Its API.
+    pub api_id: String,
+    /// Six lowercase letters and digits.
+    pub id: String,
+    /// `location`: of no other part of the API.
+    pub location: DocumentationLocation,
+    /// `properties`: a JSON object.
+    pub properties: String,
+}
+
+/// What a part of a documentation is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DocumentationLocation {
+    /// `type`, e.g. `METHOD`.
+    pub kind: String,
+    /// `path`
+    pub path: Option<String>,
+    /// `method`; `*`: all.
+    pub method: Option<String>,
+    /// `statusCode`; `*`: all.
+    pub status_code: Option<String>,
+    /// `name`
+    pub name: Option<String>,
+}
+
+/// All parts of a documentation as they were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentationVersion {
+    /// Its API.
+    pub api_id: String,
+    /// `version`
+    pub version: String,
+    /// `createdDate`
+    pub created: UnixMillis,
+    /// `description`
+    pub description: Option<String>,
+    /// The parts.
+    pub parts: Vec<DocumentationPart>,
+}
+
 /// What is set for the account in a region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -202,6 +245,16 @@ pub struct Account {
     pub region: String,
     /// `cloudwatchRoleArn`
     pub cloudwatch_role_arn: Option<String>,
+    /// `DaysBeforeExpiry` of ACM's `ExpiryEvents`; none: AWS's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_before_expiry: Option<u32>,
+}
+
+impl Account {
+    /// Of which nothing is set.
+    pub fn new(region: String) -> Self {
+        Self { region, cloudwatch_role_arn: None, days_before_expiry: None }
+    }
 }
 
 /// What payloads look like, for validators and for documentation.

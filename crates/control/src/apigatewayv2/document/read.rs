@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws::Error;
 use aws::apigatewayv2 as wire;
 
-use crate::openapi::{Document, Node, Operation, Version, operations};
+use crate::openapi::{Document, Node, Operation, Version, disable_endpoint, operations, tags};
 
 const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
@@ -115,30 +115,6 @@ fn api(root: &Node<'_>) -> Result<wire::CreateApiRequest, Error> {
         target: None,
         version: info.text_of("version")?,
     })
-}
-
-/// At the root, or of a server.
-fn disable_endpoint(root: &Node<'_>) -> Result<Option<bool>, Error> {
-    let servers = root.get("servers")?.map(|servers| servers.items()).transpose()?.unwrap_or_default();
-    for place in std::iter::once(root).chain(&servers) {
-        if let Some(configuration) = place.get("x-amazon-apigateway-endpoint-configuration")?
-            && let Some(disable) = configuration.get("disableExecuteApiEndpoint")?
-        {
-            return disable.boolean().map(Some);
-        }
-    }
-    Ok(None)
-}
-
-/// Those of OpenAPI that have a value are the API's.
-fn tags(root: &Node<'_>) -> Result<BTreeMap<String, String>, Error> {
-    let mut tags = BTreeMap::new();
-    for tag in root.get("tags")?.map(|tags| tags.items()).transpose()?.unwrap_or_default() {
-        if let (Some(name), Some(value)) = (tag.text_of("name")?, tag.text_of("x-amazon-apigateway-tag-value")?) {
-            tags.insert(name, value);
-        }
-    }
-    Ok(tags)
 }
 
 impl<'d> Reading<'d> {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use model::resource::{Api, Authorization, Authorizer, AuthorizerKind, Deployment, Integration, Route};
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::apigatewayv2::integration;
-use crate::openapi::{method_key, path_variables};
+use crate::openapi::{created, method_key, path_variables};
 
 /// What is exported.
 pub(super) struct Export<'a> {
@@ -28,7 +26,8 @@ impl Export<'_> {
         let mut document = Map::new();
         let mut put = |name: &str, value: Value| drop(document.insert(name.to_owned(), value));
         put("openapi", json!("3.0.1"));
-        let mut info = json!({"title": api.name, "version": self.version()});
+        let mut info =
+            json!({"title": api.name, "version": api.version.clone().unwrap_or_else(|| created(api.created))});
         if let Some(description) = &api.description {
             info["description"] = json!(description);
         }
@@ -50,14 +49,6 @@ impl Export<'_> {
             put("x-amazon-apigateway-importexport-version", json!("1.0"));
         }
         Value::Object(document)
-    }
-
-    /// The API's, or when it was made, since a document has to have one.
-    fn version(&self) -> String {
-        let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]UTC");
-        let created = OffsetDateTime::from_unix_timestamp(self.api.created.div_euclid(1000)).ok();
-        let made = || created.and_then(|at| at.format(format).ok()).unwrap_or_default();
-        self.api.version.clone().unwrap_or_else(made)
     }
 
     fn server(&self) -> Value {

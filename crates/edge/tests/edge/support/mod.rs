@@ -321,6 +321,7 @@ pub fn stage(name: &str) -> Stage {
         updated: 0,
         client_certificate_id: None,
         authorizers_flushed: 0,
+        documentation_version: None,
         last_deployment_status_message: None,
         api_gateway_managed: false,
         tags: BTreeMap::new(),
@@ -374,6 +375,7 @@ pub fn deployment(backend: SocketAddr, timeout_ms: u32) -> Deployment {
         gateway_responses: Vec::new(),
         binary_media_types: Vec::new(),
         models: Vec::new(),
+        request_validators: Vec::new(),
         integrations: vec![
             integration("backend", format!("http://{backend}/{{p}}")),
             integration("down", format!("http://{closed}/")),
