@@ -222,8 +222,10 @@ def test_what_cannot_be_exported_or_revoked(acm, server, pki):
     assert refused(acm.renew_certificate, CertificateArn=imported) == "ValidationException"
     assert refused(acm.update_certificate_options, CertificateArn=imported, Options={"Export": "ENABLED"}) == "InvalidStateException"
     assert refused(acm.update_certificate_options, CertificateArn=plain, Options={"Export": "ENABLED"}) == "ValidationException"
-    acm.update_certificate_options(CertificateArn=plain, Options={"CertificateTransparencyLoggingPreference": "ENABLED"})
-    assert acm.describe_certificate(CertificateArn=plain)["Certificate"]["Options"]["CertificateTransparencyLoggingPreference"] == "ENABLED"
+    preference = lambda: acm.describe_certificate(CertificateArn=plain)["Certificate"]["Options"]["CertificateTransparencyLoggingPreference"]
+    assert preference() == "ENABLED", "AWS's default"
+    acm.update_certificate_options(CertificateArn=plain, Options={"CertificateTransparencyLoggingPreference": "DISABLED"})
+    assert preference() == "DISABLED"
 
 
 def test_in_use_is_not_revoked(acm, server):

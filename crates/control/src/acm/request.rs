@@ -33,10 +33,11 @@ impl Control {
             validation(format!("The key algorithm {algorithm} is not supported for certificates that are requested."))
         })?;
         let options = input.options.clone().unwrap_or_default();
-        let logged = CertificateTransparencyLoggingPreference::Enabled;
+        // What is not said is wanted, as on AWS: Terraform makes a certificate anew that says otherwise.
+        let unlogged = CertificateTransparencyLoggingPreference::Disabled;
         let life = CertificateLife {
             exportable: options.export == Some(CertificateExport::Enabled),
-            logged: options.certificate_transparency_logging_preference == Some(logged),
+            logged: options.certificate_transparency_logging_preference != Some(unlogged),
             ..CertificateLife::default()
         };
         let tags = checked_tags(Tags::new(), input.tags.unwrap_or_default())?;
