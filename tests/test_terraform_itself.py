@@ -10,7 +10,7 @@ import pytest
 from server import clean_environment
 
 TERRAFORM, PROVIDERS = os.environ.get("TERRAFORM"), os.environ.get("TERRAFORM_PROVIDERS")
-pytestmark = pytest.mark.skipif(not (TERRAFORM and PROVIDERS), reason="TERRAFORM and TERRAFORM_PROVIDERS name none")
+pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(not (TERRAFORM and PROVIDERS), reason="TERRAFORM and TERRAFORM_PROVIDERS name none")]
 SERVICES = ("acm", "apigateway", "apigatewayv2", "cloudwatchlogs", "iam", "route53", "s3", "sts")
 
 PROVIDER = """

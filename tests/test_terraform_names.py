@@ -154,7 +154,7 @@ def test_iam_role_with_its_policies(aws):
     iam.create_role(RoleName=name, Path="/", AssumeRolePolicyDocument=TRUST, MaxSessionDuration=3600, Tags=[{"Key": "a", "Value": "b"}])
     shown = iam.get_role(RoleName=name)["Role"]
     assert (shown["MaxSessionDuration"], shown["Tags"]) == (3600, [{"Key": "a", "Value": "b"}]) and same_json(shown["AssumeRolePolicyDocument"], TRUST)
-    changed = TRUST.replace(":root", ":role/other")
+    changed = TRUST.replace("arn:aws:iam::123456789012:root", "123456789012")
     iam.update_assume_role_policy(RoleName=name, PolicyDocument=changed)
     iam.update_role(RoleName=name, MaxSessionDuration=7200, Description="")
     assert iam.get_role(RoleName=name)["Role"]["MaxSessionDuration"] == 7200
