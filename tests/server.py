@@ -17,7 +17,7 @@ import botocore.config
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BINARY = Path(os.environ.get("COUNTERSIGN_BIN", TARGET / "debug/countersign")).resolve()
-READY = re.compile(r"^ready control=(?P<control>http://\S+) https=(?P<https>\S+)$")
+READY = re.compile(r"^ready control=(?P<control>https?://\S+) https=(?P<https>\S+)$")
 START_S = 30
 STOP_S = 30
 
