@@ -1,6 +1,5 @@
 //! Reading and changing the settings.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use aws::Error;
 use journal::{Journal, Outcome};
 use model::{Blob, Change, Revision, State, UnixMillis};
-use store::{CommitError, Store, StoreError};
+use store::{CommitError, Kept, Node, Store, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::trail::{Attempt, By, OfError, Trail};
@@ -79,6 +78,16 @@ impl Settings {
     /// The revision that every live node enforces.
     pub fn applied(&self) -> Revision {
         *self.shared.store.applied().borrow()
+    }
+
+    /// The live nodes, by name.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.shared.store.nodes()
+    }
+
+    /// Since when the store cannot be asked; none while it can. What was set before is enforced meanwhile.
+    pub fn lost(&self) -> Option<UnixMillis> {
+        *self.shared.store.lost().borrow()
     }
 
     /// Whether the last change could not be stored, or not be recorded.
@@ -209,17 +218,22 @@ impl Settings {
     }
 
     /// Drops the blobs that nothing named when this was called last, nor names now, and answers which nothing names now. A
-    /// node that is a little behind still finds what it needs.
-    pub async fn forget_blobs(&self, unnamed_before: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
-        // Nobody is between keeping a blob and naming it.
+    /// node that is a little behind still finds what it needs, and so does one that is between keeping a blob and naming it.
+    pub async fn forget_blobs(&self, unnamed_before: &Kept) -> Result<Kept, Error> {
+        // Nobody is between keeping a blob and naming it, here.
         let _turn = self.shared.turn.lock().await;
         let state = self.state();
         let named = state.blobs();
         let kept = self.shared.store.blobs().await.map_err(|error| unavailable(&error))?;
-        let unnamed: BTreeSet<String> = kept.into_iter().filter(|digest| !named.contains(digest.as_str())).collect();
-        let (drop, unnamed) = unnamed.into_iter().partition(|digest| unnamed_before.contains(digest));
-        self.shared.store.drop_blobs(drop).await.map_err(|error| unavailable(&error))?;
-        Ok(unnamed)
+        let unnamed: Kept = kept.into_iter().filter(|(digest, _)| !named.contains(digest.as_str())).collect();
+        let (drop, rest): (Kept, Kept) =
+            unnamed.clone().into_iter().partition(|(digest, version)| unnamed_before.get(digest) == Some(version));
+        if drop.is_empty() {
+            return Ok(rest);
+        }
+        let dropped = self.shared.store.drop_blobs(state.revision, drop).await.map_err(|error| unavailable(&error))?;
+        // Others have changed the settings: the next time will do.
+        Ok(if dropped { rest } else { unnamed })
     }
 
     /// Waits until every live node enforces `revision`. One that takes longer shows as `UPDATING`.
@@ -242,7 +256,12 @@ impl Settings {
 
 /// The caller learns that the settings cannot be stored, and which file is concerned: it is their own machine's.
 fn unavailable(error: &StoreError) -> Error {
-    Error::internal(format!("The settings could not be stored: {error}"))
+    match error {
+        StoreError::Unclear { .. } => {
+            Error::internal(format!("It is not known whether the settings were stored: {error}"))
+        }
+        error => Error::internal(format!("The settings could not be stored: {error}")),
+    }
 }
 
 #[cfg(test)]

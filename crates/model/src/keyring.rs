@@ -3,8 +3,8 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
-use data_encoding::BASE64;
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
+use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -52,6 +52,14 @@ impl Keyring {
         Self::new(&*key)
     }
 
+    /// By which the key is known from others, and which tells nothing of it: 32 hexadecimal digits.
+    pub fn fingerprint(&self) -> Result<String, KeyringError> {
+        let mut fingerprint = [0; 16];
+        let derived = self.root.expand(&[b"fingerprint"], Bytes16).and_then(|okm| okm.fill(&mut fingerprint));
+        derived.map_err(|_| KeyringError::Seal)?;
+        Ok(HEXLOWER.encode(&fingerprint))
+    }
+
     /// Seals `secret` for the resource with this id.
     pub fn seal(&self, resource: &str, secret: &[u8]) -> Result<Sealed, KeyringError> {
         let mut text = Zeroizing::new(secret.to_vec());
@@ -72,6 +80,15 @@ impl Keyring {
         let length = self.key.open_in_place(nonce, Aad::from(resource), &mut text).map_err(|_| unopened)?.len();
         text.truncate(length);
         Ok(text)
+    }
+}
+
+/// So many are derived.
+struct Bytes16;
+
+impl KeyType for Bytes16 {
+    fn len(&self) -> usize {
+        16
     }
 }
 
@@ -106,6 +123,10 @@ mod tests {
         assert!(keyring.open("b", &sealed).is_err());
         assert!(Keyring::new(&[8; 32]).unwrap().open("a", &sealed).is_err());
         assert_ne!(keyring.seal("a", b"secret").unwrap(), sealed, "nonces are random");
+        let fingerprint = |byte| Keyring::new(&[byte; 32]).unwrap().fingerprint().unwrap();
+        assert_eq!(fingerprint(7).len(), 32);
+        assert_eq!(fingerprint(7), fingerprint(7));
+        assert_ne!(fingerprint(7), fingerprint(8));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Telling followers of commits: shared by the embedded stores.
+//! Telling followers of commits, and of nodes: shared by the stores.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -8,6 +8,7 @@ use model::{Change, Revision};
 use tokio::sync::watch;
 
 use crate::Event;
+use crate::nodes::Nodes;
 
 /// Commits that a watch may lag behind before it has to load again.
 const KEPT_COMMITS: usize = 256;
@@ -15,21 +16,31 @@ const KEPT_COMMITS: usize = 256;
 /// The latest commits, and what the nodes have applied of them.
 pub(crate) struct Feed {
     shared: Arc<Shared>,
+    pub(crate) nodes: Nodes,
 }
 
 struct Shared {
     commits: Mutex<VecDeque<(Revision, Vec<Change>)>>,
-    newest: watch::Sender<Revision>,
-    nodes: Mutex<BTreeMap<String, Revision>>,
-    applied: watch::Sender<Revision>,
+    newest: watch::Sender<Newest>,
+}
+
+#[derive(Clone, Copy)]
+struct Newest {
+    revision: Revision,
+    /// How often it has moved otherwise than from one commit to the next.
+    jumps: u64,
 }
 
 impl Feed {
     /// Of a store that is at `revision`.
     pub(crate) fn new(revision: Revision) -> Self {
-        let newest = watch::Sender::new(revision);
-        let applied = watch::Sender::new(0);
-        Self { shared: Arc::new(Shared { commits: Mutex::default(), newest, nodes: Mutex::default(), applied }) }
+        let newest = watch::Sender::new(Newest { revision, jumps: 0 });
+        Self { shared: Arc::new(Shared { commits: Mutex::default(), newest }), nodes: Nodes::new() }
+    }
+
+    /// The revision of the newest commit that was told.
+    pub(crate) fn newest(&self) -> Revision {
+        self.shared.newest.borrow().revision
     }
 
     /// Tells of a commit. The caller sees to it that commits come in order.
@@ -40,25 +51,31 @@ impl Feed {
         }
         commits.push_back((revision, changes));
         drop(commits);
-        self.shared.newest.send_replace(revision);
+        self.shared.newest.send_modify(|newest| newest.revision = revision);
     }
 
-    /// The store is at `revision` by commits that nobody was told of: who follows loads again, if there are any.
+    /// The store is at `revision` by commits that nobody was told of: who follows loads again.
+    pub(crate) fn jump_to(&self, revision: Revision) {
+        lock(&self.shared.commits).clear();
+        self.shared.newest.send_modify(|newest| *newest = Newest { revision, jumps: newest.jumps + 1 });
+    }
+
+    /// As [`Self::jump_to`], if there are such commits.
     pub(crate) fn skip_to(&self, revision: Revision) {
-        if *self.shared.newest.borrow() != revision {
-            lock(&self.shared.commits).clear();
-            self.shared.newest.send_replace(revision);
+        if self.newest() != revision {
+            self.jump_to(revision);
         }
     }
 
     pub(crate) fn watch(&self, after: Revision) -> BoxStream<'static, Event> {
         let newest = self.shared.newest.subscribe();
+        let jumps = newest.borrow().jumps;
         // Weak: a watch must not keep a closed store alive, and ends with it.
         let shared = Arc::downgrade(&self.shared);
-        stream::unfold(Some((shared, newest, after)), |cursor| async move {
+        stream::unfold(Some((shared, newest, after)), move |cursor| async move {
             let (shared, mut newest, after) = cursor?;
-            newest.wait_for(|newest| *newest > after).await.ok()?;
-            let event = shared.upgrade()?.after(after);
+            let now = *newest.wait_for(|newest| newest.revision > after || newest.jumps != jumps).await.ok()?;
+            let event = if now.jumps == jumps { shared.upgrade()?.after(after) } else { Event::Compacted };
             let next = match &event {
                 Event::Committed(revision, _) => Some((shared, newest, *revision)),
                 Event::Compacted => None,
@@ -67,32 +84,9 @@ impl Feed {
         })
         .boxed()
     }
-
-    pub(crate) fn report_applied(&self, node: &str, revision: Revision) {
-        self.shared.change_nodes(|nodes| {
-            nodes.insert(node.to_owned(), revision);
-        });
-    }
-
-    pub(crate) fn retire(&self, node: &str) {
-        self.shared.change_nodes(|nodes| {
-            nodes.remove(node);
-        });
-    }
-
-    pub(crate) fn applied(&self) -> watch::Receiver<Revision> {
-        self.shared.applied.subscribe()
-    }
 }
 
 impl Shared {
-    fn change_nodes(&self, change: impl FnOnce(&mut BTreeMap<String, Revision>)) {
-        let mut nodes = lock(&self.nodes);
-        change(&mut nodes);
-        let applied = nodes.values().min().copied().unwrap_or(0);
-        self.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
-    }
-
     fn after(&self, after: Revision) -> Event {
         let commits = lock(&self.commits);
         match commits.iter().find(|(revision, _)| *revision > after) {

@@ -1,25 +1,31 @@
 //! The settings, stored: revisioned, committed by comparing the revision, and followed; and the blobs that they name.
 //!
-//! Here live the contract ([`Store`]), its embedded implementations ([`Memory`], [`Redb`]) and the [`Follower`], which
-//! keeps a [`model::State`] up to date.
+//! Here live the contract ([`Store`]), its embedded implementations ([`Memory`], [`Redb`]), the one that many machines share
+//! ([`Etcd`]) and the copy of it that each keeps ([`Mirrored`]), and the [`Follower`], which keeps a [`model::State`] up to date.
 //!
 //! What must not live here: what the settings mean (`model`), who may change them (`control`), objects and records.
 
+mod etcd;
 mod feed;
 mod follower;
 mod memory;
+mod mirrored;
+mod nodes;
 mod redb_store;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Blob, Change, Revision};
+use model::{Blob, Change, Revision, UnixMillis};
 use tokio::sync::watch;
 
+pub use etcd::{Etcd, EtcdOptions};
 pub use follower::{FollowError, Follower};
 pub use memory::Memory;
+pub use mirrored::Mirrored;
+pub use nodes::Node;
 pub use redb_store::Redb;
 
 /// Where the settings are kept. Every commit makes one revision, numbered from 1 without a gap.
@@ -42,12 +48,16 @@ pub trait Store: Send + Sync + 'static {
     async fn blob(&self, digest: &str) -> Result<Option<Blob>, StoreError>;
 
     /// The digests of all blobs.
-    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError>;
+    async fn blobs(&self) -> Result<Kept, StoreError>;
 
-    /// Keeps these blobs no more.
-    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError>;
+    /// Keeps these blobs no more, but those that were put again since they were listed. `false`: nothing was done, as the settings
+    /// are not at the revision `at` any more, and may name them.
+    async fn drop_blobs(&self, at: Revision, blobs: Kept) -> Result<bool, StoreError>;
 
-    /// A node tells that it enforces `revision`. It counts as live until [`Store::retire`].
+    /// Makes these the settings, whatever they were, as of a revision that another store had them at. Who follows loads again.
+    async fn replace(&self, revision: Revision, settings: Vec<Change>) -> Result<(), StoreError>;
+
+    /// A node tells that it enforces `revision`. It counts as live until [`Store::retire`], or until its process is gone.
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError>;
 
     /// A node tells that it stops.
@@ -55,7 +65,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// The revision that every live node enforces; 0 while there is none.
     fn applied(&self) -> watch::Receiver<Revision>;
+
+    /// The live nodes, by name.
+    fn nodes(&self) -> Vec<Node>;
+
+    /// Since when the store cannot be asked; none while it can.
+    fn lost(&self) -> watch::Receiver<Option<UnixMillis>>;
 }
+
+/// Blobs by their digests, each with how often it was put, as far as that is of use to [`Store::drop_blobs`].
+pub type Kept = BTreeMap<String, i64>;
 
 /// What [`Store::watch`] yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +128,44 @@ pub enum StoreError {
         /// Ours.
         known: u64,
     },
+    /// etcd says no. It has changed nothing.
+    #[error("etcd ({endpoints}) refuses: {why}")]
+    Refused {
+        /// Who was asked.
+        endpoints: String,
+        /// Its reason.
+        why: String,
+    },
+    /// No member of etcd's answers.
+    #[error("etcd ({endpoints}) cannot be asked: {why}")]
+    Unreachable {
+        /// Who was asked.
+        endpoints: String,
+        /// What came of it.
+        why: String,
+    },
+    /// No member of etcd's answers whether it took a change.
+    #[error("etcd ({endpoints}) did not say whether it took a change, so that it may have been made: {why}")]
+    Unclear {
+        /// Who was asked.
+        endpoints: String,
+        /// What came of it.
+        why: String,
+    },
+    /// What is kept in etcd makes no sense. It is left as it is.
+    #[error("the settings in etcd under {prefix} cannot be used: {why}")]
+    Content {
+        /// Where they are.
+        prefix: String,
+        /// What was found.
+        why: String,
+    },
+    /// It is set wrongly.
+    #[error("{0}")]
+    Options(String),
+    /// More than can be stored at once.
+    #[error("the change is too large to be stored at once")]
+    TooLarge,
     /// The system refused to read or write.
     #[error("the settings file {} cannot be used: {why}", path.display())]
     Io {
@@ -117,6 +174,13 @@ pub enum StoreError {
         /// The system's reason.
         why: String,
     },
+}
+
+impl StoreError {
+    /// Nobody has answered. It may be otherwise later.
+    pub fn is_of_the_network(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Unclear { .. })
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Settings that live as long as the process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Blob, Change, Key, Revision};
+use model::{Blob, Change, Key, Revision, UnixMillis};
 use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
-use crate::{CommitError, Event, Store, StoreError};
+use crate::{CommitError, Event, Kept, Node, Store, StoreError};
 
 /// A [`Store`] without a file: for tests and throw-away servers.
 pub struct Memory {
@@ -70,26 +70,46 @@ impl Store for Memory {
         Ok(lock(&self.blobs).get(digest).cloned())
     }
 
-    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(lock(&self.blobs).keys().cloned().collect())
+    async fn blobs(&self) -> Result<Kept, StoreError> {
+        Ok(lock(&self.blobs).keys().map(|digest| (digest.clone(), 0)).collect())
     }
 
-    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError> {
-        lock(&self.blobs).retain(|digest, _| !digests.contains(digest));
+    async fn drop_blobs(&self, at: Revision, blobs: Kept) -> Result<bool, StoreError> {
+        let kept = lock(&self.kept);
+        let is_current = kept.0 == at;
+        if is_current {
+            lock(&self.blobs).retain(|digest, _| !blobs.contains_key(digest));
+        }
+        Ok(is_current)
+    }
+
+    async fn replace(&self, revision: Revision, settings: Vec<Change>) -> Result<(), StoreError> {
+        let put = |change: Change| Some((change.key, change.value?));
+        let mut kept = lock(&self.kept);
+        *kept = (revision, settings.into_iter().filter_map(put).collect());
+        self.feed.jump_to(revision);
         Ok(())
     }
 
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError> {
-        self.feed.report_applied(node, revision);
+        self.feed.nodes.report(node, Some(revision));
         Ok(())
     }
 
     async fn retire(&self, node: &str) -> Result<(), StoreError> {
-        self.feed.retire(node);
+        self.feed.nodes.report(node, None);
         Ok(())
     }
 
     fn applied(&self) -> watch::Receiver<Revision> {
-        self.feed.applied()
+        self.feed.nodes.applied()
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        self.feed.nodes.all()
+    }
+
+    fn lost(&self) -> watch::Receiver<Option<UnixMillis>> {
+        watch::Sender::new(None).subscribe()
     }
 }

@@ -2,7 +2,6 @@
 
 mod upgrade;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Blob, Change, Key, Revision};
+use model::{Blob, Change, Key, Revision, UnixMillis};
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use tokio::sync::watch;
 
 use crate::feed::{Feed, lock};
-use crate::{CommitError, Event, Store, StoreError};
+use crate::{CommitError, Event, Kept, Node, Store, StoreError};
 
 /// A [`Store`] in a file of redb, 0600. A commit is on the disk when it returns.
 pub struct Redb {
@@ -68,6 +67,11 @@ impl Redb {
         let (released, suspect) = (AtomicBool::new(false), AtomicBool::new(false));
         let inner = Inner { path: path.to_owned(), database, released, suspect, commit, feed: Feed::new(revision) };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where the settings are.
+    pub fn revision(&self) -> Revision {
+        self.inner.feed.newest()
     }
 
     /// Closes the file, so that another process can open it. Until [`reclaim`](Self::reclaim) every operation fails with
@@ -131,37 +135,56 @@ impl Store for Redb {
         self.blocking(move |inner| inner.blob(&digest)).await
     }
 
-    async fn blobs(&self) -> Result<BTreeSet<String>, StoreError> {
+    async fn blobs(&self) -> Result<Kept, StoreError> {
         self.blocking(|inner| {
             let database = inner.database()?;
-            let read = || -> Result<BTreeSet<String>, redb::Error> {
+            let read = || -> Result<Kept, redb::Error> {
                 let blobs = database.begin_read()?.open_table(BLOBS)?;
-                Ok(blobs.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect::<Result<_, StorageError>>()?)
+                let digests = blobs.iter()?.map(|entry| Ok((entry?.0.value().to_owned(), 0)));
+                Ok(digests.collect::<Result<_, StorageError>>()?)
             };
             read().map_err(|error| storing(&inner.path, error))
         })
         .await
     }
 
-    async fn drop_blobs(&self, digests: BTreeSet<String>) -> Result<(), StoreError> {
+    async fn drop_blobs(&self, at: Revision, blobs: Kept) -> Result<bool, StoreError> {
         self.blocking(move |inner| {
-            inner.change_blobs(|blobs| digests.iter().try_for_each(|digest| blobs.remove(digest.as_str()).map(drop)))
+            let _in_order = lock(&inner.commit);
+            if inner.feed.newest() != at {
+                return Ok(false);
+            }
+            let dropped =
+                inner.change_blobs(|kept| blobs.keys().try_for_each(|digest| kept.remove(digest.as_str()).map(drop)));
+            dropped.map(|()| true)
         })
         .await
     }
 
+    async fn replace(&self, revision: Revision, settings: Vec<Change>) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.replace(revision, &settings)).await
+    }
+
     async fn report_applied(&self, node: &str, revision: Revision) -> Result<(), StoreError> {
-        self.inner.feed.report_applied(node, revision);
+        self.inner.feed.nodes.report(node, Some(revision));
         Ok(())
     }
 
     async fn retire(&self, node: &str) -> Result<(), StoreError> {
-        self.inner.feed.retire(node);
+        self.inner.feed.nodes.report(node, None);
         Ok(())
     }
 
     fn applied(&self) -> watch::Receiver<Revision> {
-        self.inner.feed.applied()
+        self.inner.feed.nodes.applied()
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        self.inner.feed.nodes.all()
+    }
+
+    fn lost(&self) -> watch::Receiver<Option<UnixMillis>> {
+        watch::Sender::new(None).subscribe()
     }
 }
 
@@ -199,6 +222,28 @@ impl Inner {
         let revision = self.write(expected, &changes)?;
         self.feed.publish(revision, changes);
         Ok(revision)
+    }
+
+    fn replace(&self, revision: Revision, settings: &[Change]) -> Result<(), StoreError> {
+        let _in_order = lock(&self.commit);
+        let database = self.database()?;
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = database.begin_write()?;
+            transaction.set_two_phase_commit(true);
+            transaction.open_table(META)?.insert("revision", revision)?;
+            transaction.delete_table(SETTINGS)?;
+            let mut kept = transaction.open_table(SETTINGS)?;
+            for Change { key, value } in settings {
+                if let Some(value) = value {
+                    kept.insert(key.as_str(), with_checksum(key.as_str(), value).as_slice())?;
+                }
+            }
+            drop(kept);
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| storing(&self.path, error))?;
+        self.feed.jump_to(revision);
+        Ok(())
     }
 
     fn change_blobs(

@@ -1,6 +1,5 @@
-//! One suite over the embedded stores, and what only a file can suffer.
+//! One suite over all stores, and what only a file can suffer.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,13 +9,14 @@ use futures_util::StreamExt;
 use model::resource::LogGroup;
 use model::{Blob, Change, State};
 
-use crate::{CommitError, Event, Follower, Memory, Redb, Store, StoreError};
+use crate::etcd::tests::{Server, open};
+use crate::{CommitError, Event, Follower, Kept, Memory, Redb, Store, StoreError};
 
-fn group(name: &str) -> LogGroup {
+pub(crate) fn group(name: &str) -> LogGroup {
     LogGroup::new("us-east-1", name, 1)
 }
 
-fn put(name: &str) -> Change {
+pub(crate) fn put(name: &str) -> Change {
     Change::put(&group(name))
 }
 
@@ -25,6 +25,8 @@ async fn on_each<F: Future<Output = ()>>(test: impl Fn(Arc<dyn Store>) -> F) {
     test(Arc::new(Memory::new())).await;
     let directory = tempfile::tempdir().unwrap();
     test(Arc::new(Redb::open(&directory.path().join("settings.redb")).unwrap())).await;
+    let server = Server::start();
+    test(Arc::new(open(&server).await)).await;
 }
 
 #[tokio::test]
@@ -49,8 +51,14 @@ async fn blobs_are_kept_until_they_are_dropped() {
         store.put_blob(one.clone()).await.unwrap();
         assert_eq!(store.blob(one.digest()).await.unwrap().unwrap().bytes(), b"one");
         assert_eq!(store.blob("none").await.unwrap(), None);
-        store.drop_blobs(BTreeSet::from([one.digest().to_owned(), "none".to_owned()])).await.unwrap();
-        assert_eq!(store.blobs().await.unwrap(), BTreeSet::from([two.digest().to_owned()]));
+        let kept = store.blobs().await.unwrap();
+        let of = |digest: &str| (digest.to_owned(), kept.get(digest).copied().unwrap_or(1));
+        let dropped = Kept::from([of(one.digest()), of("none")]);
+        assert!(!store.drop_blobs(1, dropped.clone()).await.unwrap(), "the settings are at another revision");
+        assert_eq!(store.blobs().await.unwrap(), kept);
+        assert!(store.drop_blobs(0, dropped).await.unwrap());
+        assert_eq!(store.blob(one.digest()).await.unwrap(), None);
+        assert_eq!(store.blobs().await.unwrap(), Kept::from([of(two.digest())]));
         assert_eq!(store.load().await.unwrap().0, 0, "they are no part of a revision");
     })
     .await;
@@ -113,6 +121,48 @@ async fn concurrent_commits_lose_nothing() {
         }
         let (revision, all) = store.load().await.unwrap();
         assert_eq!((revision, all.len()), (40, 40));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_settings_are_loaded_by_who_follows() {
+    on_each(|store| async move {
+        let follower = Follower::start(Arc::clone(&store)).await.unwrap();
+        for revision in 0..5 {
+            store.commit(revision, vec![put(&revision.to_string())]).await.unwrap();
+        }
+        let mut states = follower.state();
+        states.wait_for(|state| state.revision == 5).await.unwrap();
+        store.replace(3, vec![put("other")]).await.unwrap();
+        assert_eq!(store.load().await.unwrap(), (3, vec![put("other")]));
+        let state = states.wait_for(|state| state.revision == 3).await.unwrap().clone();
+        assert_eq!(State::of(&state.log_groups, "us-east-1").count(), 1);
+        assert!(matches!(store.commit(5, vec![put("c")]).await, Err(CommitError::Conflict(3))));
+        assert_eq!(store.commit(3, vec![put("c")]).await.unwrap(), 4);
+        states.wait_for(|state| state.revision == 4).await.unwrap();
+        store.replace(9, vec![]).await.unwrap();
+        states.wait_for(|state| state.revision == 9).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nodes_say_what_they_enforce_and_since_when() {
+    on_each(|store| async move {
+        assert_eq!(store.nodes(), []);
+        store.report_applied("b", 5).await.unwrap();
+        store.report_applied("a", 7).await.unwrap();
+        let [a, b] = store.nodes().try_into().unwrap();
+        assert_eq!((a.name.as_str(), a.revision, b.name.as_str(), b.revision), ("a", 7, "b", 5));
+        assert!(a.since > 1_700_000_000_000 && a.applied >= a.since, "milliseconds since 1970");
+        store.report_applied("a", 8).await.unwrap();
+        let again = store.nodes().swap_remove(0);
+        assert_eq!((again.revision, again.since), (8, a.since));
+        assert!(again.applied >= a.applied);
+        store.retire("a").await.unwrap();
+        assert_eq!(store.nodes(), [b]);
+        assert_eq!(*store.lost().borrow(), None);
     })
     .await;
 }

@@ -1,9 +1,9 @@
 //! What is done to the settings now and then, without being asked.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use control::{Control, local_ca};
+use store::Kept;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -88,7 +88,7 @@ async fn tell_of_strangers(control: Control) {
 
 /// Forgets truststores and lists that nothing names.
 async fn forget(control: Control) {
-    let mut unnamed = BTreeSet::new();
+    let mut unnamed = Kept::new();
     loop {
         match control.settings().forget_blobs(&unnamed).await {
             Ok(now) => unnamed = now,
