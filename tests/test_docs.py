@@ -76,7 +76,7 @@ def test_the_reference_has_every_command():
 @pytest.mark.parametrize("source, names", [
     ("crates/trust/src/code.rs", r'=> "(ClientCert\w+)"'),
     ("crates/model/src/template/variable.rs", r'^    \w+ = "([\w.]+)",$'),
-    ("crates/countersign/src/config.rs", r"^    pub\(crate\) (\w+): (?!Acme|Audit|Control|Dns|Expiry|Lambda|Limits|ProxyProtocol|Records|Revocation|SealingKey|Upstream)"),
+    ("crates/countersign/src/config.rs", r"^    pub\(crate\) (\w+): (?!Acme|Audit|Control|Dns|Expiry|Lambda|Limits|ProxyProtocol|Records|Revocation|SealingKey|Store|Upstream)"),
     ("crates/countersign/src/config/limits.rs", r"^    (\w+): u64,$"),
     ("crates/countersign/src/config/acme.rs", r"^    pub\(crate\) (?!external_account)(\w+): "),
     ("crates/countersign/src/config/certificates.rs", r"^    pub\(crate\) (\w+): "),
@@ -84,10 +84,11 @@ def test_the_reference_has_every_command():
     ("crates/countersign/src/config/records.rs", r"^    pub\(crate\) (\w+): "),
     ("crates/countersign/src/config/sinks.rs", r"^    (?:r#)?(\w+): (?:String|Type|Start|Option<.+>),$"),
     ("crates/countersign/src/config/lambda.rs", r"^    (?:pub\(super\) )?(endpoint|credentials|credentials_file|profile): "),
+    ("crates/countersign/src/config/store.rs", r"^    (?:pub\(crate\) )?(\w+): (?:Kind|Vec<String>|Option<.+>),$"),
     ("crates/edge/src/counters.rs", r'^            Self::\w+ => "(\w+)",$'),
     ("crates/model/src/tags.rs", r'^ +"(countersign:[\w-]+)" =>'),
     ("crates/journal/src/record/connection.rs", r'=> "([\w-]+)",$'),
-], ids=["reasons", "variables", "keys", "limits", "acme", "certificates", "dns", "records", "sinks", "functions", "bounds", "tags", "ends"])
+], ids=["reasons", "variables", "keys", "limits", "acme", "certificates", "dns", "records", "sinks", "functions", "store", "bounds", "tags", "ends"])
 def test_the_reference_is_complete(source, names):
     found = set(re.findall(names, (ROOT / source).read_text(), re.M))
     assert found

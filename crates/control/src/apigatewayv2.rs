@@ -81,6 +81,10 @@ impl Control {
             let Ok(location) = Location::parse(&uri) else { continue };
             let (sources, place) = (self.sources(), location.clone());
             let newest = blocking(move || Ok(sources.newest_version(&place))).await?;
+            // It is on another node, which tells everybody.
+            if newest.is_none() && self.config().shares_settings {
+                continue;
+            }
             // Two domains may know different ones.
             if newest.is_none_or(|newest| versions.iter().any(|version| *version != newest)) {
                 self.written(location).await?;

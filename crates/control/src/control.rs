@@ -90,6 +90,8 @@ pub struct ControlConfig {
     pub dns: DnsOptions,
     /// Where the revocation lists are that domains name `file:NAME`; none: there are none.
     pub revocation_directory: Option<PathBuf>,
+    /// Other nodes have the same settings, but objects of their own.
+    pub shares_settings: bool,
     /// The time, in milliseconds since 1970.
     pub clock: fn() -> UnixMillis,
     /// Takes a line for the operator: about what a caller may not notice.
@@ -372,6 +374,7 @@ pub(crate) mod tests {
             acme: false,
             dns: DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
+            shares_settings: false,
             clock: || 1_763_830_800_000,
             warn: |_| {},
         }

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Settings,
     /// A sink has not been taking records for a minute.
     Sinks,
+    /// The store of the settings cannot be asked; what was set before is enforced.
+    Store,
     /// What API keys have used is not written down.
     Usage,
     /// The witness was not told of checkpoints for a minute.
@@ -33,7 +35,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Certificates,
         Self::Clients,
         Self::Domains,
@@ -41,6 +43,7 @@ impl Fault {
         Self::RevocationLists,
         Self::Settings,
         Self::Sinks,
+        Self::Store,
         Self::Usage,
         Self::Witness,
     ];
@@ -54,6 +57,7 @@ impl Fault {
             Self::RevocationLists => "revocation_lists",
             Self::Settings => "settings",
             Self::Sinks => "sinks",
+            Self::Store => "store",
             Self::Usage => "usage",
             Self::Witness => "witness",
         }
@@ -69,6 +73,7 @@ impl Fault {
             Self::RevocationLists => has_outdated_list(control),
             Self::Settings => shared.settings.is_failing(),
             Self::Sinks => (shared.sinks_fail)(),
+            Self::Store => shared.settings.lost().is_some(),
             Self::Usage => shared.usage.is_failing(),
             Self::Witness => shared.witness_fails.as_ref().is_some_and(|fails| fails()),
         }
@@ -86,13 +91,16 @@ impl Control {
             (false, false) => (StatusCode::OK, "degraded"),
             (false, true) => (StatusCode::OK, "ok"),
         };
-        let health = serde_json::json!({
+        let mut health = serde_json::json!({
             "status": word,
             "faults": faults,
             "revision": self.settings().state().revision,
             "applied": self.settings().applied(),
             "version": env!("CARGO_PKG_VERSION"),
         });
+        if let Some(since) = self.settings().lost() {
+            health["store_lost_since"] = since.into();
+        }
         (status, health)
     }
 }

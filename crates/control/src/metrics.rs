@@ -121,6 +121,11 @@ impl Collector for OfSettings {
         gauge(&mut encoder, "settings_revision", revisions, [([], state.revision as f64)])?;
         let applied = "The settings' revision that every live node enforces.";
         gauge(&mut encoder, "settings_applied_revision", applied, [([], self.0.applied() as f64)])?;
+        let nodes = "Nodes that enforce the settings.";
+        gauge(&mut encoder, "nodes", nodes, [([], self.0.nodes().len() as f64)])?;
+        let lost = self.0.lost().map(|since| ([], since as f64 / 1000.0));
+        let help = "Since when the store of the settings cannot be asked, in seconds since 1970; missing while it can.";
+        gauge(&mut encoder, "store_lost_since_seconds", help, lost)?;
         let changes = self.0.trail().totals();
         let changes = changes
             .into_iter()

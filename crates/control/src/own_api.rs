@@ -5,6 +5,7 @@ mod audit;
 mod clients;
 mod doctor;
 mod domains;
+mod nodes;
 mod overview;
 mod preview;
 mod records;
@@ -75,6 +76,10 @@ impl Control {
             (&Method::GET, ["clients", id]) => {
                 request.may("GetClient")?;
                 clients::get(self, id).await
+            }
+            (&Method::GET, ["nodes"]) => {
+                request.may("ListNodes")?;
+                Ok(nodes::list(self))
             }
             (&Method::POST, ["console", "sign-in"]) => {
                 request.may("GetConsoleUrl")?;

@@ -7,11 +7,13 @@ mod lambda;
 mod limits;
 mod records;
 mod sinks;
+mod store;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::store::Store;
 pub(crate) use acme::Acme;
 pub(crate) use certificates::CertificateFiles;
 use control::ConsoleAccess;
@@ -66,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) revocation: Revocation,
     pub(crate) sealing_key: SealingKey,
     pub(crate) sinks: Vec<Sink>,
+    pub(crate) store: Store,
     pub(crate) upstream: Upstream,
 }
 
@@ -162,6 +165,8 @@ impl Config {
         }
         config.sinks.iter_mut().for_each(|sink| sink.target.place(base));
         config.audit.witness.iter_mut().for_each(|Witness(target)| target.place(base));
+        config.store.place(base);
+        config.store.check().map_err(Failure::new)?;
         Sink::check(&config.sinks).map_err(Failure::new)?;
         config.certificates.iter_mut().for_each(|files| files.place(base));
         CertificateFiles::check(&config.certificates).map_err(Failure::new)?;
@@ -217,6 +222,7 @@ impl Config {
             revocation,
             sealing_key,
             sinks,
+            store,
             upstream,
         } = self;
         let all = [
@@ -243,6 +249,7 @@ impl Config {
             ("revocation", *revocation != other.revocation),
             ("sealing_key", *sealing_key != other.sealing_key),
             ("sinks", *sinks != other.sinks),
+            ("store", *store != other.store),
             ("upstream", *upstream != other.upstream),
         ];
         all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -313,6 +320,7 @@ impl Default for Config {
             revocation: Revocation::default(),
             sealing_key: SealingKey::default(),
             sinks: Vec::new(),
+            store: Store::default(),
             upstream: Upstream::default(),
         }
     }
@@ -397,6 +405,16 @@ mod tests {
             directory = "crls"
             [sealing_key]
             command = ["vault", "read"]
+            [store]
+            kind = "etcd"
+            endpoints = ["https://etcd-1:2379", "https://etcd-2:2379"]
+            prefix = "/gateways/eu"
+            ca = "etcd-ca.pem"
+            certificate = "etcd.pem"
+            key = "etcd.key"
+            user = "countersign"
+            password_file = "etcd-password"
+            node = "gw-1"
             [upstream]
             ca_file = "backends.pem"
             "#,
@@ -418,6 +436,10 @@ mod tests {
         assert_eq!(config.revocation.directory.as_deref(), Some(Path::new("/etc/countersign/crls")));
         assert_eq!(config.upstream.ca_file.as_deref(), Some(Path::new("/etc/countersign/backends.pem")));
         assert!(config.https_addr.ip().is_unspecified());
+        let etcd = config.store.etcd().unwrap();
+        assert_eq!((etcd.endpoints.len(), etcd.prefix.as_str()), (2, "/gateways/eu"));
+        assert_eq!(etcd.password_file.as_deref(), Some(Path::new("/etc/countersign/etcd-password")));
+        assert_eq!(Config::default().store.etcd(), None);
     }
 
     #[test]
@@ -450,6 +472,11 @@ mod tests {
             ("[control]\nkey = \"k\"", "belong together"),
             ("[revocation]\nallow = [\"localhost\"]", "`localhost` is no address"),
             ("[sealing_key]\nfile = \"k\"\ncommand = [\"c\"]", "keep one"),
+            ("[store]\nendpoints = [\"http://e:1\"]", "set kind"),
+            ("[store]\nkind = \"etcd\"", "one endpoint at least"),
+            ("[store]\nkind = \"etcd\"\nendpoints = [\"https://e:1\"]", "need the CA"),
+            ("[store]\nkind = \"etcd\"\nendpoints = [\"http://e:1\"]\nnode = \"a/b\"", "no name of a node"),
+            ("[store]\nkind = \"etcd\"\nhosts = []", "unknown field `hosts`"),
             ("region = 1", "expected a string"),
         ] {
             let error = parse(text).unwrap_err();

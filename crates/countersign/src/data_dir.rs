@@ -62,6 +62,8 @@ const CREDENTIALS: &str = "credentials.json";
 const CA: &str = "ca.pem";
 const SEALING_KEY: &str = "sealing.key";
 const SETTINGS: &str = "settings.redb";
+const COPY: &str = "settings.copy.redb";
+const NODE: &str = "node";
 const SEALING_KEY_BYTES: usize = 32;
 const LOCK_TRIES: usize = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
@@ -127,8 +129,8 @@ impl DataDir {
         Ok(Running { dir: self.clone() })
     }
 
-    /// The key that seals secrets in the store: made where there is neither it nor a store.
-    pub(crate) fn sealing_key(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    /// The key that seals secrets in the store: made where there is none, and nothing is sealed already.
+    pub(crate) fn sealing_key(&self, is_sealed: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let path = self.file(SEALING_KEY);
         match File::open(&path) {
             Ok(file) => {
@@ -143,10 +145,10 @@ impl DataDir {
                     Err(Failure::new(format!("{path} is damaged: it should have 32 bytes; restore it from a backup")))
                 }
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.settings().exists() => {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && is_sealed => {
                 let path = path.display();
                 Err(Failure::new(format!(
-                    "{path} is gone, and the settings are sealed with it: restore it from a backup"
+                    "{path} is gone, and the settings are sealed with it: restore it from a backup, or copy it from another node"
                 )))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -157,6 +159,17 @@ impl DataDir {
             }
             Err(e) => Err(self.failure("read", SEALING_KEY, &e)),
         }
+    }
+
+    /// Whether there is a key that seals secrets.
+    pub(crate) fn has_sealing_key(&self) -> bool {
+        self.file(SEALING_KEY).exists()
+    }
+
+    /// Keeps the key that seals secrets, which another directory has.
+    pub(crate) fn keep_sealing_key(&self, key: &[u8]) -> Result<(), Failure> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|e| self.failure("create", "", &e))?;
+        self.write_private(SEALING_KEY, key)
     }
 
     /// The access key that `env` hands out; none where it was not written yet.
@@ -188,6 +201,28 @@ impl DataDir {
     /// The root of the certificates that the local ACM issues.
     pub(crate) fn ca(&self) -> PathBuf {
         self.file(CA)
+    }
+
+    /// What this machine has of settings that it shares with others.
+    pub(crate) fn copy(&self) -> PathBuf {
+        self.file(COPY)
+    }
+
+    /// This node's name among those that share settings: made once, of the machine's name, and kept.
+    pub(crate) fn node(&self) -> Result<String, Failure> {
+        match fs::read_to_string(self.file(NODE)) {
+            Ok(name) => Ok(name.trim().to_owned()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                let machine = machine.trim().split('.').next().filter(|name| !name.is_empty()).unwrap_or("node");
+                let mut random = [0; 4];
+                aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::new("the system gives no random bytes"))?;
+                let name = format!("{machine}-{}", data_encoding::HEXLOWER.encode(&random));
+                self.write_private(NODE, name.as_bytes())?;
+                Ok(name)
+            }
+            Err(e) => Err(self.failure("read", NODE, &e)),
+        }
     }
 
     /// The store of the settings.
@@ -386,14 +421,12 @@ mod tests {
     fn the_sealing_key_is_made_once_and_never_replaced() {
         let (_base, dir) = scratch();
         let _lock = dir.try_lock().unwrap().unwrap();
-        let key = dir.sealing_key().unwrap();
+        assert!(dir.sealing_key(true).unwrap_err().to_string().contains("is gone"));
+        let key = dir.sealing_key(false).unwrap();
         assert_eq!(mode(&dir.file(SEALING_KEY)), 0o600);
-        assert_eq!(dir.sealing_key().unwrap(), key);
+        assert_eq!(dir.sealing_key(true).unwrap(), key);
         fs::write(dir.file(SEALING_KEY), b"short").unwrap();
-        assert!(dir.sealing_key().unwrap_err().to_string().contains("damaged"));
-        fs::write(dir.settings(), b"").unwrap();
-        fs::remove_file(dir.file(SEALING_KEY)).unwrap();
-        assert!(dir.sealing_key().unwrap_err().to_string().contains("is gone"));
+        assert!(dir.sealing_key(false).unwrap_err().to_string().contains("damaged"));
     }
 
     #[test]

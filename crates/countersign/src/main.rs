@@ -24,11 +24,13 @@ mod gateway;
 mod inherited;
 mod issuers;
 mod logs;
+mod nodes;
 mod pem;
 mod policy;
 mod revocation;
 mod server;
 mod sinks;
+mod store_copy;
 mod systemd;
 mod takeover;
 mod truststore;
@@ -63,6 +65,8 @@ enum Command {
     Logs(logs::Args),
     /// Print a URL that opens the console, once, within a minute
     Console(console::Args),
+    /// List the nodes that enforce the settings, and which revision of them
+    Nodes(nodes::Args),
     /// Say why a request was refused, and what to do
     Explain(explain::Args),
     /// Say what is wrong with an endpoint that asks for client certificates, the true cause first
@@ -71,6 +75,8 @@ enum Command {
     Env(env::Args),
     /// Judge a client certificate against a truststore, both in files
     Verify(verify::Args),
+    /// Work with the stores that settings are kept in
+    Store(store_copy::Args),
     /// Work with truststore files
     Truststore(truststore::Args),
     /// Check Cedar policies, and print the schema that they are held against
@@ -98,8 +104,10 @@ fn run(command: Command) -> Outcome {
         Command::Clients(args) => clients::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Logs(args) => logs::run(&args),
+        Command::Nodes(args) => nodes::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Store(args) => store_copy::run(&args),
         Command::Truststore(args) => truststore::run(&args),
         Command::Version => {
             answer::print(concat!("countersign ", env!("CARGO_PKG_VERSION")));

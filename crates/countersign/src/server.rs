@@ -16,6 +16,7 @@ mod ration;
 mod records;
 mod refusals;
 mod retention;
+pub(crate) mod settings_store;
 mod sightings;
 mod sockets;
 mod tls;
@@ -34,7 +35,7 @@ use control::{Control, ControlConfig, ControlParts, Settings, local_ca};
 use edge::{AlpnChallenges, Edge, EdgeConfig, UpstreamTls};
 use model::UnixMillis;
 use model::snapshot::Defaults;
-use store::{Follower, Store as _};
+use store::Follower;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -70,6 +71,8 @@ use tls::Acceptor;
 /// A server.
 pub(crate) struct Server {
     run: Run,
+    /// Its name among the nodes.
+    node: String,
     control: Control,
     credentials: Credentials,
     config: Config,
@@ -110,8 +113,8 @@ struct Serving {
 pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(5);
 /// Time for sinks to take what was recorded last. What they do not take they take after the next start.
 const SINKS_LAST_MOMENTS: Duration = Duration::from_secs(3);
-/// This node's name among those that report what they enforce.
-const NODE: &str = "local";
+/// The name of a node that shares its settings with nobody.
+const ALONE: &str = "local";
 
 impl Server {
     /// Starts it, on the sockets that are `inherited`, and returns once what was set before is compiled. It accepts nobody before
@@ -133,7 +136,13 @@ impl Server {
             None => dir.lock().await?,
         };
         let files = Files::open(dir, config, is_successor).await?;
-        let follower = Follower::start(files.store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
+        let node = match (config.store.etcd(), &config.store.node) {
+            (None, _) => ALONE.to_owned(),
+            (Some(_), Some(name)) => name.clone(),
+            (Some(_), None) => dir.node()?,
+        };
+        let store = files.settings.store();
+        let follower = Follower::start(store.clone()).await.map_err(|e| Failure::new(e.to_string()))?;
         let mut metrics = Metrics::new(config.control.metrics_token()?);
         let instance = files.journal.verifier().map_or("countersign", |verifier| verifier.name());
         let witness = config.audit.witness.as_ref().map(|witness| Witness::new(&witness.0, instance));
@@ -152,13 +161,14 @@ impl Server {
             follower.state(),
             changed_defaults,
             fetcher.reviews(),
-            files.store.clone(),
+            store.clone(),
+            node.clone(),
             files.keyring.clone(),
             files.usage.clone(),
         );
         publisher.compile().await;
         let challenges = AlpnChallenges::default();
-        let acme = Acme::open(&config.acme, challenges.clone(), NODE)?;
+        let acme = Acme::open(&config.acme, challenges.clone(), &node)?;
         let (told, lines) = mpsc::channel(refusals::WAITING);
         tokio::spawn(Printer { lines, explain_options: dir.explain_options(), quiet }.run());
         let upstream_cas = config.upstream.cas()?;
@@ -192,6 +202,7 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(publisher.run(edge.clone()));
         background.spawn(drift::tell(follower.state()));
+        background.spawn(settings_store::tell_of_loss(store.lost()));
         background.spawn(records::watch(files.journal.clone()));
         let lag = records::Lag::new(files.journal.clone());
         metrics.register(lag.clone());
@@ -207,7 +218,7 @@ impl Server {
 
         let control = Control::new(ControlParts {
             config: config.control(https_addr),
-            settings: Settings::new(files.store.clone(), follower.state(), files.journal.clone(), now),
+            settings: Settings::new(store.clone(), follower.state(), files.journal.clone(), now),
             keyring: files.keyring.clone(),
             journal: files.journal.clone(),
             ledger: files.ledger.clone(),
@@ -239,6 +250,7 @@ impl Server {
         let serving = Serving::new(sockets.control, acceptor);
         Ok(Self {
             run: run.clone(),
+            node,
             control,
             credentials,
             config: config.clone(),
@@ -346,7 +358,7 @@ impl Server {
         if let Some(witness) = &self.witness {
             witness.tell_last(&self.held.journal).await;
         }
-        if let Err(e) = self.held.store.retire(NODE).await {
+        if let Err(e) = self.held.settings.store().retire(&self.node).await {
             warn(&e.to_string());
         }
     }
@@ -374,7 +386,7 @@ impl Server {
     async fn enforced(&self) {
         let revision = self.control.settings().state().revision;
         // It ends with the store, which is this process's own.
-        let _ = self.held.store.applied().wait_for(|applied| *applied >= revision).await;
+        let _ = self.held.settings.store().applied().wait_for(|applied| *applied >= revision).await;
     }
 }
 
@@ -439,6 +451,7 @@ impl Config {
             acme: self.acme.directory.is_some(),
             dns: self.dns.options(https.ip()),
             revocation_directory: self.revocation.directory.clone(),
+            shares_settings: self.store.etcd().is_some(),
             clock: now,
             warn,
         }

@@ -70,6 +70,7 @@ impl Server {
             acme: false,
             dns: control::route53::DnsOptions { addresses: Vec::new(), name_servers: vec!["ns-1.x.test".to_owned()] },
             revocation_directory: None,
+            shares_settings: false,
             clock: || NOW,
             warn: |_| {},
         };

@@ -13,12 +13,11 @@ use journal::note::{self, Signer};
 use journal::usage::UsageBook;
 use journal::{Journal, Options};
 use model::{Keyring, Snapshot};
-use store::Redb;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
+use super::settings_store::{SettingsStore, blocking};
 use crate::answer::{Failure, warn};
 use crate::config::{Audit, Config, SealingKey};
 use crate::data_dir::DataDir;
@@ -26,7 +25,7 @@ use crate::data_dir::DataDir;
 /// What lies in the data directory.
 pub(super) struct Files {
     pub(super) keyring: Arc<Keyring>,
-    pub(super) store: Arc<Redb>,
+    pub(super) settings: SettingsStore,
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
@@ -36,7 +35,7 @@ pub(super) struct Files {
 /// Those that one process at a time has open.
 #[derive(Clone)]
 pub(super) struct Held {
-    pub(super) store: Arc<Redb>,
+    pub(super) settings: SettingsStore,
     pub(super) objects: Arc<Objects>,
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
@@ -52,13 +51,13 @@ impl Held {
         self.usage.release();
         self.ledger.release();
         self.objects.release();
-        self.store.release();
+        self.settings.release();
         Ok(())
     }
 
     /// Opens again what was released. Fails while another process has any of it, and can be called once more then. Blocks.
     pub(super) fn reclaim(&self) -> Result<(), Failure> {
-        self.store.reclaim().map_err(|e| Failure::new(e.to_string()))?;
+        self.settings.reclaim().map_err(|e| Failure::new(e.to_string()))?;
         self.objects.reclaim().map_err(|e| Failure::new(e.to_string()))?;
         match self.usage.reclaim() {
             Err(e) if e.is_in_use() => return Err(Failure::new(e.to_string())),
@@ -81,7 +80,7 @@ impl Held {
 impl Files {
     pub(super) fn held(&self, snapshots: watch::Receiver<Arc<Snapshot>>) -> Held {
         Held {
-            store: self.store.clone(),
+            settings: self.settings.clone(),
             objects: self.objects.clone(),
             journal: self.journal.clone(),
             ledger: self.ledger.clone(),
@@ -95,19 +94,25 @@ impl Files {
         let mut tries = if is_successor { SUCCESSORS_TRIES } else { 1 };
         loop {
             tries -= 1;
-            let (dir, source, audit) = (dir.clone(), config.sealing_key.clone(), config.audit.clone());
-            let opened = spawn_blocking(move || Self::open_blocking(&dir, &source, &audit)).await;
-            match opened.unwrap_or_else(|_| Err(Failure::new("the data directory cannot be opened"))) {
+            match Self::open_all(dir, config).await {
                 Err(_) if tries > 0 => sleep(PAUSE).await,
                 opened => return opened,
             }
         }
     }
 
-    fn open_blocking(dir: &DataDir, source: &SealingKey, audit: &Audit) -> Result<Self, Failure> {
-        let key = source.read(dir)?;
-        let keyring = Keyring::new(&key).map_err(|e| Failure::new(e.to_string()))?;
-        let store = Redb::open(&dir.settings()).map_err(|e| Failure::new(e.to_string()))?;
+    async fn open_all(dir: &DataDir, config: &Config) -> Result<Self, Failure> {
+        let (keyring, settings) = SettingsStore::open(dir, config).await?;
+        let (dir, audit) = (dir.clone(), config.audit.clone());
+        blocking(move || Self::open_blocking(&dir, &audit, Arc::new(keyring), settings)).await
+    }
+
+    fn open_blocking(
+        dir: &DataDir,
+        audit: &Audit,
+        keyring: Arc<Keyring>,
+        settings: SettingsStore,
+    ) -> Result<Self, Failure> {
         let journal = open_journal(dir, audit)?;
         let (ledger, told) = Ledger::open(dir.path(), super::now());
         for notice in &told {
@@ -124,8 +129,7 @@ impl Files {
         for fault in objects.verify().map_err(|e| damaged(&e))? {
             warn(&fault.to_string());
         }
-        let (objects, keyring) = (Arc::new(objects), Arc::new(keyring));
-        Ok(Self { keyring, store: Arc::new(store), objects, journal, ledger, usage })
+        Ok(Self { keyring, settings, objects: Arc::new(objects), journal, ledger, usage })
     }
 }
 
@@ -159,7 +163,13 @@ fn bytes_in(directory: &Path) -> u64 {
 }
 
 impl SealingKey {
-    fn read(&self, dir: &DataDir) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    /// Whether it is anywhere but in the data directory.
+    pub(crate) fn is_set(&self) -> bool {
+        self.file.is_some() || !self.command.is_empty()
+    }
+
+    /// None is made where something is sealed already.
+    pub(crate) fn read(&self, dir: &DataDir, is_sealed: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
         match (&self.file, self.command.split_first()) {
             (Some(file), _) => {
                 let key = fs::read(file).map(Zeroizing::new);
@@ -186,7 +196,7 @@ impl SealingKey {
                 }
                 checked(key, program)
             }
-            (None, None) => dir.sealing_key(),
+            (None, None) => dir.sealing_key(is_sealed),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Publisher {
     /// Changes when verdicts that rest on something fetched are to be given again.
     reviews: watch::Receiver<u64>,
     store: Arc<dyn Store>,
+    /// This node's name among those that report what they enforce.
+    node: String,
     keyring: Arc<Keyring>,
     usage: UsageBook,
     /// What was compiled last.
@@ -31,10 +33,11 @@ impl Publisher {
         defaults: watch::Receiver<Defaults>,
         reviews: watch::Receiver<u64>,
         store: Arc<dyn Store>,
+        node: String,
         keyring: Arc<Keyring>,
         usage: UsageBook,
     ) -> Self {
-        Self { states, defaults, reviews, store, keyring, usage, snapshot: watch::Sender::new(Arc::default()) }
+        Self { states, defaults, reviews, store, node, keyring, usage, snapshot: watch::Sender::new(Arc::default()) }
     }
 
     /// What was compiled last.
@@ -51,7 +54,7 @@ impl Publisher {
     pub(super) async fn run(mut self, edge: Arc<Edge>) {
         loop {
             edge.publish(self.snapshot()).await;
-            if let Err(e) = self.store.report_applied(super::NODE, self.snapshot().revision).await {
+            if let Err(e) = self.store.report_applied(&self.node, self.snapshot().revision).await {
                 warn(&e.to_string());
             }
             let (changed, settings) = tokio::select! {
