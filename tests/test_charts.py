@@ -10,7 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from server import ROOT, run_binary
+from etcd import Etcd
+from server import ROOT, eventually, run_binary
 
 if platform.machine() != "x86_64":
     pytest.skip("helm-python-sdk is there for x86_64 only", allow_module_level=True)
@@ -110,6 +111,22 @@ def test_the_program_takes_the_configuration(variant, pki, tmp_path, start_serve
             assert answer.status == 200
     words = pod({})["containers"][0]["args"]
     assert words[0] == "up" and {word.partition("=")[0] for word in words[1:]} <= known_options()
+
+
+def test_the_program_takes_the_configuration_of_many_nodes(tmp_path, start_server):
+    etcd, nodes = Etcd().start(), []
+    try:
+        text = config(ETCD | {"etcd": {"endpoints": [etcd.members[0].endpoint], "secret": ""}})
+        (tmp_path / "sealing.key").write_bytes(bytes(range(32)))
+        (tmp_path / "countersign.toml").write_text(text.replace("/etc/countersign/sealing", str(tmp_path)))
+        for number in range(2):
+            nodes.append(start_server("--config", tmp_path / "countersign.toml", name=f"node-{number}-"))
+        nodes[0].client("logs").create_log_group(logGroupName="/of/all")
+        eventually(lambda: nodes[1].client("logs").describe_log_groups(logGroupNamePrefix="/of/all")["logGroups"], what="at the other node")
+    finally:
+        for node in nodes:
+            node.stop()
+        etcd.close()
 
 
 def known_options():
