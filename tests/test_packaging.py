@@ -87,7 +87,7 @@ def test_the_package_says_what_it_is(package):
     listed = [line.split(maxsplit=5) for line in run("dpkg-deb", "--contents", package).splitlines()]
     assert {owner for _, owner, *_ in listed} == {"root/root"}
     modes = {entry[5].removeprefix("."): entry[0] for entry in listed}
-    assert modes["/usr/bin/countersign"] == "-rwxr-xr-x"
+    assert modes["/usr/bin/countersign"] == modes["/usr/sbin/countersign-backup"] == "-rwxr-xr-x"
     for path in ("/etc/countersign/countersign.toml", "/usr/lib/systemd/system/countersign.socket",
                  "/usr/share/doc/countersign/copyright", "/usr/share/doc/countersign/operations.md"):
         assert modes[path] == "-rw-r--r--"
