@@ -78,7 +78,8 @@ def test_a_url_signs_in_once(server):
 
 def test_nobody_sees_anything_without_signing_in(server, traffic):
     for path in [*PAGES, f"/domains/{traffic.domain}", "/live", "/tail", "/audit/export", "/audit/checkpoint"]:
-        for cookie in (None, "countersign-console=", "countersign-console=AAAA"):
+        name = sign_in(server).partition("=")[0]
+        for cookie in (None, f"{name}=", f"{name}=AAAA"):
             answer = fetch(f"{server.control}{PREFIX}{path}", cookie=cookie, headers={"accept": "application/json"})
             body = answer.read().decode()
             assert answer.status == 401 and traffic.domain not in body and "countersign console" in body, path
@@ -124,11 +125,15 @@ def test_forms_of_others_do_nothing(server, traffic):
         (good, {"origin": "null"}),
         (good, {"sec-fetch-site": "cross-site"}),
         (good, {"sec-fetch-site": "same-site"}),
+        (good, {"sec-fetch-site": "none"}),
     ]:
         body = urllib.parse.urlencode(fields | form).encode()
         answer = fetch(target, "POST", cookie, headers, body)
         assert answer.status == 403, (form, headers)
     assert fetch(target, "PUT", cookie, (), b"").status == 405
+    # Nor do they make it work, or count on it: a page elsewhere on this host gets nothing.
+    for path in ("/", "/live", "/tail"):
+        assert fetch(f"{server.control}{PREFIX}{path}", cookie=cookie, headers={"sec-fetch-site": "same-site"}).status == 403
     assert "countersign:shadow-truststore" not in traffic.api.get_domain_name(DomainName=traffic.domain).get("Tags", {})
 
 
@@ -147,6 +152,11 @@ def test_rights_are_those_of_the_key(chromium, server, traffic):
         answer = fetch(f"{server.control}{PREFIX}/domains/{traffic.domain}/{action}", "POST", cookie, (), urllib.parse.urlencode(fields).encode())
         assert answer.status == 403 and "is not authorized to perform" in answer.read().decode(), action
     assert traffic.api.get_domain_name(DomainName=traffic.domain)["MutualTlsAuthentication"] == before
+    # The doctor looks with the same rights.
+    reader.may(allow(["countersign:Get*", "countersign:List*", "countersign:RunDoctor"]))
+    fields = {"csrf": csrf_of(server, cookie), "domain": traffic.domain}
+    answer = fetch(f"{server.control}{PREFIX}/doctor", "POST", cookie, {"accept": "application/json"}, urllib.parse.urlencode(fields).encode())
+    assert answer.status == 200 and json.loads(answer.read())["run"]["diagnosis"]["settingsError"]
     # Without the right to open it there is no URL, and without the key no session.
     reader.may(allow("countersign:ListDomains"))
     assert console.open("/") == 403
@@ -184,7 +194,7 @@ def test_what_wants_a_look_is_on_the_overview(console, server, backend, pki):
     def attention():
         overview = console.json("/")
         concerns = [c["what"] for c in overview["attention"]["concerns"] if c["domain"] == domain.domain]
-        clients = [c["subject"] for c in overview["endingClients"]]
+        clients = [c["subject"] for c in overview["attention"]["endingClients"]]
         return any("which is newer than the enforced" in what for what in concerns) and "CN=ends-soon" in clients
 
     eventually(attention, what="the newer version and the certificate that ends soon on the overview")
@@ -445,6 +455,71 @@ def test_what_strangers_send_is_shown_and_never_run(chromium, server, traffic, p
     assert console.page.evaluate("window.injected") is None
     console.close()
     other.api.delete_domain_name(DomainName=other.domain)
+
+
+def test_objects_run_nothing_in_a_browser(chromium, server, traffic):
+    """They share their origin with the console, and are whatever somebody put."""
+    script = "window.injected = 1; fetch('/_countersign/console/audit')"
+    put = lambda key, body, kind: traffic.s3.put_object(Bucket=traffic.bucket, Key=key, Body=body, ContentType=kind)
+    put("x.js", script, "text/javascript")
+    put("x.html", f"<h1>mine</h1><script>{script}</script><script src=x.js></script>", "text/html")
+    presigned = traffic.s3.generate_presigned_url("get_object", Params={"Bucket": traffic.bucket, "Key": "x.html"})
+    console = Console(chromium, server)
+    asked = []
+    console.page.on("request", lambda request: asked.append(request.url))
+    assert "mine" in console.page.goto(presigned, wait_until="load").text()
+    # The page itself, and a picture of it that browsers ask for by themselves; nothing that its script or its tags ask for.
+    assert not [one for one in asked if "_countersign" in one or one.endswith("x.js")], asked
+    answer = fetch(presigned)
+    assert answer.headers["content-security-policy"].startswith("sandbox") and answer.headers["x-content-type-options"] == "nosniff"
+    # What the browser's own console says of it is what is wanted.
+    console.errors.clear()
+    console.close()
+
+
+def test_sessions_of_two_servers_on_one_host(chromium, server, start_server):
+    other = start_server()
+    console = Console(chromium, server)
+    console.page.goto(url(other))
+    console.page.wait_for_url(f"{other.control}{PREFIX}/")
+    assert console.open("/domains") == 200, "the other's cookie takes nothing away"
+    console.close()
+
+
+def test_who_connects_again_misses_and_repeats_nothing(server, traffic, pki):
+    cookie = sign_in(server)
+    alice = pki.client("alice", section="client")
+
+    def events(stream):
+        """Numbers of the first three records that it brings, and where it would go on."""
+        numbers = []
+        for line in stream:
+            line = line.decode()
+            if line.startswith("id: "):
+                at = int(line[4:])
+            if match := re.search(r'data-number="(\d+)"', line):
+                numbers.append(int(match[1]))
+            if line == "\n" and len(numbers) >= 3:
+                return numbers, at
+        raise AssertionError("it ended")
+
+    target = f"{server.control}{PREFIX}/tail?kind=access&domain={traffic.domain}&after={json_end(server)}"
+    stream = fetch(target, cookie=cookie)
+    for number in range(3):
+        assert traffic.curl(f"/tail-{number}", alice).status == 200
+    first, at = events(stream)
+    stream.close()
+    for number in range(3):
+        assert traffic.curl(f"/tail-again-{number}", alice).status == 200
+    second, _ = events(fetch(target, cookie=cookie, headers={"last-event-id": str(at)}))
+    assert len(first) == len(second) == 3 and min(second) > max(first)
+
+
+def json_end(server):
+    """Where new records will follow."""
+    cookie = sign_in(server)
+    page = fetch(f"{server.control}{PREFIX}/records?kind=access&limit=1", cookie=cookie, headers={"accept": "application/json"})
+    return json.loads(page.read())["end"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-// What pages do by themselves: times in the reader's zone, what comes in as it comes, files into forms. All pages work without it.
+// What pages do by themselves: times in the reader's zone, what comes in as it comes, files into forms. All pages work without it, but that files have to be pasted.
 "use strict";
 
 const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -10,21 +10,63 @@ function localize(root) {
   }
 }
 
-// The overview. The browser connects again by itself; meanwhile the page says that it is old.
+// Follows events while the page is seen: a hidden one holds none of the few connections that a browser has for a host. `opened` and
+// `lost` are told how it goes. A connection that the server ended is tried again later and later.
+function stream(url, names, opened, lost) {
+  let source = null;
+  let last = null;
+  let wait = 1000;
+  let timer = null;
+  function open() {
+    const target = new URL(url, window.location.href);
+    if (last) target.searchParams.set("after", last);
+    source = new EventSource(target);
+    for (const [name, take] of Object.entries(names)) {
+      source.addEventListener(name, (event) => {
+        wait = 1000;
+        if (event.lastEventId) last = event.lastEventId;
+        take(event.data);
+      });
+    }
+    source.addEventListener("open", opened);
+    source.addEventListener("error", () => {
+      lost();
+      if (source?.readyState !== EventSource.CLOSED) return;
+      timer = setTimeout(open, wait);
+      wait = Math.min(wait * 2, 60000);
+    });
+  }
+  function close() {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  }
+  let wanted = true;
+  function see() {
+    close();
+    if (wanted && document.visibilityState === "visible") open();
+  }
+  document.addEventListener("visibilitychange", see);
+  see();
+  return (want) => {
+    wanted = want;
+    see();
+  };
+}
+
+// The overview. What somebody has marked, or is about to follow, is left alone until they have, and it says so.
 function follow(element) {
   const lost = document.querySelector("[data-lost]");
-  const source = new EventSource(element.dataset.live);
-  source.addEventListener("live", (event) => {
-    // What somebody reads or is about to follow is left alone until they have.
-    if (element.contains(document.activeElement) || !document.getSelection().isCollapsed) return;
-    element.innerHTML = event.data;
+  const held = document.querySelector("[data-held]");
+  function take(html) {
+    const selection = document.getSelection();
+    const isMarked = !selection.isCollapsed && element.contains(selection.anchorNode);
+    held.hidden = !(isMarked || element.contains(document.activeElement));
+    if (!held.hidden) return;
+    element.innerHTML = html;
     localize(element);
-  });
-  source.addEventListener("open", () => (lost.hidden = true));
-  source.addEventListener("error", () => {
-    lost.hidden = false;
-    if (source.readyState === EventSource.CLOSED) window.location.reload();
-  });
+  }
+  stream(element.dataset.live, { live: take }, () => (lost.hidden = true), () => (lost.hidden = false));
 }
 
 const MAX_ROWS = 500;
@@ -34,37 +76,27 @@ function tail(body) {
   const state = document.querySelector("[data-tail-state]");
   const pause = document.querySelector("[data-pause]");
   const empty = document.querySelector("[data-empty]");
-  const url = new URL(body.dataset.tail, window.location.href);
-  let source = null;
-  function start() {
-    source = new EventSource(url);
-    state.textContent = "New ones appear on top.";
-    pause.textContent = "Pause";
-    source.addEventListener("records", (event) => {
-      const rows = document.createElement("tbody");
-      rows.innerHTML = event.data;
-      localize(rows);
-      const newest = rows.querySelector("tr")?.dataset.number;
-      if (newest) url.searchParams.set("after", newest);
-      body.prepend(...rows.children);
-      while (body.rows.length > MAX_ROWS) body.lastElementChild.remove();
-      if (empty) empty.hidden = true;
-    });
-    source.addEventListener("error", () => {
-      state.textContent = "Nothing new comes from the server at present; it is tried again.";
-      if (source.readyState === EventSource.CLOSED) stop("The server ended it. Load the page again.");
-    });
-    source.addEventListener("open", () => (state.textContent = "New ones appear on top."));
+  let isOn = true;
+  function say() {
+    state.textContent = isOn ? "New ones appear on top." : "Paused.";
+    pause.textContent = isOn ? "Pause" : "Go on";
   }
-  function stop(why) {
-    source?.close();
-    source = null;
-    state.textContent = why;
-    pause.textContent = "Go on";
+  function take(html) {
+    const rows = document.createElement("tbody");
+    rows.innerHTML = html;
+    localize(rows);
+    body.prepend(...rows.children);
+    while (body.rows.length > MAX_ROWS) body.lastElementChild.remove();
+    if (empty) empty.hidden = true;
   }
+  const lost = () => (state.textContent = "Nothing new comes from the server at present; it is tried again.");
+  const turn = stream(body.dataset.tail, { records: take }, say, lost);
   pause.hidden = false;
-  pause.addEventListener("click", () => (source ? stop("Paused.") : start()));
-  start();
+  pause.addEventListener("click", () => {
+    isOn = !isOn;
+    say();
+    turn(isOn);
+  });
 }
 
 function readInto(file, area) {
@@ -90,7 +122,7 @@ function drop(area) {
 }
 
 function copy(button) {
-  const text = document.getElementById(button.dataset.copy).textContent;
+  const text = button.previousElementSibling.textContent;
   navigator.clipboard.writeText(text).then(
     () => (button.textContent = "Copied"),
     () => (button.textContent = "Select and copy it"),
@@ -111,6 +143,7 @@ document.addEventListener("click", (event) => {
 });
 
 localize(document);
+document.querySelectorAll("[data-copy]").forEach((button) => (button.hidden = false));
 document.querySelectorAll("[data-live]").forEach(follow);
 document.querySelectorAll("[data-tail]").forEach(tail);
 document.querySelectorAll("[data-drop]").forEach(drop);

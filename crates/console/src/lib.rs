@@ -24,7 +24,7 @@ pub use pages::{live, not_here, refused, rows, signed_in, signed_out, token_used
 pub(crate) const PREFIX: &str = "/_countersign/console";
 
 /// A page that is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Page {
     /// Below the console's own path, decoded.
     pub path: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Page {
 }
 
 /// Who is signed in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Who {
     /// An ARN.
     pub name: String,

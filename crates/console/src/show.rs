@@ -80,7 +80,7 @@ impl fmt::Display for Time {
 
 impl fmt::Display for Relative {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = (self.at - self.now).div_euclid(1000);
+        let seconds = self.at.saturating_sub(self.now).div_euclid(1000);
         let (count, unit) = match seconds.unsigned_abs() {
             0..5 => return f.write_str("now"),
             span @ 5..120 => (span, "second"),

@@ -45,9 +45,9 @@ pub enum ConsoleAccess {
 
 /// Largest form: a truststore of 1 MB, encoded, and what goes with it.
 const MAX_FORM_BYTES: usize = 4 * 1024 * 1024;
-const COOKIE: &str = "countersign-console";
-/// Nothing but the page's own files runs or is shown, nobody frames it, and forms go nowhere else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+/// Nothing but the pages' own files runs or is shown, nobody frames them, and forms go nowhere else. `{assets}`: where the files
+/// are; whatever else there is on this origin is none of them.
+const POLICY: &str = "default-src 'none'; script-src {assets}; style-src {assets}; img-src {assets}; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A URL that signs in once, within a minute, for the rights of the access key that asked: `url`, `expires` (milliseconds since 1970).
@@ -63,8 +63,20 @@ pub(crate) fn sign_in_url(control: &Control, caller: &Caller, session_token: Opt
 impl Control {
     /// Answers a request whose path begins with [`PREFIX`].
     pub(crate) async fn console(&self, parts: &Parts, body: Incoming, origin: &Origin) -> Response<Body> {
+        let mut response = self.page(parts, body, origin).await;
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let scheme = if origin.tls { "https" } else { "http" };
+        let policy = POLICY.replace("{assets}", &format!("{scheme}://{host}{PREFIX}/assets/"));
+        // It is a name of this server, so that it has nothing in it that a policy gives a meaning to.
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+
+    async fn page(&self, parts: &Parts, body: Incoming, origin: &Origin) -> Response<Body> {
         if !self.may_open_console(origin) {
-            return page(console::not_here(), false);
+            return page(console::not_here());
         }
         let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
         if let Some(asset) = path.strip_prefix("/assets/").and_then(console::asset) {
@@ -74,23 +86,27 @@ impl Control {
         if path == "/sign-in" && parts.method == Method::GET {
             return self.sign_in(&query, origin);
         }
-        let Some(session) = cookie(parts).and_then(|id| self.shared.sessions.find(&id, self.now())) else {
-            return page(console::signed_out(), origin.tls);
+        let cookie = cookie(parts, self.shared.sessions.cookie());
+        let Some(session) = cookie.and_then(|id| self.shared.sessions.find(&id, self.now())) else {
+            return page(console::signed_out());
         };
         let Some(in_session) = InSession::of(self, &session.holder, origin, user_agent(parts)) else {
             self.shared.sessions.end(&session);
-            return page(console::signed_out(), origin.tls);
+            return page(console::signed_out());
         };
+        if !is_same_origin(parts) {
+            return page(console::refused(StatusCode::FORBIDDEN, "This was not asked for by a page of this console."));
+        }
         if let Some(stream) = self.stream(path, &query, &session, parts, origin) {
             return stream;
         }
         let form = match self.form(parts, body, &session).await {
             Ok(form) => form,
-            Err(answer) => return page(answer, origin.tls),
+            Err(answer) => return page(answer),
         };
         if path == "/sign-out" && form.is_some() {
             self.shared.sessions.end(&session);
-            return with_cookie(page(console::signed_out(), origin.tls), "", origin, 0);
+            return self.with_cookie(page(console::signed_out()), "", origin, 0);
         }
         let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let asked = Page {
@@ -106,7 +122,7 @@ impl Control {
             },
             at: self.now(),
         };
-        page(console::answer(&asked, &in_session).await, origin.tls)
+        page(console::answer(&asked, &in_session).await)
     }
 
     fn may_open_console(&self, origin: &Origin) -> bool {
@@ -122,9 +138,18 @@ impl Control {
         let token = query.get("token").map(String::as_str).unwrap_or_default();
         match self.shared.sessions.begin(token, self.now()) {
             // The page leads on by itself: a redirect would come from wherever the URL was clicked, and without the cookie then.
-            Some(id) => with_cookie(page(console::signed_in(), origin.tls), &id, origin, sessions::LASTS_SECONDS),
-            None => page(console::token_used(), origin.tls),
+            Some(id) => self.with_cookie(page(console::signed_in()), &id, origin, sessions::LASTS_SECONDS),
+            None => page(console::token_used()),
         }
+    }
+
+    fn with_cookie(&self, mut response: Response<Body>, id: &str, origin: &Origin, lasts: i64) -> Response<Body> {
+        let (name, secure) = (self.shared.sessions.cookie(), if origin.tls { "; Secure" } else { "" });
+        let cookie = format!("{name}={id}; Path={PREFIX}; HttpOnly; SameSite=Strict; Max-Age={lasts}{secure}");
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        response
     }
 
     /// What a form sends, if one does; it has to come from a page of this session.
@@ -138,9 +163,6 @@ impl Control {
             Method::GET | Method::HEAD => return Ok(None),
             Method::POST => {}
             _ => return Err(console::refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")),
-        }
-        if !is_same_origin(parts) {
-            return Err(console::refused(StatusCode::FORBIDDEN, "The form was not sent by a page of this console."));
         }
         let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_FORM_BYTES).collect());
         let too_large =
@@ -159,10 +181,12 @@ impl Control {
     }
 }
 
-/// Browsers say where a form comes from; who says nothing of it is no browser, and has no cookie that it could be made to send.
+/// Browsers say where a request comes from; who says nothing of it is no browser, and has no cookie that it could be made to send.
+/// What somebody typed, or keeps as a bookmark, comes from nowhere: a page, but no form.
 fn is_same_origin(parts: &Parts) -> bool {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let is_page = parts.method == Method::GET || parts.method == Method::HEAD;
+    let site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none" && is_page);
     let origin = match (text("origin"), text("host")) {
         (None, _) => true,
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
@@ -171,19 +195,10 @@ fn is_same_origin(parts: &Parts) -> bool {
     site && origin
 }
 
-fn cookie(parts: &Parts) -> Option<String> {
+fn cookie(parts: &Parts, wanted: &str) -> Option<String> {
     let cookies = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned()).next()
-}
-
-fn with_cookie(mut response: Response<Body>, id: &str, origin: &Origin, lasts: i64) -> Response<Body> {
-    let secure = if origin.tls { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={id}; Path={PREFIX}; HttpOnly; SameSite=Strict; Max-Age={lasts}{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    response
+    pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned()).next()
 }
 
 /// `a=1&b=2`, decoded.
@@ -197,7 +212,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn page(answer: Answer, tls: bool) -> Response<Body> {
+fn page(answer: Answer) -> Response<Body> {
     let (content_type, body) = match answer.content {
         Content::Html(html) => ("text/html; charset=utf-8", html),
         Content::Json(value) => ("application/json", value.to_string()),
@@ -207,9 +222,6 @@ fn page(answer: Answer, tls: bool) -> Response<Body> {
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if tls {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
     let text = |text: &str| HeaderValue::from_str(text).ok();
     if let Some(location) = answer.location.as_deref().and_then(text) {
         headers.insert(header::LOCATION, location);
@@ -230,7 +242,6 @@ fn secured(content_type: &'static str, body: Body) -> Response<Body> {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, content_type),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With none at all, browsers would not say where forms come from.
         (header::REFERRER_POLICY, "same-origin"),
@@ -263,6 +274,8 @@ mod tests {
                 false,
             ),
             (&[("origin", "http://127.0.0.1:4566")], false),
+            (&[("host", "127.0.0.1:4566"), ("sec-fetch-site", "none")], false),
+            (&[("host", "127.0.0.1:4566"), ("sec-fetch-site", "same-site")], false),
         ] {
             let mut request = Request::builder().method("POST");
             for (name, value) in headers {

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use aws::{Caller, Error, Operation, Protocol, Service};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -67,6 +70,15 @@ enum Looks {
 impl Control {
     /// Answers a request. It never fails: what cannot be answered is an error in the form of the request's protocol.
     pub async fn handle(&self, request: Request<Incoming>, origin: Origin) -> Response<Body> {
+        let mut response = self.answer(request, origin).await;
+        // Objects are whatever somebody put, and share their origin with the console: a browser is to run none of them.
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static("sandbox; default-src 'none'"));
+        headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn answer(&self, request: Request<Incoming>, origin: Origin) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let Ok(request_id) = ids::uuid() else { return plain(StatusCode::INTERNAL_SERVER_ERROR, "no random bytes") };
         let looks = Looks::at(&parts);

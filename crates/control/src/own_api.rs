@@ -87,11 +87,11 @@ impl Control {
             }
             (&Method::GET, ["overview"]) => {
                 request.may("GetOverview")?;
-                overview::get(self).await
+                overview::get(self, &request.caller).await
             }
             (&Method::GET, ["domains"]) => {
                 request.may("ListDomains")?;
-                domains::list(self, request)
+                domains::list(self, request).await
             }
             (&Method::GET, ["domains", name]) => {
                 request.may("GetDomain")?;
@@ -107,7 +107,7 @@ impl Control {
             }
             (&Method::POST, ["domains", name, "doctor"]) => {
                 request.may("RunDoctor")?;
-                doctor::post(self, &request.caller, name).await
+                doctor::post(self, request, name).await
             }
             (&Method::GET, ["doctor"]) => {
                 request.may("ListDoctorRuns")?;
@@ -160,12 +160,13 @@ impl OwnRequest {
     /// Of somebody who is signed in to the console.
     pub(crate) fn of(
         caller: Caller,
+        session_token: Option<String>,
         method: Method,
         path: Vec<String>,
         query: BTreeMap<String, String>,
         body: Bytes,
     ) -> Self {
-        Self { caller, session_token: None, method, path, query, body }
+        Self { caller, session_token, method, path, query, body }
     }
 
     /// Who asks.

@@ -94,8 +94,8 @@ impl Control {
             self.shared.traffic.look();
             if second.is_multiple_of(MINUTE) && self.config().console != ConsoleAccess::Off {
                 let control = self.clone();
-                // Where it panics, the next look finds it.
-                let _ = tokio::task::spawn_blocking(move || control.attention()).await;
+                // Nobody waits for it.
+                drop(tokio::task::spawn_blocking(move || control.attention()));
             }
         }
     }

@@ -105,8 +105,8 @@ struct Renewed {
 struct Certificate {
     subject: String,
     fingerprint: String,
-    not_before: String,
-    not_after: String,
+    not_before: show::Stamp,
+    not_after: show::Stamp,
 }
 
 #[derive(Template)]
@@ -116,6 +116,7 @@ struct DiffPage<'a> {
     name: &'a str,
     from: String,
     to: String,
+    uri: Option<&'a str>,
     diff: Diff,
 }
 
@@ -160,7 +161,9 @@ pub(super) async fn show(page: &Page, api: &dyn Api, name: &str) -> Result<Answe
         return rendered(page, domain.clone(), || Ok(Change::of(page, name, view, None, days)));
     };
     let enforced = view.truststore.as_ref().map(|truststore| truststore.uri.clone()).unwrap_or_default();
-    let uri = given(&page.query, "uri").map_or(enforced, str::to_owned);
+    // The form's list names both at once.
+    let (version, listed) = version.split_once(' ').map_or((version, None), |(version, uri)| (version, Some(uri)));
+    let uri = listed.or(given(&page.query, "uri")).map_or(enforced, str::to_owned);
     let body = json!({"truststoreUri": uri, "truststoreVersion": version, "days": number(days)?});
     let previewed = api.ask(Method::POST, &["domains", name, "preview"], BTreeMap::new(), body).await;
     if page.wants_json {
@@ -184,6 +187,9 @@ pub(super) async fn try_pem(
         .ok_or_else(|| Problem::bad_request("There is no truststore: drop a PEM file, or paste one."))?;
     let body = json!({"truststorePem": pem, "days": number(days)?});
     let previewed = api.ask(Method::POST, &["domains", name, "preview"], BTreeMap::new(), body).await;
+    if page.wants_json {
+        return rendered(page, previewed?, || Err::<Change<'_>, _>(Problem::not_found()));
+    }
     let uri = domain.truststore.as_ref().map(|truststore| truststore.uri.clone()).unwrap_or_default();
     let candidate = Candidate { uri, version: String::new(), pem: Some(pem.to_owned()), outcome: outcome(previewed)? };
     rendered(page, Value::Null, || Ok(Change::of(page, name, domain, Some(candidate), days)))
@@ -212,7 +218,7 @@ pub(super) async fn diff(page: &Page, api: &dyn Api, name: &str) -> Result<Answe
     let answer = get(api, &["domains", name, "diff"], page.query.clone()).await?;
     rendered(page, answer.clone(), || {
         let Answered { from, to, diff } = view(&answer)?;
-        Ok(DiffPage { shell: Shell::of(page, "domains"), name, from, to, diff })
+        Ok(DiffPage { shell: Shell::of(page, "domains"), name, from, to, uri: given(&page.query, "to-uri"), diff })
     })
 }
 
@@ -220,6 +226,9 @@ pub(super) async fn diff(page: &Page, api: &dyn Api, name: &str) -> Result<Answe
 pub(super) async fn upload(form: &BTreeMap<String, String>, api: &dyn Api, name: &str) -> Result<Answer, Problem> {
     let domain: Domain = view(&get(api, &["domains", name], BTreeMap::new()).await?)?;
     let uri = domain.truststore.map(|truststore| truststore.uri).unwrap_or_default();
+    if given(form, "uri") != Some(&uri) {
+        return Err(Problem::bad_request("The domain's truststore is another object by now: look at it again."));
+    }
     let place = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
     let (bucket, key) = place.ok_or_else(|| Problem::bad_request("The domain has no truststore in a bucket."))?;
     let pem = given(form, "pem").ok_or_else(|| Problem::bad_request("There is no truststore to upload."))?;
@@ -300,7 +309,8 @@ impl<'a> Change<'a> {
 impl Candidate {
     /// What the buttons say.
     fn promotes(&self, view: &Domain) -> &'static str {
-        let is_earlier = view.versions.iter().any(|version| version.version == self.version && version.was.is_some());
+        let is_it = |version: &&Version| version.version == self.version && version.uri == self.uri;
+        let is_earlier = view.versions.iter().find(is_it).is_some_and(|version| version.was.is_some());
         if is_earlier { "Roll back to it" } else { "Promote it" }
     }
 

@@ -30,8 +30,6 @@ struct Live {
 struct View {
     traffic: Traffic,
     attention: Attention,
-    ending_clients: Vec<EndingClient>,
-    ending_client_count: u64,
     settings: Settings,
     records: Records,
     health: Health,
@@ -66,6 +64,10 @@ struct Attention {
     ending: Vec<Ending>,
     ending_count: u64,
     drifting: u64,
+    ending_clients: Vec<EndingClient>,
+    ending_client_count: u64,
+    more_clients: bool,
+    ledger_error: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -153,15 +153,15 @@ impl Record {
                     "" => "no handshake",
                     protocol => protocol,
                 };
-                format!("{protocol}{resumed}, {} requests, {}", self.number_of("requests"), self.text("end"))
+                format!("{protocol}{resumed}, {}, {}", counted(self.number_of("requests"), "request"), self.text("end"))
             }
             "settings" => {
                 format!("{} {} {}", self.text("service"), self.text("operation"), self.text("resource"))
             }
             "refusals" => format!(
-                "{} requests and {} connections of {}",
-                self.number_of("requests"),
-                self.number_of("connections"),
+                "{} and {} of {}",
+                counted(self.number_of("requests"), "request"),
+                counted(self.number_of("connections"), "connection"),
                 match self.text("network") {
                     "" => "many networks",
                     network => network,
@@ -213,4 +213,8 @@ impl Record {
     pub(super) fn request(&self) -> Option<&str> {
         Some(self.text("request_id")).filter(|id| self.kind == "access" && !id.is_empty())
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -65,7 +65,8 @@ impl<'a> InSession<'a> {
         let mut caller = self.control.caller(authority, &self.holder.access_key_id, &self.origin, &self.request_id);
         caller.service = own_api::SERVICE;
         caller.resource = format!("{}{}", own_api::PREFIX, path.join("/"));
-        OwnRequest::of(caller, method, path.iter().map(|part| (*part).to_owned()).collect(), query, body)
+        let token = self.holder.session_token.clone();
+        OwnRequest::of(caller, token, method, path.iter().map(|part| (*part).to_owned()).collect(), query, body)
     }
 
     async fn exchange(&self, call: Call) -> Result<Reply, String> {

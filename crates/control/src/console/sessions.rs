@@ -17,8 +17,11 @@ use zeroize::Zeroizing;
 use crate::ids;
 
 /// All that are signed in, or invited to.
-#[derive(Default)]
-pub(crate) struct Sessions(Mutex<Known>);
+pub(crate) struct Sessions {
+    known: Mutex<Known>,
+    /// Browsers send a host's cookies to all of its ports: each server's has a name of its own.
+    cookie: String,
+}
 
 #[derive(Default)]
 struct Known {
@@ -58,16 +61,26 @@ pub(super) const LASTS_SECONDS: i64 = 12 * 60 * 60;
 const IDLE: UnixMillis = 60 * 60 * 1000;
 /// Milliseconds that an invitation lasts.
 const INVITED: UnixMillis = 60 * 1000;
-/// Of each: more push out the oldest.
+/// Of each, in all.
 const MAX: usize = 256;
+/// Of each, of one access key: more push out its oldest.
+const MAX_OF_KEY: usize = 16;
 const TOKEN_BYTES: usize = 32;
 
 impl Sessions {
+    /// Name of the cookie.
+    pub(super) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     /// Makes a token that signs in once, and says until when.
     pub(super) fn invite(&self, holder: Holder, now: UnixMillis) -> Result<(Zeroizing<String>, UnixMillis), Error> {
         let (token, until) = (token()?, now + INVITED);
         let mut known = self.lock();
         known.invitations.retain(|_, invitation| (now..=now + INVITED).contains(&invitation.until));
+        let of_key = known.invitations.iter().filter(|(_, other)| other.holder.access_key_id == holder.access_key_id);
+        let of_key: Vec<_> = of_key.map(|(digest, other)| (other.until, *digest)).collect();
+        forget_oldest(of_key, &mut known.invitations);
         if known.invitations.len() >= MAX {
             let message = "Too many people are about to sign in: ask again in a minute.";
             return Err(Error::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message));
@@ -87,11 +100,11 @@ impl Sessions {
         let digest = digest_of(&id);
         let session = Session { holder: invitation.holder, csrf, digest, began: now, seen: Mutex::new(now) };
         known.sessions.retain(|_, session| session.lasts(now));
-        if known.sessions.len() >= MAX
-            && let Some(oldest) =
-                known.sessions.values().min_by_key(|session| session.began).map(|session| session.digest)
-        {
-            known.sessions.remove(&oldest);
+        let of_key = known.sessions.values().filter(|other| other.holder.access_key_id == session.holder.access_key_id);
+        let of_key: Vec<_> = of_key.map(|other| (other.began, other.digest)).collect();
+        forget_oldest(of_key, &mut known.sessions);
+        if known.sessions.len() >= MAX {
+            return None;
         }
         known.sessions.insert(digest, Arc::new(session));
         Some(id)
@@ -124,7 +137,23 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        // Without random bytes there are no sessions either.
+        let own = ids::base32(8).unwrap_or_default().to_ascii_lowercase();
+        Self { known: Mutex::default(), cookie: format!("countersign-console-{own}") }
+    }
+}
+
+/// Makes room for one more of an access key's.
+fn forget_oldest<T>(mut of_key: Vec<(UnixMillis, Digest)>, all: &mut HashMap<Digest, T>) {
+    of_key.sort_unstable();
+    for (_, digest) in of_key.iter().take((of_key.len() + 1).saturating_sub(MAX_OF_KEY)) {
+        all.remove(digest);
     }
 }
 
@@ -201,16 +230,18 @@ mod tests {
     #[test]
     fn sessions_and_invitations_are_bounded() {
         let sessions = Sessions::default();
-        for now in 0..2 * MAX as i64 {
+        for now in 0..2 * MAX_OF_KEY as i64 {
             let (token, _) = sessions.invite(holder(), now).unwrap();
             sessions.begin(&token, now).unwrap();
         }
-        assert_eq!(sessions.lock().sessions.len(), MAX);
-        assert!(sessions.lock().sessions.values().all(|session| session.began >= MAX as i64), "the oldest went");
-        for _ in 0..MAX {
-            sessions.invite(holder(), 0).unwrap();
+        assert_eq!(sessions.lock().sessions.len(), MAX_OF_KEY);
+        assert!(sessions.lock().sessions.values().all(|one| one.began >= MAX_OF_KEY as i64), "the oldest went");
+        let of = |key: usize| Holder { access_key_id: key.to_string(), ..holder() };
+        for key in 0..MAX {
+            sessions.invite(of(key), 0).unwrap();
         }
-        assert!(sessions.invite(holder(), 0).is_err());
+        assert!(sessions.invite(of(MAX), 0).is_err(), "too many people");
+        assert!(sessions.invite(of(0), 61_000).is_ok(), "a minute later");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Streams(Arc<Semaphore>);
 
 const MAX: usize = 64;
 /// Records of one event.
-const RECORDS: usize = 50;
+const RECORDS: usize = 200;
 /// Times that a stream of records looks at the journal before it sends a sign of life.
 const SECONDS_QUIET: u32 = 15;
 
@@ -64,14 +64,20 @@ impl Control {
         };
         let Ok(place) = Arc::clone(&self.shared.streams.0).try_acquire_owned() else {
             let what = "Too many pages follow what happens: close some.";
-            return Some(page(console::refused(StatusCode::TOO_MANY_REQUESTS, what), origin.tls));
+            return Some(page(console::refused(StatusCode::TOO_MANY_REQUESTS, what)));
         };
+        let mut query = query.clone();
+        // A browser that connects again says how far it has come.
+        if let Some(last) = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok()) {
+            query.insert("after".to_owned(), last.to_owned());
+        }
+        query.insert("limit".to_owned(), RECORDS.to_string());
         let followed = Followed {
             control: self.clone(),
             session: Arc::clone(session),
             origin: *origin,
             user_agent: user_agent(parts).to_owned(),
-            query: query.clone(),
+            query,
             ticks: self.shared.traffic.ticks(),
             quiet: 0,
             first: true,
@@ -96,7 +102,7 @@ impl Followed {
     async fn overview(&mut self) -> Option<String> {
         self.tick().await?;
         let overview = self.ask("overview", BTreeMap::new()).await?;
-        Some(event("live", &console::live(&overview, self.control.now())))
+        Some(event("live", None, &console::live(&overview, self.control.now())))
     }
 
     /// Records, as they come.
@@ -104,13 +110,15 @@ impl Followed {
         loop {
             self.tick().await?;
             let answer = self.ask("records", self.query.clone()).await?;
-            let next = answer.get("next").or_else(|| answer.get("end")).and_then(Value::as_u64)?;
+            let more = answer.get("next").and_then(Value::as_u64);
+            let next = more.or_else(|| answer.get("end")?.as_u64())?;
             self.query.insert("after".to_owned(), next.to_string());
-            self.query.insert("limit".to_owned(), RECORDS.to_string());
+            // Where more are there already, they need not wait.
+            self.first = more.is_some();
             let rows = console::rows(&answer);
             if !rows.is_empty() {
                 self.quiet = 0;
-                return Some(event("records", &rows));
+                return Some(event("records", Some(next), &rows));
             }
             self.quiet += 1;
             if self.quiet == SECONDS_QUIET {
@@ -137,8 +145,9 @@ impl Followed {
     }
 }
 
-/// One event; a line of data for each line.
-fn event(name: &str, data: &str) -> String {
-    let lines: String = data.lines().map(|line| format!("data: {line}\n")).collect();
-    format!("event: {name}\n{lines}\n")
+/// One event; a line of data for each line. `id`: where whoever has it goes on.
+fn event(name: &str, id: Option<u64>, data: &str) -> String {
+    let lines: String = data.split(['\r', '\n']).map(|line| format!("data: {line}\n")).collect();
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    format!("event: {name}\n{id}{lines}\n")
 }

@@ -21,20 +21,25 @@ const MAX_PAGE: usize = 500;
 
 /// `domains` in the order of their names, `next` (give it as `after`): those of the caller's region whose names contain `search`;
 /// `total`: how many all regions have.
-pub(super) fn list(control: &Control, request: &OwnRequest) -> Result<Value, Error> {
+pub(super) async fn list(control: &Control, request: &OwnRequest) -> Result<Value, Error> {
     let limit = request.parameter::<usize>("limit", "a number")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let search = request.query.get("search").map(|text| text.trim().to_ascii_lowercase()).unwrap_or_default();
-    let after = request.query.get("after").map(String::as_str).unwrap_or_default();
+    let after = request.query.get("after").cloned().unwrap_or_default();
+    let (control, caller) = (control.clone(), request.caller.clone());
+    blocking(move || Ok(listed(&control, &caller, &search, &after, limit))).await
+}
+
+fn listed(control: &Control, caller: &Caller, search: &str, after: &str, limit: usize) -> Value {
     let (state, enforced) = (control.settings().state(), control.enforced());
-    let draft = Draft::of(&state, control.config(), &request.caller);
+    let draft = Draft::of(&state, control.config(), caller);
     let wanted = |domain: &&Arc<Domain>| {
-        domain.region == request.caller.region && domain.name.as_str() > after && domain.name.contains(&search)
+        domain.region == caller.region && domain.name.as_str() > after && domain.name.contains(search)
     };
     let mut found = state.domains.at_or_after(after).map(|(_, domain)| domain).filter(wanted);
     let page: Vec<&Arc<Domain>> = found.by_ref().take(limit).collect();
     let next = found.next().and(page.last()).map(|last| last.name.as_str());
     let shown = page.iter().map(|domain| {
-        let compiled = enforced.snapshot.domain(&domain.name);
+        let compiled = enforced.snapshot.domain(&domain.name).filter(|compiled| compiled.name == domain.name);
         let trust = compiled.and_then(|compiled| compiled.trust.as_ref());
         let certificate = state.certificates.get(&domain.certificate_arn);
         json!({
@@ -52,7 +57,7 @@ pub(super) fn list(control: &Control, request: &OwnRequest) -> Result<Value, Err
             "served": compiled.is_some(),
         })
     });
-    Ok(json!({"domains": shown.collect::<Vec<_>>(), "next": next, "total": state.domains.len()}))
+    json!({"domains": shown.collect::<Vec<_>>(), "next": next, "total": state.domains.len()})
 }
 
 /// One domain, with its truststore's certificates and their findings, the versions of the object, its certificate and mappings.
@@ -95,7 +100,7 @@ pub(super) async fn get(control: &Control, caller: &Caller, name: &str) -> Resul
     }))
 }
 
-/// `diff` from one version of the domain's truststore to another, each named by the SHA-256 of its bytes.
+/// `diff` from one version of the domain's truststore to another (`from-uri`, `to-uri`: of another object than the enforced one's).
 pub(super) async fn diff(control: &Control, request: &OwnRequest, name: &str) -> Result<Value, Error> {
     let domain = find(control, &request.caller, name)?;
     let given = |name: &str| {
@@ -103,8 +108,9 @@ pub(super) async fn diff(control: &Control, request: &OwnRequest, name: &str) ->
         given.ok_or_else(|| Error::bad_request(format!("Missing {name}: expected the version of a truststore")))
     };
     let (from, to) = (given("from")?, given("to")?);
-    let before = versions::compiled(control, &request.caller, &domain, &from).await?;
-    let after = versions::compiled(control, &request.caller, &domain, &to).await?;
+    let uri = |name: &str| request.query.get(name).map(String::as_str);
+    let before = versions::compiled(control, &request.caller, &domain, uri("from-uri"), &from).await?;
+    let after = versions::compiled(control, &request.caller, &domain, uri("to-uri"), &to).await?;
     let at = control.now().div_euclid(1000);
     let diff = blocking(move || Ok(trust::Diff::of(&before, &after, at))).await?;
     Ok(json!({"from": from, "to": to, "diff": diff}))

@@ -45,7 +45,7 @@ struct NoDoctor;
 
 #[async_trait::async_trait]
 impl control::Doctor for NoDoctor {
-    async fn examine(&self, _: &Control, _: &model::resource::Domain) -> Result<Value, String> {
+    async fn examine(&self, _: &Control, _: &model::resource::Domain, _: Credentials) -> Result<Value, String> {
         Err("there is no endpoint".to_owned())
     }
 }

@@ -1,5 +1,7 @@
 //! How truststores, certificates and mappings are shown.
 
+use std::collections::HashMap;
+
 use aws::Error;
 use model::State;
 use model::resource::{Certificate, Domain, NamedObject};
@@ -10,6 +12,7 @@ use trust::{Finding, Truststore};
 use super::compile;
 use crate::Control;
 use crate::attention::leaf;
+use crate::control::blocking;
 
 /// Certificates of a truststore that are shown one by one.
 const MAX_SHOWN: usize = 1_000;
@@ -19,7 +22,7 @@ pub(super) async fn truststore(control: &Control, object: &NamedObject) -> Resul
     let at = control.now().div_euclid(1000);
     let shown = match control.settings().blob(&object.digest).await? {
         Some(blob) => match compile(blob.bytes().to_vec(), at).await {
-            Ok((truststore, findings)) => certificates(&truststore, findings),
+            Ok((truststore, findings)) => blocking(move || Ok(certificates(&truststore, findings))).await?,
             Err(error) => json!({"error": error.message}),
         },
         None => json!({"error": "Its bytes are not kept any more."}),
@@ -33,7 +36,7 @@ pub(super) async fn truststore(control: &Control, object: &NamedObject) -> Resul
     Ok(shown)
 }
 
-pub(in crate::own_api) fn certificates(truststore: &Truststore, findings: Vec<Finding>) -> Value {
+fn certificates(truststore: &Truststore, findings: Vec<Finding>) -> Value {
     let all: Vec<_> = truststore.certificates().cloned().collect();
     let hierarchy = Hierarchy::of(&all);
     let (parents, levels) = (hierarchy.parents(), hierarchy.levels());
@@ -47,16 +50,22 @@ pub(in crate::own_api) fn certificates(truststore: &Truststore, findings: Vec<Fi
     let tops = hierarchy.roots_first().into_iter().filter(|&place| parents[place].is_none());
     let mut waiting: Vec<(usize, usize)> = tops.map(|place| (place, 0)).collect();
     waiting.reverse();
-    let (mut shown, mut rest) = (Vec::new(), findings);
+    let mut by_subject: HashMap<String, Vec<Finding>> = HashMap::new();
+    let mut rest = Vec::new();
+    for finding in findings {
+        match finding.subject.clone() {
+            Some(subject) => by_subject.entry(subject).or_default().push(finding),
+            None => rest.push(finding),
+        }
+    }
+    let mut shown = Vec::new();
     while let Some((place, depth)) = waiting.pop() {
         waiting.extend(children[place].iter().rev().map(|&child| (child, depth + 1)));
         if shown.len() == MAX_SHOWN {
             continue;
         }
         let one = &all[place];
-        let (own, others): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|finding| finding.subject.as_deref() == Some(one.subject()));
-        rest = others;
+        let own = by_subject.remove(one.subject()).unwrap_or_default();
         shown.push(json!({
             "subject": one.subject(),
             "issuer": one.issuer(),
@@ -76,6 +85,7 @@ pub(in crate::own_api) fn certificates(truststore: &Truststore, findings: Vec<Fi
             "findings": own,
         }));
     }
+    rest.extend(by_subject.into_values().flatten());
     json!({"certificates": shown, "count": all.len(), "findings": rest})
 }
 

@@ -92,29 +92,34 @@ pub(super) async fn compiled(
     control: &Control,
     caller: &Caller,
     domain: &Domain,
+    uri: Option<&str>,
     version: &str,
 ) -> Result<Truststore, Error> {
+    let enforced = domain.mutual_tls.as_ref().map(|object| object.uri.as_str());
+    let uri = uri.or(enforced).unwrap_or_default();
     let now = domain.mutual_tls.iter().chain(&domain.shadow);
-    let known = now.map(|object| (object.read_version.as_str(), object.digest.as_str()));
-    let newest = domain.mutual_tls.iter().filter_map(|object| object.newest.as_ref());
-    let newest = newest.filter_map(|newest| Some((newest.version.as_str(), newest.digest.as_deref()?)));
-    let earlier = domain.history.iter().map(|earlier| (earlier.version.as_str(), earlier.digest.as_str()));
-    let digest = known.chain(newest).chain(earlier).find(|(known, _)| *known == version).map(|(_, digest)| digest);
+    let known = now.map(|object| (&object.uri, &object.read_version, object.digest.as_str()));
+    let newest = domain.mutual_tls.iter().filter_map(|object| {
+        let newest = object.newest.as_ref()?;
+        Some((&object.uri, &newest.version, newest.digest.as_deref()?))
+    });
+    let earlier = domain.history.iter().map(|earlier| (&earlier.uri, &earlier.version, earlier.digest.as_str()));
+    let mut all = known.chain(newest).chain(earlier);
+    let digest = all.find(|(known, of, _)| *known == uri && *of == version).map(|(.., digest)| digest);
     let kept = match digest {
         Some(digest) => control.settings().blob(digest).await?,
         None => None,
     };
     let bytes = match kept {
         Some(blob) => blob.bytes().to_vec(),
-        None => read(control, caller, domain, version).await?,
+        None => read(control, caller, domain, uri, version).await?,
     };
     Ok(compile(bytes, control.now().div_euclid(1000)).await?.0)
 }
 
-async fn read(control: &Control, caller: &Caller, domain: &Domain, version: &str) -> Result<Vec<u8>, Error> {
-    let unknown = || Error::bad_request(format!("{} has no truststore of version {version}", domain.name));
-    let object = domain.mutual_tls.as_ref().ok_or_else(unknown)?;
-    let (bucket, key) = place(&object.uri).ok_or_else(unknown)?;
+async fn read(control: &Control, caller: &Caller, domain: &Domain, uri: &str, version: &str) -> Result<Vec<u8>, Error> {
+    let unknown = || Error::bad_request(format!("{} has no truststore of version {version} of {uri}", domain.name));
+    let (bucket, key) = place(uri).ok_or_else(unknown)?;
     caller.may("s3:GetObjectVersion", &format!("arn:aws:s3:::{bucket}/{key}"))?;
     let (objects, bucket, key, version) =
         (control.objects().clone(), bucket.to_owned(), key.to_owned(), version.to_owned());
