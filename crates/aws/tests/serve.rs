@@ -6,10 +6,11 @@ use std::task::{Context, Poll, Waker};
 
 use aws::acm::{
     self, Acm, AddTagsToCertificateRequest, CertificateDetail, CertificateStatus, DeleteCertificateRequest,
-    DescribeCertificateRequest, DescribeCertificateResponse, GetCertificateRequest, GetCertificateResponse,
-    ImportCertificateRequest, ImportCertificateResponse, ListCertificatesRequest, ListCertificatesResponse,
-    ListTagsForCertificateRequest, ListTagsForCertificateResponse, RemoveTagsFromCertificateRequest,
-    RequestCertificateRequest, RequestCertificateResponse,
+    DescribeCertificateRequest, DescribeCertificateResponse, GetAccountConfigurationResponse, GetCertificateRequest,
+    GetCertificateResponse, ImportCertificateRequest, ImportCertificateResponse, ListCertificatesRequest,
+    ListCertificatesResponse, ListTagsForCertificateRequest, ListTagsForCertificateResponse,
+    PutAccountConfigurationRequest, RemoveTagsFromCertificateRequest, RequestCertificateRequest,
+    RequestCertificateResponse, SearchCertificatesRequest, SearchCertificatesResponse,
 };
 use aws::sts::{
     self, AssumeRoleRequest, AssumeRoleResponse, GetAccessKeyInfoRequest, GetAccessKeyInfoResponse,
@@ -52,6 +53,22 @@ impl Acm for Echo {
             ..CertificateDetail::default()
         };
         Ok(DescribeCertificateResponse { certificate: Some(certificate) })
+    }
+
+    async fn get_account_configuration(&self, _: &Caller) -> Result<GetAccountConfigurationResponse, Error> {
+        Ok(GetAccountConfigurationResponse::default())
+    }
+
+    async fn put_account_configuration(&self, _: &Caller, _: PutAccountConfigurationRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn search_certificates(
+        &self,
+        _: &Caller,
+        _: SearchCertificatesRequest,
+    ) -> Result<SearchCertificatesResponse, Error> {
+        Ok(SearchCertificatesResponse::default())
     }
 
     async fn delete_certificate(&self, _: &Caller, _: DeleteCertificateRequest) -> Result<(), Error> {

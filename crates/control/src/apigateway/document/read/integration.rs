@@ -62,8 +62,7 @@ impl Reading<'_> {
                 .transpose()?,
             rest_api_id: String::new(),
             timeout_in_millis: node.get("timeoutInMillis")?.map(|timeout| timeout.integer()).transpose()?,
-            tls_config: insecure
-                .map(|insecure| wire::TlsConfig { insecure_skip_verification: Some(insecure), ..Default::default() }),
+            tls_config: insecure.map(|insecure| wire::TlsConfig { insecure_skip_verification: Some(insecure) }),
             r#type: kind,
             uri: node.text_of("uri")?,
         };
