@@ -96,7 +96,7 @@ def test_several_groups_by_names_and_identifiers(logs, group):
     arns = [f"arn:aws:logs:us-east-1:123456789012:log-group:{name}" for name in (group, other)]
     started = logs.start_query(logGroupIdentifiers=arns, queryString="stats count(*) as n", **window())
     assert answer(logs, started["queryId"])["results"] == [[{"field": "n", "value": "6"}]]
-    assert logs.list_log_groups_for_query(queryId=started["queryId"])["logGroupIdentifiers"] == arns
+    assert sorted(logs.list_log_groups_for_query(queryId=started["queryId"])["logGroupIdentifiers"]) == sorted(arns)
 
 
 def test_what_is_no_query(logs, group):

@@ -131,6 +131,7 @@ def web_socket_apis(aws):
     models = [v2.create_model(ApiId=id, Name=f"Model{n}", ContentType="application/json", Schema="{}")["ModelId"] for n in range(3)]
     v2.update_model(ApiId=id, ModelId=models[0], Description="changed")
     assert v2.get_model(ApiId=id, ModelId=models[0])["Description"] == "changed"
+    assert "$input.path('$')" in v2.get_model_template(ApiId=id, ModelId=models[0])["Value"]
     assert len(aws.pages("apigatewayv2", "get_models", ApiId=id)) == 3
     integration = v2.create_integration(ApiId=id, IntegrationType="MOCK", RequestTemplates={"200": "{}"}, TemplateSelectionExpression="200")["IntegrationId"]
     place = {"ApiId": id, "IntegrationId": integration}

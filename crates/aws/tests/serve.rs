@@ -233,11 +233,11 @@ fn json_errors() {
         ),
         ("Logs_20140328.CreateLogGroup", json!({}), 400, "UnknownOperationException", "There is no operation"),
         (
-            "CertificateManager.SearchCertificates",
+            "CertificateManager.ResendValidationEmail",
             json!({}),
             400,
             "UnknownOperationException",
-            "Countersign does not have the operation SearchCertificates of acm.",
+            "Countersign does not have the operation ResendValidationEmail of acm.",
         ),
         (
             "CertificateManager.GetCertificate",

@@ -37,6 +37,7 @@ use crate::apigatewayv2::operations::may_set;
 use crate::apigatewayv2::tags;
 use crate::control::blocking;
 use crate::{By, Control};
+pub(crate) use models::sketched;
 
 /// Operations that are a rule alone: what they change is committed.
 macro_rules! changes {

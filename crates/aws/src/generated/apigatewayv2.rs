@@ -535,11 +535,11 @@ pub static ALL_OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "GetModelTemplate",
-        level: Level::Missing,
+        level: Level::Full,
         method: "GET",
         path: "/v2/apis/{apiId}/models/{modelId}/template",
         status: 200,
-        input: &[],
+        input: shape::GET_MODEL_TEMPLATE_REQUEST_MEMBERS,
         output: None,
     },
     Operation {
@@ -1186,6 +1186,11 @@ pub trait ApiGatewayV2: Sync {
         caller: &Caller,
         input: GetModelRequest,
     ) -> impl Future<Output = Result<GetModelResponse, Error>> + Send;
+    fn get_model_template(
+        &self,
+        caller: &Caller,
+        input: GetModelTemplateRequest,
+    ) -> impl Future<Output = Result<GetModelTemplateResponse, Error>> + Send;
     fn get_models(
         &self,
         caller: &Caller,
@@ -1417,6 +1422,7 @@ async fn dispatch<S: ApiGatewayV2>(
         "GetIntegrationResponses" => Reply::json(&service.get_integration_responses(caller, parse(input)?).await?),
         "GetIntegrations" => Reply::json(&service.get_integrations(caller, parse(input)?).await?),
         "GetModel" => Reply::json(&service.get_model(caller, parse(input)?).await?),
+        "GetModelTemplate" => Reply::json(&service.get_model_template(caller, parse(input)?).await?),
         "GetModels" => Reply::json(&service.get_models(caller, parse(input)?).await?),
         "GetRoute" => Reply::json(&service.get_route(caller, parse(input)?).await?),
         "GetRouteResponse" => Reply::json(&service.get_route_response(caller, parse(input)?).await?),
@@ -2274,6 +2280,20 @@ pub struct GetModelRequest {
 }
 
 pub type GetModelResponse = Model;
+
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+pub struct GetModelTemplateRequest {
+    #[serde(rename = "apiId")]
+    pub api_id: String,
+    #[serde(rename = "modelId")]
+    pub model_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct GetModelTemplateResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
 
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
 pub struct GetModelsRequest {
@@ -3691,6 +3711,11 @@ mod shape {
     ];
 
     pub(super) static GET_MODEL_REQUEST_MEMBERS: &[Member] = &[
+        Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
+        Member { name: "modelId", location: Location::Path, required: true, shape: &__STRING },
+    ];
+
+    pub(super) static GET_MODEL_TEMPLATE_REQUEST_MEMBERS: &[Member] = &[
         Member { name: "apiId", location: Location::Path, required: true, shape: &__STRING },
         Member { name: "modelId", location: Location::Path, required: true, shape: &__STRING },
     ];

@@ -113,10 +113,15 @@ pub(super) fn get(draft: &Draft<'_>, input: &wire::GetModelRequest) -> Result<wi
 pub(super) fn template(draft: &Draft<'_>, input: &wire::GetModelTemplateRequest) -> Result<wire::Template, Error> {
     let api = rest_api::find(draft, &input.rest_api_id)?;
     let model = find(draft, &api, &input.model_name)?;
-    let schema: Value = serde_json::from_str(&flattened(draft, model)).unwrap_or_default();
+    Ok(wire::Template { value: Some(sketched(&flattened(draft, model))) })
+}
+
+/// A template that writes what a schema describes.
+pub(crate) fn sketched(schema: &str) -> String {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     let mut text = "#set($inputRoot = $input.path('$'))\n".to_owned();
     Sketch { whole: &schema, out: &mut text }.write(&schema, "$inputRoot", 0);
-    Ok(wire::Template { value: Some(text) })
+    text
 }
 
 pub(super) fn list(draft: &Draft<'_>, input: &wire::GetModelsRequest) -> Result<wire::Models, Error> {

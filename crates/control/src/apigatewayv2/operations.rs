@@ -210,6 +210,14 @@ impl ApiGatewayV2 for Control {
         web_socket::model::get(&self.draft(caller), &input)
     }
 
+    async fn get_model_template(
+        &self,
+        caller: &Caller,
+        input: GetModelTemplateRequest,
+    ) -> Result<GetModelTemplateResponse, Error> {
+        web_socket::model::template(&self.draft(caller), &input)
+    }
+
     async fn get_models(&self, caller: &Caller, input: GetModelsRequest) -> Result<GetModelsResponse, Error> {
         web_socket::model::list(&self.draft(caller), &input)
     }

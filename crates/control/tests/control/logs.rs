@@ -39,14 +39,19 @@ async fn groups() {
         groups.map(|group| group["logGroupName"].as_str().unwrap().to_owned()).collect()
     };
     for (body, wanted) in [
-        (json!({}), &["/a/One", "/a/two", "/b", "/countersign/connections", "/countersign/settings"][..]),
+        (
+            json!({}),
+            &["/a/One", "/a/two", "/b", "/countersign/connections", "/countersign/doctor", "/countersign/settings"][..],
+        ),
         (json!({"logGroupNamePrefix": "/a"}), &["/a/One", "/a/two"]),
         (json!({"logGroupNamePattern": "ONE"}), &["/a/One"]),
         (json!({"limit": 2}), &["/a/One", "/a/two"]),
-        (json!({"nextToken": "/a/two", "limit": 1}), &["/b"]),
     ] {
         assert_eq!(names(logs(&server, "DescribeLogGroups", body.clone()).await.unwrap()), wanted, "{body}");
     }
+    let token = logs(&server, "DescribeLogGroups", json!({"limit": 2})).await.unwrap()["nextToken"].clone();
+    let next = logs(&server, "DescribeLogGroups", json!({"nextToken": token, "limit": 1})).await.unwrap();
+    assert_eq!(names(next), ["/b"]);
     for body in [json!({"nextToken": "x"}), json!({"logGroupNamePrefix": "a", "logGroupNamePattern": "aaa"})] {
         assert_eq!(logs(&server, "DescribeLogGroups", body).await.unwrap_err(), "InvalidParameterException");
     }
@@ -173,7 +178,9 @@ async fn streams() {
     assert_eq!(names(json!({"logGroupName": "g", "logStreamNamePrefix": "m"})).await, ["made"]);
     let by_time = json!({"logGroupName": "g", "orderBy": "LastEventTime", "descending": true});
     assert_eq!(names(by_time).await, ["access", "s", "made"]);
-    assert_eq!(names(json!({"logGroupName": "g", "limit": 1, "nextToken": "access"})).await, ["made"]);
+    let first = logs(&server, "DescribeLogStreams", json!({"logGroupName": "g", "limit": 1})).await.unwrap();
+    let next = json!({"logGroupName": "g", "limit": 1, "nextToken": first["nextToken"]});
+    assert_eq!(names(next).await, ["made"]);
 
     let forged =
         json!({"logGroupName": "g", "logStreamName": "access", "logEvents": [{"timestamp": NOW, "message": "x"}]});

@@ -266,7 +266,7 @@ async fn the_records_are_a_log_group_that_cannot_be_changed() {
     let streams = logs("DescribeLogStreams", group.clone()).await.unwrap();
     assert_eq!(streams["logStreams"][0]["logStreamName"], "apigateway");
     for (prefix, count) in
-        [(json!({}), 2), (json!({"logGroupNamePrefix": "/countersign/s"}), 1), (json!({"logGroupNamePrefix": "/x"}), 0)]
+        [(json!({}), 3), (json!({"logGroupNamePrefix": "/countersign/s"}), 1), (json!({"logGroupNamePrefix": "/x"}), 0)]
     {
         let listed = logs("DescribeLogGroups", prefix).await.unwrap();
         assert_eq!(listed["logGroups"].as_array().unwrap().len(), count, "{listed}");

@@ -8,6 +8,7 @@ use model::State;
 use model::resource::WebSocketModel;
 
 use super::find as find_api;
+use crate::apigateway::sketched;
 use crate::apigatewayv2::check::{length, optional};
 use crate::apigatewayv2::draft::{Draft, not_found};
 use crate::apigatewayv2::page;
@@ -65,6 +66,15 @@ pub(in crate::apigatewayv2) fn delete(draft: &mut Draft<'_>, input: &wire::Delet
 
 pub(in crate::apigatewayv2) fn get(draft: &Draft<'_>, input: &wire::GetModelRequest) -> Result<wire::Model, Error> {
     find(draft, &input.api_id, &input.model_id).map(|model| show(&model))
+}
+
+/// A template to begin with: it writes what the model describes.
+pub(in crate::apigatewayv2) fn template(
+    draft: &Draft<'_>,
+    input: &wire::GetModelTemplateRequest,
+) -> Result<wire::GetModelTemplateResponse, Error> {
+    let model = find(draft, &input.api_id, &input.model_id)?;
+    Ok(wire::GetModelTemplateResponse { value: Some(sketched(&model.schema)) })
 }
 
 pub(in crate::apigatewayv2) fn list(
