@@ -4,22 +4,13 @@ import base64
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
 
 from server import Server, eventually
-
-
-def free_ports(count):
-    """Ports that were free a moment ago, all of them at once."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+from servers import free_ports
 
 
 class Member:

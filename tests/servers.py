@@ -16,9 +16,17 @@ MODULES = "/usr/lib/apache2/modules"
 WEAK = "DEFAULT:@SECLEVEL=0"
 
 
+def free_ports(count):
+    """Ports that were free a moment ago, all of them at once."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    return free_ports(1)[0]
 
 
 class Process:

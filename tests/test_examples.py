@@ -13,6 +13,7 @@ import pytest
 from gateway import Gateway
 from raw import context
 from server import ROOT, Server, clean_environment, eventually
+from servers import free_ports
 from test_drain import Load, ask
 
 EXAMPLE = ROOT / "dist/examples/three-nodes"
@@ -51,14 +52,6 @@ class Example:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::{Api, Problem};
@@ -118,6 +119,19 @@ fn sentence(code: &str) -> Option<&'static str> {
         "uploaded" => "It is a version of the object now. Nothing is enforced differently yet.",
         _ => return None,
     })
+}
+
+/// What the server says of a certificate.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Certificate {
+    subject: String,
+    issuer: String,
+    serial_number: String,
+    fingerprint: String,
+    not_before: i64,
+    not_after: i64,
+    key: String,
 }
 
 /// The page, or what it is made of.

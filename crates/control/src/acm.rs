@@ -17,10 +17,9 @@ use aws::acm::*;
 use aws::{Caller, Error};
 use model::resource::{Certificate, CertificateOrigin, Tags};
 use model::{Change, State};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
-use crate::{Control, ids, page_token};
+use crate::page_token::{self, Order};
+use crate::{Control, ids};
 
 pub use files::FileCertificate;
 pub(crate) use order::is_failing_renewal;
@@ -109,13 +108,17 @@ impl Acm for Control {
         if input.sort_by.is_some() != input.sort_order.is_some() {
             return Err(validation("SortBy and SortOrder belong together: specify both."));
         }
-        let descending = input.sort_order == Some(SortOrder::Descending);
-        if descending {
+        let order = Order::descending(input.sort_order == Some(SortOrder::Descending));
+        if order == Order::Descending {
             found.reverse();
         }
+        let after = after(input.next_token.as_deref())?;
         let list = found
             .into_iter()
-            .map(|certificate| (place(certificate), detail::summary(&state, certificate, now)))
+            .map(|certificate| (place(certificate), certificate))
+            // Certificates of earlier pages need not be read.
+            .filter(|(place, _)| order.is_ahead(place, after.as_deref()))
+            .map(|(place, certificate)| (place, detail::summary(&state, certificate, now)))
             .filter(|(_, found)| detail::wanted(found, input.certificate_statuses.as_deref(), input.includes.as_ref()))
             .filter(|(_, summary)| {
                 input
@@ -124,11 +127,7 @@ impl Acm for Control {
                     .is_none_or(|wanted| wanted.iter().any(|one| Some(*one) == summary.certificate_key_pair_origin))
             });
         let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-        let after = after(input.next_token.as_deref())?;
-        let (list, next_token) = match descending {
-            true => page_token::cut_backwards(list, |(place, _)| place.clone(), after.as_deref(), limit),
-            false => page_token::cut(list, |(place, _)| place.clone(), after.as_deref(), limit),
-        };
+        let (list, next_token) = page_token::cut_in(order, list, |(place, _)| place.clone(), after.as_deref(), limit);
         let list = list.into_iter().map(|(_, summary)| summary).collect();
         Ok(ListCertificatesResponse { certificate_summary_list: Some(list), next_token })
     }
@@ -263,12 +262,6 @@ impl Control {
     fn new_certificate_arn(&self, caller: &Caller) -> Result<String, Error> {
         Ok(certificate_arn(caller, &ids::uuid()?))
     }
-}
-
-/// The first certificate of a PEM text.
-pub(crate) fn first_certificate(pem: &str) -> Option<trust::Certificate> {
-    let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?.ok()?;
-    trust::Certificate::from_der(&der).ok()
 }
 
 fn certificate_arn(caller: &Caller, id: &str) -> String {

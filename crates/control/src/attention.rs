@@ -11,8 +11,6 @@ use journal::ledger::Entry;
 use model::resource::Domain;
 use model::snapshot::Domain as CompiledDomain;
 use model::{State, UnixMillis};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
 use trust::{Certificate, UnixSeconds};
 
@@ -200,7 +198,7 @@ impl Known {
         };
         let mut ends = Vec::new();
         if let Some(certificate) = state.certificates.get(&domain.certificate_arn)
-            && let Some(leaf) = leaf(&certificate.certificate)
+            && let Some(leaf) = Certificate::first_of_pem(&certificate.certificate)
             && leaf.not_after() <= until
         {
             ends.push(ending("server", leaf.subject(), leaf.not_after()));
@@ -231,10 +229,4 @@ impl Summary {
         self.concerns.extend(fault.into_iter().chain(known.concerns.iter().cloned()).take(room));
         self.ending.extend(known.ends.iter().cloned());
     }
-}
-
-/// The first certificate of a chain.
-pub(crate) fn leaf(pem: &str) -> Option<Certificate> {
-    let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?.ok()?;
-    Certificate::from_der(&der).ok()
 }

@@ -18,11 +18,10 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::dispatch::{BODY_TIMEOUT, Body, user_agent};
-use crate::{Control, Origin};
+use crate::{Control, Origin, own_api};
 use calls::InSession;
 pub(crate) use sessions::Sessions;
 use sessions::{Holder, Session};
@@ -110,7 +109,7 @@ impl Control {
         }
         let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let asked = Page {
-            path: path.split('/').skip(1).filter(|part| !part.is_empty()).map(decoded).collect(),
+            path: path.split('/').skip(1).filter(|part| !part.is_empty()).map(own_api::decoded).collect(),
             wants_json: query.get("format").is_some_and(|format| format == "json")
                 || accept.starts_with("application/json"),
             query,
@@ -201,15 +200,9 @@ fn cookie(parts: &Parts, wanted: &str) -> Option<String> {
     pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned()).next()
 }
 
-/// `a=1&b=2`, decoded.
+/// What a form, or a query that a form makes, says: blanks are plus signs there.
 fn pairs(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.map(|(name, value)| (decoded(name), decoded(&value.replace('+', "%20")))).collect()
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
+    own_api::pairs(&text.replace('+', "%20"))
 }
 
 fn page(answer: Answer) -> Response<Body> {

@@ -277,7 +277,7 @@ fn due(state: &State, at: UnixMillis) -> Vec<Due> {
 
 /// Less than a third of the life is left, or it cannot be told.
 fn ends_soon(pem: &str, at: UnixMillis) -> bool {
-    let Some(leaf) = crate::acm::first_certificate(pem) else { return true };
+    let Some(leaf) = trust::Certificate::first_of_pem(pem) else { return true };
     let (start, end) = (leaf.not_before(), leaf.not_after());
     end - at.div_euclid(1000) < (end - start) / 3
 }
@@ -367,13 +367,13 @@ mod tests {
     fn what_it_issues_is_accepted_under_its_root() {
         let state = with_ca();
         let ca = LocalCa::open(&state, &keyring()).unwrap();
-        let root = crate::acm::first_certificate(&ca.root).unwrap();
+        let root = trust::Certificate::first_of_pem(&ca.root).unwrap();
         assert!(root.is_ca() && root.is_signed_by(&root));
         assert_eq!(root.subject(), "CN=Countersign Local CA");
         let names = ["api.example.com".to_owned(), "*.api.example.com".to_owned()];
         for (name, shown) in [("RSA_2048", "RSA 2048"), ("EC_prime256v1", "P-256"), ("EC_secp384r1", "P-384")] {
             let issued = ca.issue(&names, KeyKind::of(name).unwrap(), NOW).unwrap();
-            let leaf = crate::acm::first_certificate(&issued.certificate).unwrap();
+            let leaf = trust::Certificate::first_of_pem(&issued.certificate).unwrap();
             assert!(leaf.is_signed_by(&root) && !leaf.is_ca());
             assert_eq!(leaf.issuer(), root.subject());
             assert_eq!(leaf.key_name(), shown);
@@ -386,7 +386,7 @@ mod tests {
         let long = [format!("{}.example.com", "a".repeat(63))];
         let issued = ca.issue(&long, KeyKind::P256, NOW).unwrap();
         assert_eq!(
-            crate::acm::first_certificate(&issued.certificate).unwrap().subject(),
+            trust::Certificate::first_of_pem(&issued.certificate).unwrap().subject(),
             "",
             "only as an alternative name"
         );
@@ -400,7 +400,7 @@ mod tests {
         state.apply(2, &[made]).unwrap();
         assert_eq!(change(&state), None);
         let endpoint = &state.endpoints["us-east-1"];
-        let leaf = crate::acm::first_certificate(&endpoint.certificate).unwrap();
+        let leaf = trust::Certificate::first_of_pem(&endpoint.certificate).unwrap();
         assert_eq!(leaf.subject_alt_names(), [trust::SubjectAltName::Dns("*.execute-api.us-east-1.localhost".into())]);
         assert!(keyring().open("endpoints/us-east-1", &endpoint.private_key).is_ok());
 

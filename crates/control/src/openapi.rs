@@ -100,6 +100,12 @@ pub(crate) fn tags(root: &Node<'_>) -> Result<BTreeMap<String, String>, Error> {
     Ok(tags)
 }
 
+/// What is said of an authorizer that names a role: nobody assumes it.
+pub(crate) fn credentials_ignored(authorizer: &Node<'_>) -> String {
+    let at = authorizer.at();
+    format!("{at}.authorizerCredentials: functions are called with the credentials of countersign.toml, ignoring.")
+}
+
 /// Refuses what was found where the caller wants it to be refused.
 pub(crate) fn fail_on(warnings: &[String], fail_on_warnings: Option<bool>) -> Result<(), Error> {
     match warnings.is_empty() || fail_on_warnings != Some(true) {

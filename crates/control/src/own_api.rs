@@ -21,7 +21,8 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
+use trust::Certificate;
 
 use crate::{Control, console};
 pub use doctor::Doctor;
@@ -145,14 +146,12 @@ impl Control {
 impl OwnRequest {
     pub(crate) fn new(caller: Caller, parts: &Parts, body: Bytes) -> Self {
         let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-        let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self {
             caller,
             session_token: sigv4::session_token(parts),
             method: parts.method.clone(),
             path: path.split('/').map(decoded).collect(),
-            query: pairs.map(|(name, value)| (decoded(name), decoded(value))).collect(),
+            query: pairs(parts.uri.query().unwrap_or_default()),
             body,
         }
     }
@@ -208,7 +207,27 @@ impl OwnRequest {
     }
 }
 
-fn decoded(text: &str) -> String {
+/// What people want to know of a certificate.
+fn shown(certificate: &Certificate) -> Value {
+    json!({
+        "subject": certificate.subject(),
+        "issuer": certificate.issuer(),
+        "serialNumber": certificate.serial_number(),
+        "fingerprint": certificate.fingerprint_hex(),
+        "notBefore": certificate.not_before(),
+        "notAfter": certificate.not_after(),
+        "key": certificate.key_name(),
+    })
+}
+
+/// `a=1&b=2`, decoded.
+pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+pub(crate) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 

@@ -11,6 +11,29 @@ pub(crate) fn write(after: &str) -> String {
     BASE64URL_NOPAD.encode(&[&check(after)[..], after.as_bytes()].concat())
 }
 
+/// How the items of a list follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In the order of their names.
+    Ascending,
+    /// In the reverse order.
+    Descending,
+}
+
+impl Order {
+    pub(crate) fn descending(is_so: bool) -> Self {
+        if is_so { Self::Descending } else { Self::Ascending }
+    }
+
+    /// Whether an item of this name is on a page that begins after `after`, or on a later one.
+    pub(crate) fn is_ahead(self, name: &str, after: Option<&str>) -> bool {
+        after.is_none_or(|after| match self {
+            Self::Ascending => name > after,
+            Self::Descending => name < after,
+        })
+    }
+}
+
 /// The items of one page, of items in the order of their names, and the token for the next.
 ///
 /// A token says the last name that was shown, so that what comes and goes meanwhile is neither shown twice nor makes others be left
@@ -21,20 +44,18 @@ pub(crate) fn cut<T>(
     after: Option<&str>,
     size: usize,
 ) -> (Vec<T>, Option<String>) {
-    begun(items.filter(|item| after.is_none_or(|after| *name(item) > *after)), &name, size)
+    cut_in(Order::Ascending, items, name, after, size)
 }
 
-/// The same of items in the reverse order of their names.
-pub(crate) fn cut_backwards<T>(
+/// The same of items in either order.
+pub(crate) fn cut_in<T>(
+    order: Order,
     items: impl Iterator<Item = T>,
     name: impl Fn(&T) -> String,
     after: Option<&str>,
     size: usize,
 ) -> (Vec<T>, Option<String>) {
-    begun(items.filter(|item| after.is_none_or(|after| *name(item) < *after)), &name, size)
-}
-
-fn begun<T>(mut rest: impl Iterator<Item = T>, name: impl Fn(&T) -> String, size: usize) -> (Vec<T>, Option<String>) {
+    let mut rest = items.filter(|item| order.is_ahead(&name(item), after));
     let shown: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.next().is_some();
     let token = shown.last().filter(|_| more).map(|last| write(&name(last)));
@@ -69,10 +90,7 @@ mod tests {
             let page = |from: &[&'static str], token: Option<String>| {
                 let after = token.map(|token| read(&token).unwrap());
                 let (items, name) = (items(from).into_iter(), |item: &&'static str| (*item).to_owned());
-                match backwards {
-                    false => cut(items, name, after.as_deref(), 2),
-                    true => cut_backwards(items, name, after.as_deref(), 2),
-                }
+                cut_in(Order::descending(backwards), items, name, after.as_deref(), 2)
             };
             let (first, token) = page(&all, None);
             assert_eq!(first, items(&all)[..2]);

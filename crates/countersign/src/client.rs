@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use control::{Control, Origin, serve_connection};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
+use control::{Control, Origin};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -56,7 +55,6 @@ pub(crate) struct Reply {
 /// Seconds until an answer must have come.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
-const PIPE_BYTES: usize = 64 * 1024;
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 
 impl ServerArgs {
@@ -203,15 +201,18 @@ impl Client {
         match &self.transport {
             Transport::Network { endpoint, tls } => over_network(endpoint, tls.as_ref(), request).await,
             Transport::Within(control) => {
-                let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
                 // Nobody can read or change what never leaves the process.
                 let origin = Origin { peer: (Ipv4Addr::LOCALHOST, 0).into(), tls: true };
-                let serving = tokio::spawn(serve_connection(theirs, origin, control.clone(), std::future::pending()));
-                let answer = exchange(ours, request).await;
-                serving.abort();
-                answer
+                control.exchange(origin, request, MAX_REPLY_BYTES).await.map(Reply::from)
             }
         }
+    }
+}
+
+impl From<Response<Bytes>> for Reply {
+    fn from(response: Response<Bytes>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { status: head.status, headers: head.headers, body }
     }
 }
 
@@ -282,17 +283,7 @@ pub(crate) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Res
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
-    let connection = tokio::spawn(connection);
-    let answer = async {
-        let (head, body) = sender.send_request(request).await.map_err(|e| chain(&e))?.into_parts();
-        let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok(Reply { status: head.status, headers: head.headers, body })
-    };
-    let answer = answer.await;
-    connection.abort();
-    answer
+    control::exchange(stream, request, MAX_REPLY_BYTES).await.map(Reply::from)
 }
 
 /// Trusts the certificates of `ca_file` only.
@@ -313,15 +304,4 @@ fn tls_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, Failu
 
 fn bad_endpoint(endpoint: &str) -> Failure {
     Failure::new(format!("{endpoint} is no endpoint: expected http://HOST:PORT"))
-}
-
-/// An error with its causes; hyper's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -3,8 +3,6 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::answer::{self, Answer, Failure, Outcome, printable};
 use crate::client::ServerArgs;
@@ -78,9 +76,8 @@ impl Nodes {
     }
 }
 
-fn rfc3339(at: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(at.div_euclid(1000)).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+fn rfc3339(millis: i64) -> String {
+    trust::rfc3339(millis.div_euclid(1000))
 }
 
 #[cfg(test)]

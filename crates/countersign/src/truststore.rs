@@ -13,7 +13,6 @@ use std::path::Path;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use trust::{Finding, Truststore, UnixSeconds};
 
 use crate::answer::{Failure, Outcome};
@@ -69,11 +68,6 @@ fn now() -> UnixSeconds {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 
-fn rfc3339(at: UnixSeconds) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(at).ok().and_then(|time| time.format(&Rfc3339).ok());
-    time.unwrap_or_else(|| at.to_string())
-}
-
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -85,7 +79,6 @@ mod tests {
     use super::*;
 
     pub(super) const NOW: UnixSeconds = 1_763_830_800;
-    pub(super) const DAY: i64 = 86_400;
 
     /// An authority and its key.
     pub(super) struct Ca {
@@ -95,33 +88,27 @@ mod tests {
 
     impl Ca {
         pub(super) fn root(name: &str) -> Self {
-            let key = KeyPair::generate().unwrap();
-            let params = params(name, true, 365);
+            let (key, params) = (KeyPair::generate().unwrap(), params(name));
             let pem = params.self_signed(&key).unwrap().pem();
             Self { issuer: Issuer::new(params, key), pem }
         }
 
         pub(super) fn issue(&self, name: &str) -> Self {
-            let key = KeyPair::generate().unwrap();
-            let params = params(name, true, 365);
+            let (key, params) = (KeyPair::generate().unwrap(), params(name));
             let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
             Self { issuer: Issuer::new(params, key), pem }
         }
     }
 
-    fn params(name: &str, ca: bool, days: i64) -> CertificateParams {
+    /// Of a CA that is valid for a year from [`NOW`] on.
+    fn params(name: &str) -> CertificateParams {
+        let at = |days: i64| OffsetDateTime::from_unix_timestamp(NOW + days * 86_400).unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
-        (params.not_before, params.not_after) = (at(NOW - 30 * DAY), at(NOW + days * DAY));
-        if ca {
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        }
+        (params.not_before, params.not_after) = (at(-30), at(365));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params
-    }
-
-    fn at(seconds: UnixSeconds) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 }

@@ -204,8 +204,8 @@ impl Journal {
 impl Kinds {
     /// Blocks that may have one of them.
     fn blocks_in(self, segment: &Open<'_>) -> io::Result<u64> {
-        let is_noted = segment.blocks_with(Term::kinds())? != 0;
-        if self == Self::ALL || self.contain(Kind::Other) || !is_noted {
+        let has_no_term = self == Self::ALL || self.contain(Kind::Other);
+        if has_no_term || segment.blocks_with(Term::kinds())? == 0 {
             return Ok(u64::MAX);
         }
         let of_kind = |blocks, name: &&str| match Kind::named(name).filter(|kind| self.contain(*kind)) {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 use crate::constraints::NameConstraints;
 use crate::der::{self, Element, Malformed, Reader};
@@ -308,6 +310,12 @@ impl Certificate {
             sha256_fingerprint: self.fingerprint_hex(),
             subject_alternative_names: name::list(self.subject_alt_names()),
         }
+    }
+
+    /// The first certificate of a PEM text; none where there is none that can be read.
+    pub fn first_of_pem(pem: &str) -> Option<Self> {
+        let der = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?.ok()?;
+        Self::from_der(&der).ok()
     }
 
     /// PEM with 64 characters a line and a line feed after each (RFC 7468).

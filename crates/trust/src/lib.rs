@@ -45,6 +45,7 @@ pub use revocation::{
     Fallback, Fetch, Fetched, Inquiry, Lookup, NothingFetched, Revocation, RevocationRules, Revocations, Scope, Status,
     StatusRequest, Unrevoked, View,
 };
+pub use time::rfc3339;
 pub use truststore::{Digest, MAX_BYTES, MAX_CERTIFICATES, Truststore, TruststoreError};
 
 /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted.

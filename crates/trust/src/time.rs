@@ -27,7 +27,7 @@ pub(crate) fn openssl(at: UnixSeconds) -> String {
 }
 
 /// `2120-08-05T00:28:21Z`
-pub(crate) fn rfc3339(at: UnixSeconds) -> String {
+pub fn rfc3339(at: UnixSeconds) -> String {
     OffsetDateTime::from_unix_timestamp(at)
         .ok()
         .and_then(|at| at.format(&Rfc3339).ok())

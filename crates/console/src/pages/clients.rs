@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::records::Record;
-use super::{Shell, given, rendered};
+use super::{Certificate, Shell, given, rendered};
 use crate::api::{Api, Problem, get, view};
 use crate::show;
 use crate::{Answer, Page};
@@ -85,18 +85,6 @@ struct Shown<'a> {
     pem: String,
     records: Vec<Record>,
     now: i64,
-}
-
-/// A certificate that a client sent.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    subject: String,
-    issuer: String,
-    serial_number: String,
-    fingerprint: String,
-    not_after: i64,
-    key: String,
 }
 
 /// Records of a client that are shown.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::Step;
-use super::{Shell, given, rendered};
+use super::{Certificate, Shell, given, rendered};
 use crate::api::{Api, Problem, get, view};
 use crate::show;
 use crate::{Answer, Page};
@@ -45,17 +45,6 @@ struct View {
 struct Truststore {
     uri: String,
     version: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    subject: String,
-    issuer: String,
-    serial_number: String,
-    fingerprint: String,
-    not_before: i64,
-    not_after: i64,
 }
 
 #[derive(Deserialize)]

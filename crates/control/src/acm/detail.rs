@@ -9,7 +9,6 @@ use model::{ApiTags, State, UnixMillis};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix;
 
-use super::first_certificate;
 use super::order::VALIDATION_TIME;
 
 /// What is read from the leaf itself.
@@ -193,7 +192,7 @@ pub(super) fn in_use_by(state: &State, arn: &str) -> Vec<String> {
 
 impl Leaf {
     fn of(certificate: &Certificate) -> Self {
-        let Some(leaf) = first_certificate(&certificate.certificate) else { return Self::default() };
+        let Some(leaf) = trust::Certificate::first_of_pem(&certificate.certificate) else { return Self::default() };
         let parsed = x509_cert::Certificate::from_der(leaf.der()).ok();
         let tbs = parsed.as_ref().map(x509_cert::Certificate::tbs_certificate);
         let usage = tbs.and_then(|tbs| tbs.get_extension::<pkix::KeyUsage>().ok().flatten());

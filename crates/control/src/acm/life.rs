@@ -8,7 +8,7 @@ use model::resource::{self, Certificate, CertificateOrigin, CertificateRevocatio
 use model::{Change, State, UnixMillis};
 use zeroize::Zeroizing;
 
-use super::{detail, export, find, first_certificate, validation};
+use super::{detail, export, find, validation};
 use crate::local_ca::{self, LocalCa};
 use crate::{Control, control::blocking};
 
@@ -138,8 +138,8 @@ fn revocation(
         let message = format!("Certificate {arn} in account {} is in use.", caller.account);
         return Err(Error::client("ResourceInUseException", message));
     }
-    let leaf =
-        first_certificate(&found.certificate).ok_or_else(|| Error::internal("The certificate cannot be read."))?;
+    let leaf = trust::Certificate::first_of_pem(&found.certificate)
+        .ok_or_else(|| Error::internal("The certificate cannot be read."))?;
     let ca = state.local_ca.get(local_ca::ID).ok_or_else(|| Error::internal("There is no local CA."))?;
     let mut ca = resource::LocalCa::clone(ca);
     // What has expired is on no list any longer (RFC 5280 section 3.3).

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::files::apart;
 use super::import::Material;
-use super::{first_certificate, validation};
+use super::validation;
 use crate::local_ca::KeyKind;
 use crate::{By, Control};
 
@@ -184,8 +184,10 @@ impl Control {
         let sealed = self.keyring().seal(&found.arn, material.private_key.as_bytes());
         let millis =
             |leaf: trust::Certificate| (leaf.not_before().saturating_mul(1000), leaf.not_after().saturating_mul(1000));
-        let life =
-            CertificateLife { validity: first_certificate(&material.certificate).map(millis), ..found.life.clone() };
+        let life = CertificateLife {
+            validity: trust::Certificate::first_of_pem(&material.certificate).map(millis),
+            ..found.life.clone()
+        };
         Ok(Certificate {
             life,
             certificate: material.certificate,

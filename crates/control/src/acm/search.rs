@@ -10,8 +10,8 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::Decode;
 use x509_cert::name::Name;
 
-use super::{after, detail, first_certificate, validation};
-use crate::page_token;
+use super::{after, detail, validation};
+use crate::page_token::{self, Order};
 
 /// Of a page, where nothing is said.
 const USUAL_PAGE: usize = 100;
@@ -36,10 +36,9 @@ pub(super) fn search(
     found.sort_by(|(a, _), (b, _)| if descending { b.cmp(a) } else { a.cmp(b) });
     let size = input.max_results.and_then(|size| usize::try_from(size).ok()).unwrap_or(USUAL_PAGE).max(1);
     let after = after(input.next_token.as_deref())?;
-    let (found, next_token) = match descending {
-        true => page_token::cut_backwards(found.into_iter(), |(place, _)| place.clone(), after.as_deref(), size),
-        false => page_token::cut(found.into_iter(), |(place, _)| place.clone(), after.as_deref(), size),
-    };
+    let name = |(place, _): &(String, Found)| place.clone();
+    let (found, next_token) =
+        page_token::cut_in(Order::descending(descending), found.into_iter(), name, after.as_deref(), size);
     let results = found.into_iter().map(|(_, found)| found.shown()).collect();
     Ok(SearchCertificatesResponse { results: Some(results), next_token })
 }
@@ -113,7 +112,7 @@ struct Found {
 impl Found {
     fn new(state: &State, certificate: &Certificate, now: UnixMillis) -> Self {
         let (detail, summary) = (detail::detail(state, certificate, now), detail::summary(state, certificate, now));
-        let leaf = first_certificate(&certificate.certificate);
+        let leaf = trust::Certificate::first_of_pem(&certificate.certificate);
         let parsed = leaf.and_then(|leaf| x509_cert::Certificate::from_der(leaf.der()).ok());
         let tbs = parsed.as_ref().map(x509_cert::Certificate::tbs_certificate);
         let names = detail.subject_alternative_names.unwrap_or_default();

@@ -17,7 +17,6 @@ use super::draft::Draft;
 use super::named::{Wanted, not_followed, read_tagged};
 use super::page;
 use super::tags::domain_arn;
-use crate::acm::first_certificate;
 
 /// Hosted zone that aliases to regional endpoints have on AWS (us-east-1), and name here.
 pub(crate) const HOSTED_ZONE_ID: &str = "Z1UJRXOUMOOFQ8";
@@ -178,8 +177,8 @@ pub(crate) fn show(draft: &Draft<'_>, domain: &Domain, enforced: &Enforced) -> w
 /// Why a certificate that was imported has to be imported again: it is shown to clients all the same.
 fn unfit(certificate: &Certificate, name: &str, at: UnixMillis) -> Option<String> {
     let arn = &certificate.arn;
-    let leaf =
-        first_certificate(&certificate.certificate).filter(|_| certificate.origin == CertificateOrigin::Imported)?;
+    let leaf = trust::Certificate::first_of_pem(&certificate.certificate)
+        .filter(|_| certificate.origin == CertificateOrigin::Imported)?;
     if at.div_euclid(1000) > leaf.not_after() {
         return Some(format!("The certificate {arn} has expired: import it again under its ARN."));
     }

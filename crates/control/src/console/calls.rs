@@ -9,8 +9,7 @@ use aws::Error;
 use bytes::Bytes;
 use console::{Api, Call, Problem, Reply};
 use http::{Method, Request, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use serde_json::Value;
 use sigv4::SecretKey;
 
@@ -18,7 +17,7 @@ use super::Holder;
 use crate::authentication::Credentials;
 use crate::authorization::{Authorization, Circumstances};
 use crate::own_api::{self, OwnRequest};
-use crate::{Control, Origin, ids, serve_connection};
+use crate::{Control, Origin, ids};
 
 /// Calls with somebody's rights.
 pub(super) struct InSession<'a> {
@@ -30,7 +29,6 @@ pub(super) struct InSession<'a> {
     request_id: String,
 }
 
-const PIPE_BYTES: usize = 64 * 1024;
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
 
 impl<'a> InSession<'a> {
@@ -86,22 +84,9 @@ impl<'a> InSession<'a> {
         sigv4::sign(&mut request, &body, &credentials, &self.holder.region, service, now)
             .map_err(|error| error.to_string())?;
         let request = request.map(|()| Full::new(Bytes::from(body)));
-        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         // It comes from where the browser is: that is what policies and records see.
-        let serving = serve_connection(theirs, self.origin, self.control.clone(), std::future::pending());
-        let serving = tokio::spawn(serving);
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(ours)).await;
-        let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-        let connection = tokio::spawn(connection);
-        let answer = async {
-            let (head, body) = sender.send_request(request).await.map_err(|error| error.to_string())?.into_parts();
-            let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.map_err(|error| error.to_string())?;
-            Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
-        };
-        let answer = answer.await;
-        connection.abort();
-        serving.abort();
-        answer
+        let (head, body) = self.control.exchange(self.origin, request, MAX_REPLY_BYTES).await?.into_parts();
+        Ok(Reply { status: head.status, headers: head.headers, body })
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::view::View;
 use super::{after, bad_token, group_arn, invalid, name_of, viewed};
-use crate::{Control, ids, page_token};
+use crate::page_token::{self, Order};
+use crate::{Control, ids};
 use asked::Asked;
 pub(crate) use asked::Queries;
 use run::Run;
@@ -118,8 +119,8 @@ pub(super) fn describe(
     asked.sort_by_cached_key(|asked| asked.place());
     let after = after(input.next_token.as_deref())?;
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let newest_first = asked.into_iter().rev();
-    let (asked, next_token) = page_token::cut_backwards(newest_first, |asked| asked.place(), after.as_deref(), limit);
+    let (order, newest_first) = (Order::Descending, asked.into_iter().rev());
+    let (asked, next_token) = page_token::cut_in(order, newest_first, |asked| asked.place(), after.as_deref(), limit);
     Ok(DescribeQueriesResponse { next_token, queries: Some(asked.iter().map(|asked| asked.info()).collect()) })
 }
 

@@ -9,7 +9,8 @@ use model::{Change, State, UnixMillis};
 
 use super::events::unreadable;
 use super::{after, blocking, group, group_arn, invalid, named_view, not_before, page_size, viewed};
-use crate::{Control, page_token};
+use crate::Control;
+use crate::page_token::{self, Order};
 
 const MAX_STREAMS: usize = 10_000;
 
@@ -92,10 +93,11 @@ pub(super) async fn describe(
     };
     streams.sort_by_cached_key(place);
     let (after, size) = (after(input.next_token.as_deref())?, page_size(input.limit));
-    let (streams, next_token) = match input.descending {
-        Some(true) => page_token::cut_backwards(streams.into_iter().rev(), place, after.as_deref(), size),
-        _ => page_token::cut(streams.into_iter(), place, after.as_deref(), size),
-    };
+    let order = Order::descending(input.descending == Some(true));
+    if order == Order::Descending {
+        streams.reverse();
+    }
+    let (streams, next_token) = page_token::cut_in(order, streams.into_iter(), place, after.as_deref(), size);
     let log_streams = Some(streams.into_iter().map(|stream| shown(&arn, stream)).collect());
     Ok(DescribeLogStreamsResponse { next_token, log_streams })
 }

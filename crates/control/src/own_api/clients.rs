@@ -6,7 +6,7 @@ use model::UnixMillis;
 use serde_json::{Value, json};
 use trust::Certificate;
 
-use super::{OwnRequest, not_found};
+use super::{OwnRequest, not_found, shown};
 use crate::Control;
 use crate::control::blocking;
 
@@ -48,18 +48,6 @@ pub(super) async fn get(control: &Control, id: &str) -> Result<Value, Error> {
         Ok(json!({"client": client, "chain": pem, "certificates": certificates}))
     })
     .await
-}
-
-fn shown(one: &Certificate) -> Value {
-    json!({
-        "subject": one.subject(),
-        "issuer": one.issuer(),
-        "serialNumber": one.serial_number(),
-        "fingerprint": one.fingerprint_hex(),
-        "notBefore": one.not_before(),
-        "notAfter": one.not_after(),
-        "key": one.key_name(),
-    })
 }
 
 fn query(request: &OwnRequest, now: UnixMillis) -> Result<Query, Error> {

@@ -32,7 +32,7 @@ pub trait Doctor: Send + Sync {
 /// `run`: what it found, and is kept with the records.
 pub(super) async fn post(control: &Control, request: &OwnRequest, name: &str) -> Result<Value, Error> {
     let caller = &request.caller;
-    let domain = domains::find(control, caller, name)?;
+    let domain = domains::find(&control.settings().state(), caller, name)?;
     let turn = control.shared.examinations.try_lock().map_err(|_| {
         let message = "The doctor is looking at something already: ask again.";
         Error::new(http::StatusCode::CONFLICT, "ConflictException", message)

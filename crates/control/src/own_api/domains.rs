@@ -6,6 +6,7 @@ mod versions;
 use std::sync::Arc;
 
 use aws::{Caller, Error};
+use model::State;
 use model::resource::Domain;
 use serde_json::{Value, json};
 use trust::Truststore;
@@ -63,7 +64,7 @@ fn listed(control: &Control, caller: &Caller, search: &str, after: &str, limit: 
 /// One domain, with its truststore's certificates and their findings, the versions of the object, its certificate and mappings.
 pub(super) async fn get(control: &Control, caller: &Caller, name: &str) -> Result<Value, Error> {
     let state = control.settings().state();
-    let domain = find(control, caller, name)?;
+    let domain = find(&state, caller, name)?;
     let enforced = control.enforced();
     let draft = Draft::of(&state, control.config(), caller);
     let faults = enforced.snapshot.faults.iter().filter(|fault| fault.name == domain.name).map(|fault| &fault.what);
@@ -102,7 +103,7 @@ pub(super) async fn get(control: &Control, caller: &Caller, name: &str) -> Resul
 
 /// `diff` from one version of the domain's truststore to another (`from-uri`, `to-uri`: of another object than the enforced one's).
 pub(super) async fn diff(control: &Control, request: &OwnRequest, name: &str) -> Result<Value, Error> {
-    let domain = find(control, &request.caller, name)?;
+    let domain = find(&control.settings().state(), &request.caller, name)?;
     let given = |name: &str| {
         let given = request.query.get(name).cloned();
         given.ok_or_else(|| Error::bad_request(format!("Missing {name}: expected the version of a truststore")))
@@ -116,8 +117,8 @@ pub(super) async fn diff(control: &Control, request: &OwnRequest, name: &str) ->
     Ok(json!({"from": from, "to": to, "diff": diff}))
 }
 
-pub(super) fn find(control: &Control, caller: &Caller, name: &str) -> Result<Arc<Domain>, Error> {
-    let state = control.settings().state();
+/// A domain of the caller's region.
+pub(super) fn find(state: &State, caller: &Caller, name: &str) -> Result<Arc<Domain>, Error> {
     let domain = state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == caller.region);
     domain.cloned().ok_or_else(|| not_found("Invalid domain name identifier specified"))
 }

@@ -15,9 +15,9 @@ use model::snapshot::{Defaults, Trust};
 use model::{Blob, Blobs, Change, Rejection, Snapshot, State, UnixMillis};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trust::{Crl, Diff, Finding, Truststore};
+use trust::{Crl, Finding, Truststore};
 
-use super::not_found;
+use super::domains;
 use crate::Control;
 use crate::control::blocking;
 pub(super) use comparison::Side;
@@ -61,15 +61,14 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         return Err(Error::bad_request(format!("Invalid days: expected 1 to {MAX_DAYS}")));
     }
     let state = control.settings().state();
-    let domain = state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == caller.region);
-    let domain = domain.ok_or_else(|| not_found("Invalid domain name identifier specified"))?;
+    let domain = &*domains::find(&state, caller, name)?;
     if domain.mutual_tls.is_none() {
         return Err(Error::bad_request(format!("{name} asks clients for no certificates: it has no truststore")));
     }
     // One at a time: it takes a core for a while, also where whoever asked has gone.
     let turn = Arc::clone(&control.shared.previews).lock_owned().await;
     let (changed, blobs) = candidate.applied_to(control, caller, domain).await?;
-    let (findings, diff) = inspected(control, domain, &changed, &blobs).await?;
+    let findings = findings(control, &changed, &blobs).await?;
     let sides = Sides {
         enforced: Side::new(compiled(control, &state, domain, &[]).await?),
         candidate: Side::new(compiled(control, &state, &changed, &blobs).await?),
@@ -78,10 +77,10 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
     let (ledger, at, name) = (control.ledger().clone(), control.now(), domain.name.clone());
     let since = at.saturating_sub(i64::from(days) * DAY_MILLIS);
     let unreadable = |error: journal::ledger::LedgerError| Error::internal(error.to_string());
-    let (comparison, completeness) = blocking(move || {
+    let (comparison, diff, completeness) = blocking(move || {
         let _turn = turn;
         let comparison = Comparison::of(&ledger, &name, since, &sides, at / 1000).map_err(unreadable)?;
-        Ok((comparison, ledger.completeness(Some(&name)).map_err(unreadable)?))
+        Ok((comparison, sides.diff(at / 1000), ledger.completeness(Some(&name)).map_err(unreadable)?))
     })
     .await?;
     let mut notes = notes(&comparison, &completeness, since);
@@ -235,35 +234,20 @@ async fn compiled(control: &Control, state: &State, domain: &Domain, given: &[Bl
     .await
 }
 
-/// What is to be said of the candidate's truststore, and what it has that the enforced one has not.
-async fn inspected(
-    control: &Control,
-    enforced: &Domain,
-    candidate: &Domain,
-    given: &[Blob],
-) -> Result<(Vec<Finding>, Diff), Error> {
-    let bytes = async |domain: &Domain| -> Result<Option<Vec<u8>>, Error> {
-        let Some(object) = &domain.mutual_tls else { return Ok(None) };
-        let given = given.iter().find(|blob| blob.digest() == object.digest).cloned();
-        let blob = match given {
-            Some(blob) => Some(blob),
-            None => control.settings().blob(&object.digest).await?,
-        };
-        Ok(blob.map(|blob| blob.bytes().to_vec()))
+/// What is to be said of the candidate's truststore.
+async fn findings(control: &Control, candidate: &Domain, given: &[Blob]) -> Result<Vec<Finding>, Error> {
+    let Some(object) = &candidate.mutual_tls else { return Ok(Vec::new()) };
+    let blob = match given.iter().find(|blob| blob.digest() == object.digest) {
+        Some(blob) => Some(blob.clone()),
+        None => control.settings().blob(&object.digest).await?,
     };
-    let (before, after) = (bytes(enforced).await?, bytes(candidate).await?);
-    let (Some(before), Some(after)) = (before, after) else {
-        return Err(Error::internal("The bytes of a truststore are not kept."));
-    };
+    let blob = blob.ok_or_else(|| Error::internal("The bytes of a truststore are not kept."))?;
     let at = control.now().div_euclid(1000);
-    blocking(move || {
-        let compile = |bytes: &[u8]| {
-            Truststore::compile(bytes, at).map_err(|error| Error::bad_request(format!("Invalid truststore: {error}")))
-        };
-        let (before, after) = (compile(&before)?, compile(&after)?);
-        Ok((after.1, Diff::of(&before.0, &after.0, at)))
-    })
-    .await
+    let compiled = blocking(move || {
+        Truststore::compile(blob.bytes(), at)
+            .map_err(|error| Error::bad_request(format!("Invalid truststore: {error}")))
+    });
+    Ok(compiled.await?.1)
 }
 
 fn shown(domain: &Domain) -> Value {
@@ -287,7 +271,7 @@ fn notes(comparison: &Comparison, completeness: &Completeness, since: UnixMillis
     if completeness.since > since {
         notes.push(format!(
             "Clients are known since {} only: the ledger was not kept before.",
-            comparison::rfc3339(completeness.since / 1000)
+            trust::rfc3339(completeness.since / 1000)
         ));
     }
     if let Some(lost) = &completeness.lost {

@@ -3,15 +3,14 @@
 use aws::{Caller, Error};
 use serde_json::{Value, json};
 
-use super::not_found;
+use super::{domains, not_found};
 use crate::Control;
 
 /// `items`: the truststore of a domain and those before, the latest first. Each can be set again by
 /// `update-domain-name` with its URI and version, whatever S3 still has.
 pub(super) fn of_domain(control: &Control, caller: &Caller, name: &str) -> Result<Value, Error> {
     let state = control.settings().state();
-    let domain = state.domains.get(&name.to_ascii_lowercase()).filter(|domain| domain.region == caller.region);
-    let domain = domain.ok_or_else(|| not_found("Invalid domain name identifier specified"))?;
+    let domain = domains::find(&state, caller, name)?;
     let now = domain.mutual_tls.iter().map(|now| {
         json!({
             "uri": now.uri, "version": now.read_version, "digest": now.digest, "since": now.read, "until": null,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use trust::{Certificate, Explanation, Judgment, Neighbour, NeighbourKind, Surroundings, Verdict};
 
 use super::preview::Side;
-use super::{domains, not_found};
+use super::{domains, not_found, shown};
 use crate::Control;
 use crate::control::blocking;
 
@@ -25,7 +25,7 @@ pub(super) struct Candidate {
 
 /// `verdict`: `accepted` or `refused`; why, and the steps of the judgement; `certificate`; `shadow`: what the shadow truststore says.
 pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candidate: Candidate) -> Result<Value, Error> {
-    let domain = domains::find(control, caller, name)?;
+    let domain = domains::find(&control.settings().state(), caller, name)?;
     let snapshot = control.shared.snapshots.borrow().clone();
     let compiled = snapshot.domain(&domain.name).ok_or_else(|| not_found("The domain is not served by this node."))?;
     let trust = compiled
@@ -54,12 +54,8 @@ pub(super) async fn post(control: &Control, caller: &Caller, name: &str, candida
         let mut answer = told(&judgment, explained);
         answer["domain"] = json!(name);
         answer["truststore"] = json!({"uri": trust.uri, "version": trust.version});
-        answer["certificate"] = json!(chain.first().and_then(|der| Certificate::from_der(der).ok()).map(|leaf| {
-            json!({
-                "subject": leaf.subject(), "issuer": leaf.issuer(), "serialNumber": leaf.serial_number(),
-                "fingerprint": leaf.fingerprint_hex(), "notBefore": leaf.not_before(), "notAfter": leaf.not_after(),
-            })
-        }));
+        let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
+        answer["certificate"] = json!(leaf.as_ref().map(shown));
         answer["shadow"] = json!(shadow);
         answer["statusNotFetched"] = json!(side.fetches());
         Ok(answer)

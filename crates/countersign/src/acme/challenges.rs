@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,14 +19,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use model::State;
 use model::resource::AcmeAnswer;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
-use socket2::{Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::answer::{Failure, warn};
-use crate::server::reusable;
+use crate::server::listener::{each_connection, listen};
 
 /// Answers HTTP-01 challenges at an address of its own.
 pub(super) struct HttpChallenges {
@@ -43,11 +40,8 @@ pub(super) struct Proofs {
 }
 
 const PATH: &str = "/.well-known/acme-challenge/";
-const MAX_CONNECTIONS: usize = 64;
 /// For a request and its answer.
 const TIME: Duration = Duration::from_secs(10);
-/// After the socket has failed, e.g. because there are too many open files.
-const PAUSE: Duration = Duration::from_millis(50);
 /// More than any request of an issuer's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -67,30 +61,12 @@ impl HttpChallenges {
             Ok(listener) => listener,
             Err(e) => return warn(&format!("no ACME challenge is answered on {}: {e}", self.address)),
         };
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut open = JoinSet::new();
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            while open.try_join_next().is_some() {}
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let control = control.clone();
-                    open.spawn(async move {
-                        let _place = place;
-                        let _ = timeout(TIME, connection(stream, &control)).await;
-                    });
-                }
-                Err(_) => sleep(PAUSE).await,
-            }
-        }
+        each_connection(listener, |stream| {
+            let control = control.clone();
+            async move { drop(timeout(TIME, connection(stream, &control)).await) }
+        })
+        .await;
     }
-}
-
-/// A socket as the DNS responder's: the next process listens there before this one has ended.
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = reusable(address, Type::STREAM, Protocol::TCP)?;
-    socket.listen(128)?;
-    Ok(socket.into())
 }
 
 async fn connection(stream: TcpStream, control: &Control) -> Result<(), hyper::Error> {

@@ -11,8 +11,6 @@ use data_encoding::BASE64URL_NOPAD;
 use instant_acme::{Account, CertificateIdentifier, Error, SuggestedWindow};
 use model::UnixMillis;
 use model::resource::Certificate;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -146,8 +144,7 @@ fn random() -> u64 {
 
 /// By which an issuer knows a certificate that it has signed (RFC 9773 section 4.1).
 pub(super) fn identifier(certificate: &Certificate) -> Option<CertificateIdentifier<'static>> {
-    let der = CertificateDer::pem_slice_iter(certificate.certificate.as_bytes()).next()?.ok()?;
-    let leaf = trust::Certificate::from_der(&der).ok()?;
+    let leaf = trust::Certificate::first_of_pem(&certificate.certificate)?;
     Some(CertificateIdentifier {
         authority_key_identifier: Cow::Owned(BASE64URL_NOPAD.encode(leaf.authority_key_id()?)),
         serial: Cow::Owned(BASE64URL_NOPAD.encode(leaf.serial_bytes())),

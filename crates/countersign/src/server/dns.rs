@@ -2,18 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use control::Control;
 use control::route53::{Transport, respond};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::listener::{PAUSE, each_connection, listen, reusable};
 use crate::answer::{Failure, warn};
 
 /// What listens for questions.
@@ -25,12 +23,9 @@ pub(super) struct Responder {
 
 /// No question is longer; one that is cut off is answered as what it is.
 const MAX_PACKET_BYTES: usize = 4096;
-const MAX_CONNECTIONS: usize = 64;
 /// For a message to arrive or an answer to leave, and for the next one to begin.
 const IDLE: Duration = Duration::from_secs(5);
 const MAX_QUESTIONS: usize = 100;
-/// After a socket has failed, e.g. because there are too many open files.
-const PAUSE: Duration = Duration::from_millis(50);
 /// By port 0, the one that is free for UDP may be taken for TCP.
 const TRIES: usize = 16;
 
@@ -52,9 +47,7 @@ impl Responder {
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let udp = reusable(address, Type::DGRAM, Protocol::UDP)?;
         let address = udp.local_addr()?.as_socket().unwrap_or(address);
-        let tcp = reusable(address, Type::STREAM, Protocol::TCP)?;
-        tcp.listen(128)?;
-        Ok(Self { udp: udp.into(), tcp: tcp.into(), address })
+        Ok(Self { udp: udp.into(), tcp: listen(address)?, address })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -67,23 +60,12 @@ impl Responder {
             (Ok(udp), Ok(tcp)) => (udp, tcp),
             (Err(e), _) | (_, Err(e)) => return warn(&format!("no DNS is answered: {e}")),
         };
-        tokio::join!(packets(udp, control.clone()), connections(tcp, control));
+        let connections = each_connection(tcp, |stream| {
+            let control = control.clone();
+            async move { drop(connection(stream, &control).await) }
+        });
+        tokio::join!(packets(udp, control.clone()), connections);
     }
-}
-
-/// A socket at an address that the next process binds while this one still has it.
-pub(crate) fn reusable(address: SocketAddr, of: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), of, Some(protocol))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if of == Type::STREAM {
-        socket.set_reuse_address(true)?;
-    }
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 async fn packets(socket: UdpSocket, control: Control) {
@@ -96,25 +78,6 @@ async fn packets(socket: UdpSocket, control: Control) {
         };
         if let Some(answer) = answer(&control, &packet[..length], Transport::Udp) {
             let _ = socket.send_to(&answer, from).await;
-        }
-    }
-}
-
-async fn connections(listener: TcpListener, control: Control) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut open = JoinSet::new();
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        while open.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let control = control.clone();
-                open.spawn(async move {
-                    let _place = place;
-                    let _ = connection(stream, &control).await;
-                });
-            }
-            Err(_) => sleep(PAUSE).await,
         }
     }
 }

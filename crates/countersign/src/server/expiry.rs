@@ -10,8 +10,6 @@ use std::time::Duration;
 use control::metrics::{Collector, DescriptorEncoder, MAX_SERIES, counter, gauge};
 use journal::ledger::{Entry, Ledger};
 use model::Snapshot;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -134,8 +132,8 @@ impl Expiry {
     fn servers(&self) -> Vec<(String, UnixSeconds)> {
         let snapshot = self.snapshots.borrow().clone();
         let ends = snapshot.domains().filter_map(|domain| {
-            let leaf = CertificateDer::pem_slice_iter(domain.certificate.chain.as_bytes()).next()?.ok()?;
-            Some((domain.name.clone(), trust::Certificate::from_der(&leaf).ok()?.not_after()))
+            let leaf = trust::Certificate::first_of_pem(&domain.certificate.chain)?;
+            Some((domain.name.clone(), leaf.not_after()))
         });
         let mut ends: Vec<_> = ends.collect();
         ends.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));

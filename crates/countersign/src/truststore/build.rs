@@ -13,7 +13,7 @@ use trust::{Certificate, Severity, UnixSeconds};
 
 use super::endpoint::Endpoint;
 use super::lint::Lint;
-use super::{compile, counted, now, read, rfc3339};
+use super::{compile, counted, now, read};
 use crate::answer::{self, Failure, Outcome, printable};
 
 #[derive(clap::Args)]
@@ -180,7 +180,7 @@ const MARKER: &[u8] = b"-----BEGIN ";
 
 /// One line of ASCII, whatever the subject holds.
 fn comment(certificate: &Certificate) -> String {
-    let expires = rfc3339(certificate.not_after());
+    let expires = trust::rfc3339(certificate.not_after());
     let subject = certificate.subject().chars();
     let subject: String =
         subject.flat_map(|c| if c.is_ascii() { vec![c] } else { c.escape_default().collect() }).collect();

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trust::{Truststore, UnixSeconds};
 
-use super::rfc3339;
 use crate::answer::{self, Answer, Failure, Outcome, printable};
 use crate::client::{Client, ServerArgs};
 
@@ -93,7 +92,7 @@ impl History {
     }
 
     fn text(&self) -> String {
-        let time = |millis: i64| rfc3339(millis.div_euclid(1000));
+        let time = |millis: i64| trust::rfc3339(millis.div_euclid(1000));
         let mut lines = Vec::new();
         for (item, shadow) in self.items.iter().map(|item| (item, false)).chain(self.shadow.iter().map(|it| (it, true)))
         {

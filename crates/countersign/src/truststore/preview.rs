@@ -7,7 +7,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{domain_path, read, rfc3339};
+use super::{domain_path, read};
 use crate::answer::{self, Answer, Failure, Outcome, printable};
 use crate::client::ServerArgs;
 
@@ -136,7 +136,7 @@ impl Changed {
             lines.push(format!("{what}:"));
         }
         for Client { subject, fingerprint, last_seen, requests, code, explanation } in &self.clients {
-            let seen = rfc3339(last_seen.div_euclid(1000));
+            let seen = trust::rfc3339(last_seen.div_euclid(1000));
             lines
                 .push(format!("{mark} {subject}, last seen {seen}, {}", super::counted(*requests as usize, "request")));
             lines.push(format!("  SHA-256 {fingerprint}"));

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Inner;
 use super::gateway::{Lines, Trouble};
-use super::log::{Entry, Head, PAGE, Position, ReadError};
+use super::log::{Head, PAGE, Position, ReadError};
 use super::wire::{Kind, Pair, TxnAnswer, WatchAnswer, WatchEvent, after_prefix, get, range, range_request, txn};
 use crate::Node;
 use crate::feed::lock;
@@ -104,12 +104,8 @@ impl Inner {
             return Ok(false);
         }
         let (commit, previous) = (entry.commit.clone(), entry.previous.clone());
-        let changes = self.changes(entry).await?;
+        let changes = self.reader().changes(entry).await?;
         Ok(self.arrived(revision, &commit, &previous, changes))
-    }
-
-    async fn changes(&self, entry: Entry) -> Result<Vec<Change>, ReadError> {
-        self.reader().changes(entry).await
     }
 
     /// Tells a commit, unless that was done already. `false`: it does not follow on what was told.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use aws::Error;
 use aws::apigatewayv2 as wire;
 
-use crate::openapi::{Document, Node, Operation, Version, disable_endpoint, operations, tags};
+use crate::openapi::{Document, Node, Operation, Version, credentials_ignored, disable_endpoint, operations, tags};
 
 const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
@@ -310,10 +310,7 @@ impl<'d> Reading<'d> {
         node: &Node<'_>,
     ) -> Result<wire::CreateAuthorizerRequest, Error> {
         if node.get("authorizerCredentials")?.is_some() || node.get("authorizerCredentialsArn")?.is_some() {
-            let at = node.at();
-            self.warn(format!(
-                "{at}.authorizerCredentials: functions are called with the credentials of countersign.toml, ignoring."
-            ));
+            self.warn(credentials_ignored(node));
         }
         let kind = match node.text_of("type")?.unwrap_or_default().to_ascii_lowercase().as_str() {
             "jwt" => wire::AuthorizerType::Jwt,

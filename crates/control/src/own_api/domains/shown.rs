@@ -11,7 +11,6 @@ use trust::{Finding, Truststore};
 
 use super::compile;
 use crate::Control;
-use crate::attention::leaf;
 use crate::control::blocking;
 
 /// Certificates of a truststore that are shown one by one.
@@ -66,24 +65,17 @@ fn certificates(truststore: &Truststore, findings: Vec<Finding>) -> Value {
         }
         let one = &all[place];
         let own = by_subject.remove(one.subject()).unwrap_or_default();
-        shown.push(json!({
-            "subject": one.subject(),
-            "issuer": one.issuer(),
-            "fingerprint": one.fingerprint_hex(),
-            "serialNumber": one.serial_number(),
-            "notBefore": one.not_before(),
-            "notAfter": one.not_after(),
-            "key": one.key_name(),
-            "signature": one.signature_name(),
-            "depth": depth,
-            "kind": match (levels[place], one.is_ca() || one.version() < 3) {
-                (Some(1), _) => "root",
-                (Some(_), true) => "intermediate",
-                (_, true) => "no root",
-                (_, false) => "client",
-            },
-            "findings": own,
-        }));
+        let mut told = super::super::shown(one);
+        told["signature"] = json!(one.signature_name());
+        told["depth"] = json!(depth);
+        told["kind"] = json!(match (levels[place], one.is_ca() || one.version() < 3) {
+            (Some(1), _) => "root",
+            (Some(_), true) => "intermediate",
+            (_, true) => "no root",
+            (_, false) => "client",
+        });
+        told["findings"] = json!(own);
+        shown.push(told);
     }
     rest.extend(by_subject.into_values().flatten());
     json!({"certificates": shown, "count": all.len(), "findings": rest})
@@ -91,7 +83,7 @@ fn certificates(truststore: &Truststore, findings: Vec<Finding>) -> Value {
 
 /// What a domain shows to its clients.
 pub(super) fn certificate(found: &Certificate) -> Value {
-    let leaf = leaf(&found.certificate);
+    let leaf = trust::Certificate::first_of_pem(&found.certificate);
     json!({
         "arn": found.arn,
         "domainName": found.domain_name,
@@ -107,7 +99,7 @@ pub(super) fn certificate(found: &Certificate) -> Value {
 
 /// Last second of a certificate's validity.
 pub(super) fn not_after(pem: &str) -> Option<i64> {
-    leaf(pem).map(|leaf| leaf.not_after())
+    trust::Certificate::first_of_pem(pem).map(|leaf| leaf.not_after())
 }
 
 pub(super) fn mappings(state: &State, domain: &Domain) -> Vec<Value> {

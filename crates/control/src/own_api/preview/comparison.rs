@@ -8,10 +8,8 @@ use journal::ledger::{ClientChain, Entry, Id, Ledger, LedgerError};
 use model::UnixMillis;
 use model::snapshot::Trust;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use trust::{
-    Code, Fallback, Fetch, Judgment, NothingFetched, Revocation, RevocationRules, Revocations, Surroundings,
+    Code, Diff, Fallback, Fetch, Judgment, NothingFetched, Revocation, RevocationRules, Revocations, Surroundings,
     UnixSeconds, Unrevoked,
 };
 
@@ -77,6 +75,11 @@ impl Sides {
     /// Whether either would have the status of certificates fetched.
     pub(super) fn fetch(&self) -> bool {
         [&self.enforced, &self.candidate].iter().any(|side| side.fetches())
+    }
+
+    /// What the candidate's truststore has that the enforced one has not, and the other way round; validity counts as of `at`.
+    pub(super) fn diff(&self, at: UnixSeconds) -> Diff {
+        Diff::of(&self.enforced.trust.truststore, &self.candidate.trust.truststore, at)
     }
 }
 
@@ -206,9 +209,4 @@ impl Explained {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-pub(super) fn rfc3339(at: UnixSeconds) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(at).ok().and_then(|time| time.format(&Rfc3339).ok());
-    time.unwrap_or_else(|| at.to_string())
 }

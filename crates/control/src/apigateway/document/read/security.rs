@@ -4,7 +4,7 @@ use aws::Error;
 use aws::apigateway as wire;
 
 use super::Reading;
-use crate::openapi::{Node, Version};
+use crate::openapi::{Node, Version, credentials_ignored};
 
 const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 const AUTH_TYPE: &str = "x-amazon-apigateway-authtype";
@@ -106,10 +106,7 @@ impl<'d> Reading<'d> {
         node: &Node<'_>,
     ) -> Result<wire::CreateAuthorizerRequest, Error> {
         if node.get("authorizerCredentials")?.is_some() {
-            let at = node.at();
-            self.warn(format!(
-                "{at}.authorizerCredentials: functions are called with the credentials of countersign.toml, ignoring."
-            ));
+            self.warn(credentials_ignored(node));
         }
         let kind = node.text_of("type")?.unwrap_or_default().to_ascii_uppercase();
         let kind = wire::AuthorizerType::parse(&kind)
